@@ -1,0 +1,160 @@
+//! The checked campaign: what every later layer works with. Nothing in it can be wrong in itself any more.
+
+use std::time::Duration;
+
+use indexmap::IndexMap;
+
+use crate::campaign::template::{Expression, Template};
+use crate::ids::{AxisName, CampaignName, HostName};
+
+/// One value of an axis or a variable, typed as the file spelled it: `8192` is not `"8192"`.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// Text.
+    Str(String),
+    /// A 64-bit integer, written in decimal.
+    Int(i64),
+    /// A finite float with its spelling less `_` and `+`, so that `1e-5` stays `1e-5` in a command.
+    Float {
+        /// The number.
+        value: f64,
+        /// How the file, or the decimal arithmetic of a range, wrote it.
+        spelled: String,
+    },
+    /// `true` or `false`.
+    Bool(bool),
+}
+
+/// A checked `campaign.toml`.
+#[derive(Debug, Clone)]
+pub struct Campaign {
+    /// Name: a folder on every host.
+    pub name: CampaignName,
+    /// One line for people.
+    pub description: Option<String>,
+    /// What every job runs.
+    pub command: Command,
+    /// Words of the shell for string commands, `prepare` and `cleanup`; a script file is appended.
+    pub shell: Vec<String>,
+    /// Folder below the campaign's folder where a job starts; `.` or a relative path without `..`.
+    pub working_dir: String,
+    /// Shell text before each job; its failure is the job's.
+    pub prepare: Option<Template>,
+    /// Shell text after each job, whatever its end.
+    pub cleanup: Option<Template>,
+    /// How often each cell runs, at least 1.
+    pub repeat: u32,
+    /// A job's name for people; default: `axis=value` pairs.
+    pub job_name: Option<Template>,
+    /// Wall time of prepare and command, without the queue.
+    pub time_limit: Option<Duration>,
+    /// Patterns of files whose content is part of the identity, relative to `working_dir`.
+    pub inputs: Vec<Template>,
+    /// At most so many jobs at once over all hosts.
+    pub max_parallel: Option<u32>,
+    /// So many failed jobs stop the apply.
+    pub max_fail: Option<u32>,
+    /// Bytes of a log that are kept, half of them head and half tail.
+    pub log_max: u64,
+    /// `{{ vars.x }}`.
+    pub vars: IndexMap<AxisName, Value>,
+    /// Environment of every job, in file order.
+    pub env: IndexMap<String, EnvValue>,
+    /// The matrix; empty for one job.
+    pub matrix: Matrix,
+    /// What must hold for a job to count as done.
+    pub done: Done,
+    /// Hosts in file order; never empty: without a table it is `local` with all defaults.
+    pub hosts: IndexMap<HostName, Host>,
+    /// `[results] dir`, relative to the campaign file's folder.
+    pub results_dir: Option<String>,
+}
+
+/// The command, as text for the shell or as words for exec.
+#[derive(Debug, Clone)]
+pub enum Command {
+    /// One text, escaped for the shell.
+    Shell(Template),
+    /// Program and arguments, each plain; no shell.
+    Argv(Vec<Template>),
+}
+
+/// A value of `[env]`.
+#[derive(Debug, Clone)]
+pub enum EnvValue {
+    /// A template, plain.
+    Plain(Template),
+    /// A secret: the name of the variable that holds it where `sp apply` is started.
+    FromEnv(String),
+}
+
+/// The matrix as written; `plan::expand` makes cells of it.
+#[derive(Debug, Clone, Default)]
+pub struct Matrix {
+    /// Axes in file order. A derived axis (`expr`) is a column, not a dimension.
+    pub axes: IndexMap<AxisName, Axis>,
+    /// Groups of axes that advance together; a name stands in at most one group.
+    pub zip: Vec<Vec<AxisName>>,
+    /// Which cells stay.
+    pub when: Option<Expression>,
+    /// Subsets of axes whose cells go.
+    pub exclude: Vec<IndexMap<AxisName, Value>>,
+    /// One more job each; axes left out stay empty.
+    pub include: Vec<IndexMap<AxisName, Value>>,
+}
+
+/// Where an axis has its values from.
+#[derive(Debug, Clone)]
+pub enum Axis {
+    /// Listed, or a range that has been computed.
+    Values(Vec<Value>),
+    /// Files that match, relative to `working_dir`, sorted by bytes.
+    Glob(String),
+    /// The lines of a file, relative to `working_dir`.
+    Lines(String),
+    /// Computed from the other axes.
+    Expr(Expression),
+}
+
+/// The done markers; all must hold.
+#[derive(Debug, Clone)]
+pub struct Done {
+    /// Accepted exit codes; `[0]` when the file does not say.
+    pub exit_codes: Vec<u8>,
+    /// Globs below the attempt's out folder; each must match a file that is fresh and not empty.
+    pub files: Vec<Template>,
+    /// A regular expression that the attempt's log must match.
+    pub log: Option<Template>,
+    /// At least so many fresh files must match.
+    pub count: Option<DoneCount>,
+}
+
+/// `[done] count`.
+#[derive(Debug, Clone)]
+pub struct DoneCount {
+    /// A glob as in `files`.
+    pub files: Template,
+    /// The least number of matches.
+    pub min: u32,
+}
+
+/// A host of the campaign. Every host is this machine for now; the transport is chosen by `host`.
+#[derive(Debug, Clone, Default)]
+pub struct Host {
+    /// Where `sp` keeps its records there; `None` is `~/.local/share/sp`.
+    pub root: Option<String>,
+    /// Jobs at once, at least 1 (0 only by `Default`, never after the check).
+    pub slots: u32,
+    /// Environment that wins over `[env]`; not part of the identity.
+    pub env: IndexMap<String, EnvValue>,
+    /// `{{ host.x }}`, resolved on the host.
+    pub vars: IndexMap<AxisName, Value>,
+    /// Shell text before prepare and command, for environment modules and the like.
+    pub init: Option<String>,
+    /// Programs that must be there.
+    pub require: Vec<String>,
+    /// Labels for `--host`.
+    pub tags: Vec<String>,
+    /// Which jobs may run here.
+    pub when: Option<Expression>,
+}

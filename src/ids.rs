@@ -1,0 +1,169 @@
+//! The names and numbers that identify things: campaigns, hosts, axes, jobs, attempts, applies.
+//!
+//! Only values and their text forms; what a job's id is *computed from* is in `plan::identity`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Serialize, Serializer};
+
+/// Why a name was refused; reads after "the name …".
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// No character at all.
+    #[error("is empty")]
+    Empty,
+    /// More characters than a folder or session name should have.
+    #[error("is longer than {0} characters")]
+    TooLong(usize),
+    /// A character outside the allowed set.
+    #[error("holds `{0}`; allowed are {1}")]
+    Character(char, &'static str),
+    /// The first character would be read as an option or a number.
+    #[error("starts with `{0}`; it starts with {1}")]
+    Start(char, &'static str),
+}
+
+fn check_name(
+    text: &str,
+    max: usize,
+    allowed: fn(char) -> bool,
+    words: &'static str,
+) -> Result<(), NameError> {
+    if text.is_empty() {
+        return Err(NameError::Empty);
+    }
+    if text.chars().count() > max {
+        return Err(NameError::TooLong(max));
+    }
+    match text.chars().find(|c| !allowed(*c)) {
+        Some(c) => Err(NameError::Character(c, words)),
+        None => Ok(()),
+    }
+}
+
+macro_rules! name_type {
+    ($(#[$doc:meta])* $name:ident, $check:expr) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+        #[serde(transparent)]
+        pub struct $name(String);
+
+        impl $name {
+            /// The name as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = NameError;
+            fn from_str(text: &str) -> Result<Self, NameError> {
+                let check: fn(&str) -> Result<(), NameError> = $check;
+                check(text)?;
+                Ok(Self(text.to_owned()))
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl std::borrow::Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+    };
+}
+
+fn word(text: &str) -> Result<(), NameError> {
+    check_name(
+        text,
+        64,
+        |c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'),
+        "letters, digits, `_` and `-`",
+    )?;
+    match text.chars().next() {
+        Some('-') => Err(NameError::Start('-', "a letter, a digit or `_`")),
+        _ => Ok(()),
+    }
+}
+
+fn identifier(text: &str) -> Result<(), NameError> {
+    check_name(text, 64, |c| c.is_ascii_alphanumeric() || c == '_', "letters, digits and `_`")?;
+    match text.chars().next() {
+        Some(c) if c.is_ascii_digit() => Err(NameError::Start(c, "a letter or `_`")),
+        _ => Ok(()),
+    }
+}
+
+name_type! {
+    /// Name of a campaign, `[A-Za-z0-9_-]{1,64}` with no leading `-`: a folder on every host and part of session names.
+    CampaignName, word
+}
+name_type! {
+    /// Name of a host in `[hosts.NAME]`, of the same form as a campaign's.
+    HostName, word
+}
+name_type! {
+    /// Name of an axis, a variable or a column: an identifier, so that `{{ name }}` is no subtraction.
+    AxisName, identifier
+}
+
+/// Identity of a job: the first 128 bits of a BLAKE3 hash over its content (see `plan::identity`), 32 hex digits as text.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct JobId(pub [u8; 16]);
+
+impl fmt::Display for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "JobId({self})")
+    }
+}
+
+impl Serialize for JobId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// A text that is no job id: 32 lower-case hex digits are wanted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no job id (32 hex digits)")]
+pub struct JobIdError(String);
+
+impl FromStr for JobId {
+    type Err = JobIdError;
+    fn from_str(text: &str) -> Result<Self, JobIdError> {
+        let wrong = || JobIdError(text.to_owned());
+        if text.len() != 32 || !text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+            return Err(wrong());
+        }
+        u128::from_str_radix(text, 16).map(|n| Self(n.to_be_bytes())).map_err(|_| wrong())
+    }
+}
+
+/// The n-th execution of a job on a host, from 1; never reused, so that a late report of an old one cannot count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct Attempt(pub u32);
+
+impl fmt::Display for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}

@@ -1,0 +1,3 @@
+//! The `sp` binary.
+
+fn main() {}

@@ -1,0 +1,40 @@
+//! The only place that quotes for a shell.
+//!
+//! Quoting is for POSIX `sh` and everything that reads single quotes alike (bash, zsh, ksh, ash). It runs nothing.
+
+/// A text that a shell word cannot carry, because it ends every C string.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("holds a NUL byte, which no argument, variable or file name can carry")]
+pub struct NulError;
+
+/// Quotes `text` as one shell word; plain words stay as they are.
+pub fn quote(text: &str) -> Result<String, NulError> {
+    match shlex::try_quote(text) {
+        Ok(quoted) => Ok(quoted.into_owned()),
+        Err(_) => Err(NulError),
+    }
+}
+
+/// Quotes `text` as one shell word on one line: a newline becomes a reference to the variable `NL`, which the reader
+/// has set to a newline. Always quoted, so that the word can stand behind `=`.
+pub fn quote_line(text: &str) -> Result<String, NulError> {
+    if text.contains('\0') {
+        return Err(NulError);
+    }
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('\'');
+    for c in text.chars() {
+        match c {
+            '\'' => out.push_str("'\\''"),
+            '\n' => out.push_str("'\"$NL\"'"),
+            c => out.push(c),
+        }
+    }
+    out.push('\'');
+    Ok(out)
+}
+
+/// Splits the words of a setting such as `shell = "bash -euo pipefail"`; `None` when a quote is not closed.
+pub fn split(text: &str) -> Option<Vec<String>> {
+    shlex::split(text)
+}

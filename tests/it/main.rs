@@ -1,0 +1,1 @@
+//! Behaviour of `sp` through its public face; one binary, one module a subject.
