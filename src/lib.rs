@@ -17,7 +17,9 @@
 //! of the world comes in as values or through the trait [`plan::Files`]. `tests/it/tidy.rs` reads the `use` lines and
 //! fails on an arrow that points up.
 
+pub mod atomic_file;
 pub mod campaign;
+pub mod clock;
 pub mod ids;
 pub mod plan;
 pub mod shell;

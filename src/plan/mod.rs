@@ -2,6 +2,10 @@
 //!
 //! Pure: what it needs of the file system comes through [`Files`]. It starts nothing and stores nothing.
 
+pub mod known;
+
+pub use known::{CellKey, KnownJob, Parts};
+
 /// What expansion needs to know of the campaign's folder. Paths and patterns are relative to `working-dir`.
 pub trait Files {
     /// Paths that match a glob, sorted by bytes; regular files only.
