@@ -1,0 +1,115 @@
+# Records, times and processes, without starting a process where the shell can do it alone.
+
+# -> UP as the kernel writes it, CS the same in hundredths of a second.
+uptime_now() {
+  read -r UP _ </proc/uptime || UP=0.00
+  CS=${UP%.*}${UP#*.}
+}
+
+# Learns once how the host's clock stands to its uptime: BASE hundredths of a second. For display only.
+clock_base() {
+  _date=$(date +%s.%N)
+  uptime_now
+  case $_date in
+    *[!0-9.]* | '') _date=$(date +%s).00 ;;
+  esac
+  _fraction=${_date#*.}00
+  BASE=$((${_date%.*}${_fraction%"${_fraction#??}"} - CS))
+}
+
+# Hundredths since boot -> T as unix seconds with two decimals.
+to_clock() { # CS
+  T=$((BASE + $1))
+  T=${T%??}.${T#"${T%??}"}
+}
+
+# Hundredths -> X as seconds with two decimals.
+to_seconds() { # HUNDREDTHS
+  X=00$1
+  X=${X%??}.${X#"${X%??}"}
+  while :; do
+    case $X in
+      0?*.*) case $X in 0.*) break ;; *) X=${X#0} ;; esac ;;
+      *) break ;;
+    esac
+  done
+}
+
+# PID -> P_START (ticks since boot, 0: no such process), P_SID, P_PARENT, P_STATE.
+process() { # PID
+  P_START=0 P_SID=-1 P_PARENT=-1 P_STATE=X
+  { read -r _stat <"/proc/$1/stat"; } 2>/dev/null || return 1
+  _stat=${_stat##*) }
+  set -f
+  # shellcheck disable=SC2086 # the fields of the file
+  set -- $_stat
+  set +f
+  P_STATE=$1 P_PARENT=$2 P_SID=$4 P_START=${20:-0}
+}
+
+# -> BOOT: the kernel's boot and the life of pid 1, so that the restart of a container is told from a reboot.
+boot_now() {
+  read -r BOOT <"${SP_BOOT_ID_FILE:-/proc/sys/kernel/random/boot_id}" || BOOT=unknown
+  process 1
+  BOOT=$BOOT.$P_START
+}
+
+# -> MACHINE: the system's own id, else the host name.
+machine_now() {
+  MACHINE=
+  for _file in "${SP_MACHINE_ID_FILE:-/etc/machine-id}" /var/lib/dbus/machine-id; do
+    [ -r "$_file" ] && read -r MACHINE <"$_file" && break
+  done
+  [ -n "$MACHINE" ] || MACHINE=$(uname -n)
+  case $MACHINE in
+    *[!A-Za-z0-9._-]*) MACHINE=unknown ;;
+  esac
+}
+
+# NAME RECORD -> F, the value of the field NAME; fails where it is missing.
+field() {
+  F=${2#*" $1="}
+  [ "$F" = "$2" ] && {
+    F=
+    return 1
+  }
+  F=${F%% *}
+}
+
+# Reads a state file: R_CLAIM R_START R_PREPARE R_EXIT R_END hold the first whole record of the kind; R_STOP the
+# first stop that stands before the exit.
+read_state() { # FILE
+  R_CLAIM='' R_START='' R_STOP='' R_PREPARE='' R_EXIT='' R_END=''
+  [ -r "$1" ] || return 1
+  while IFS= read -r _line || [ -n "$_line" ]; do
+    case $_line in
+      'claim '*' .') R_CLAIM=${R_CLAIM:-$_line} ;;
+      'start '*' .') R_START=${R_START:-$_line} ;;
+      'stop '*' .') [ -n "$R_EXIT" ] || R_STOP=${R_STOP:-$_line} ;;
+      'prepare '*' .') R_PREPARE=${R_PREPARE:-$_line} ;;
+      'exit '*' .') R_EXIT=${R_EXIT:-$_line} ;;
+      'end '*' .') R_END=${R_END:-$_line} ;;
+    esac
+  done <"$1"
+  [ -n "$R_CLAIM" ]
+}
+
+# Ids, attempts and names as they may stand in a path.
+is_id() {
+  case $1 in
+    '' | *[!0-9a-f]*) return 1 ;;
+  esac
+  [ ${#1} -eq 32 ]
+}
+is_number() {
+  case $1 in
+    '' | 0* | *[!0-9]*) return 1 ;;
+  esac
+  [ ${#1} -le 9 ]
+}
+is_name() {
+  case $1 in
+    '' | -* | *[!A-Za-z0-9_-]*) return 1 ;;
+  esac
+  [ ${#1} -le 100 ]
+}

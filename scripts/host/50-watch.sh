@@ -1,0 +1,108 @@
+# Beside a running attempt: its time limit, the size of its log, its window in tmux. It ends when the attempt's `alive`
+# lock is free, so it costs nothing while it sleeps. It never writes an end.
+
+# Run as `( watch CS_OF_START ) &`.
+watch() { # CS_OF_START
+  exec 3<&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
+  _limit=
+  if [ -n "$B_LIMIT" ]; then
+    _limit=$(($1 + ${B_LIMIT%.*}${B_LIMIT#*.}))
+  fi
+  _tick=30 _window=0
+  while :; do
+    uptime_now
+    _wait=$_tick
+    if [ -n "$_limit" ]; then
+      [ $((_limit - CS)) -lt $_wait ] && _wait=$((_limit - CS))
+      if [ $_wait -le 0 ]; then
+        stop_attempt time-limit runner "$B_KILL_AFTER"
+        return
+      fi
+    fi
+    to_seconds "$_wait"
+    timeout "$X" flock -s "$ATT/alive" true && return
+    uptime_now
+    if [ $_window = 0 ] && [ $((CS - $1)) -ge 30 ]; then
+      _window=1 _tick=200
+      open_window "$C" "$ID" "$N"
+    else
+      _tick=1000
+    fi
+    punch_log
+  done
+}
+
+# Says in the state file why, then ends the processes. An exit that is already recorded stands.
+stop_attempt() { # WHY BY GRACE ; uses ATT
+  uptime_now
+  read_state "$ATT/state"
+  [ -z "$R_EXIT$R_END" ] || return 0
+  printf 'stop why=%s by=%s up=%s .\n' "$1" "$2" "$UP" >>"$ATT/state"
+  make_durable "$ATT/state"
+  end_tree "$ATT" "$3"
+}
+
+# A log over its limit loses its middle while the job writes on: the tail keeps its place, the disk gets its room back.
+punch_log() {
+  _size=$(wc -c <"$ATT/log") || return 0
+  [ "$_size" -gt "$B_LOG_MAX" ] || return 0
+  _half=$((B_LOG_MAX / 2 / 4096 * 4096))
+  _length=$(((_size - _half) / 4096 * 4096 - _half))
+  [ $_length -gt 0 ] || return 0
+  fallocate -p -o "$_half" -l "$_length" "$ATT/log" 2>/dev/null
+  return 0
+}
+
+session_name() { # CAMPAIGN ID -> SESSION
+  SESSION=sp-$1-${2%"${2#????????}"}
+}
+
+# One session a job in a server of our own, whose configuration nobody's file changes.
+open_window() { # CAMPAIGN ID ATTEMPT
+  command -v tmux >/dev/null || return 1
+  session_name "$1" "$2"
+  tmux -L sp -f /dev/null start-server \; set-option -g exit-empty off \; \
+    new-session -d -s "$SESSION" /bin/sh "$SELF" view "$ROOT" "$1" "$2" "$3" >/dev/null 2>&1 </dev/null
+}
+
+# What runs in the window. Its end by itself changes nothing; closing session, window or pane cancels the job, which
+# needs the server's word that the session is gone while the server lives.
+verb_view() { # CAMPAIGN ID ATTEMPT
+  C=$1 ID=$2 N=$3
+  ATT=$V/$C/jobs/$ID/$N
+  session_name "$C" "$ID"
+  TAIL='' HELD='' HUNG=0
+  trap 'HUNG=1' HUP
+  trap '' INT QUIT TSTP
+  tail -n +1 -F "$ATT/log" 2>/dev/null &
+  TAIL=$!
+  until is_free "$ATT/alive"; do
+    flock -s "$ATT/alive" true &
+    HELD=$!
+    wait "$HELD"
+    if [ $HUNG = 1 ]; then
+      kill "$TAIL" "$HELD" 2>/dev/null
+      session_closed && {
+        exec </dev/null >/dev/null 2>&1
+        printf '%s %s\n' "$ID" "$N" | verb_cancel "$C" tmux "$GRACE"
+      }
+      exit 0
+    fi
+  done
+  # What the job wrote last is shown before the window goes.
+  sleep 0.2
+  kill "$TAIL" 2>/dev/null
+}
+session_closed() {
+  _socket=${TMUX-}
+  _server=${_socket#*,}
+  _server=${_server%%,*}
+  _socket=${_socket%%,*}
+  [ -n "$_socket" ] || return 1
+  for _try in 1 2 3 4 5; do
+    sleep 0.1
+    _pid=$(timeout 2 tmux -S "$_socket" display-message -p '#{pid}' 2>/dev/null) || return 1
+    [ "$_pid" = "$_server" ] || return 1
+  done
+  ! timeout 2 tmux -S "$_socket" has-session -t "=$SESSION" 2>/dev/null
+}

@@ -1,0 +1,306 @@
+# What clients ask. Every answer stands between `sp-begin NONCE` and `sp-end NONCE`; anything else is no answer, whatever
+# the exit status. Asking twice does no harm. Free text comes by stdin, arguments are plain words.
+
+# What an apply needs to know before it hands over, and what plan, status and the rest show.
+verb_probe() { # CAMPAIGN GENERATION OFFSET [PROGRAM…]
+  is_name "$1" || exit 64
+  C=$1 _generation=$2 _offset=$3
+  shift 3
+  clock_base
+  boot_now
+  machine_now
+  to_clock "$CS"
+  _tmux=none
+  command -v tmux >/dev/null && _tmux=$(tmux -V | tr -dc 'A-Za-z0-9.') && [ -n "$_tmux" ] || _tmux=none
+  _missing=
+  for _program; do
+    command -v "$_program" >/dev/null || _missing="$_missing,$_program"
+  done
+  _missing=${_missing#,}
+  read -r ROOTID <"$V/root-id" || exit 73
+  printf 'host v=1 script=%s root=%s machine=%s boot=%s t=%s up=%s tmux=%s missing=%s .\n' \
+    "$VERSION" "$ROOTID" "$MACHINE" "$BOOT" "$T" "$UP" "$_tmux" "${_missing:-none}"
+  # A campaign that is not there yet has no origin and nothing else.
+  if [ -d "$V/$C" ]; then
+    read -r ORIGIN <"$V/$C/origin" || ORIGIN=none
+    printf 'origin %s .\n' "$ORIGIN"
+    [ -e "$V/$C/paused" ] && printf 'paused .\n'
+    # Queue first, claims then, journal last: an entry that moves on meanwhile is seen at least once.
+    queued_entries >"$V/run/queued.$$"
+    settle_campaign seal >"$V/run/open.$$"
+    (cd "$V/$C/jobs" && printf '%s\n' */[1-9]*) | awk '
+      FNR == NR { sub(/\//, " "); claimed[$0] = 1; next }
+      !((substr($2, 4) " " substr($3, 3)) in claimed)' - "$V/run/queued.$$"
+    cat "$V/run/open.$$"
+    rm -f "$V/run/queued.$$" "$V/run/open.$$"
+    journal_from "$_generation" "$_offset"
+  fi
+}
+
+# Entries of the queue as `queued id= n= apply= .`, claimed ones among them.
+queued_entries() {
+  for _folder in "$V/$C/queue"/[0-9]*~*; do
+    set -- "$_folder"/c[0-9]*
+    [ -e "$1" ] || continue
+    _apply=${_folder##*~}
+    cat "$@" | awk -v apply="${_apply%-*}" '$1 == "job" { print "queued id=" $2 " n=" $3 " apply=" apply " ." }'
+  done
+  return 0
+}
+
+# The journal's bytes from an offset; from the start when it is another journal than the client knows.
+journal_from() { # GENERATION OFFSET
+  read -r _line <"$V/$C/journal" || _line=
+  GENERATION=${_line#journal gen=}
+  GENERATION=${GENERATION% .}
+  _size=$(wc -c <"$V/$C/journal")
+  _from=$2
+  { [ "$1" = "$GENERATION" ] && [ "$_from" -le "$_size" ]; } 2>/dev/null || _from=0
+  printf 'journal gen=%s from=%s bytes=%s .\n' "$GENERATION" "$_from" "$((_size - _from))"
+  tail -c "+$((_from + 1))" "$V/$C/journal" | head -c "$((_size - _from))"
+}
+
+# Streams the journal from an offset, as it grows, until all runners have left or the time is over.
+verb_wait() { # CAMPAIGN OFFSET SECONDS
+  is_name "$1" || exit 64
+  C=$1
+  timeout "$3" tail -c "+$(($2 + 1))" -f "$V/$C/journal" 2>/dev/null &
+  _tail=$!
+  # A runner that was asked for a moment ago may not have its lock yet: with entries left, look some times more.
+  # shellcheck disable=SC2016 # a text for another shell
+  timeout "$3" /bin/sh -c '
+    idle=0
+    while [ $idle -lt 20 ]; do
+      for lock in "$1"/run/runner.*; do [ ! -e "$lock" ] || flock -s "$lock" true; done
+      set -- "$1" "$1"/*/queue/[0-9]*~*
+      [ -e "$2" ] || break
+      idle=$((idle + 1))
+      sleep 0.05
+    done' sp-wait "$V" >/dev/null 2>&1
+  # The last lines may have been written while the locks were given up.
+  sleep 0.05
+  kill "$_tail" 2>/dev/null
+  wait "$_tail" 2>/dev/null
+  printf '\n'
+}
+
+# The environment that the account's login shell would give, asked of that shell, which may print what it likes.
+verb_account() {
+  _user=$(id -un)
+  _entry=$(awk -F: -v user="$_user" '$1 == user' /etc/passwd)
+  [ -n "$_entry" ] || _entry=$(getent passwd "$_user" 2>/dev/null)
+  _shell=${_entry##*:}
+  [ -x "$_shell" ] || _shell=/bin/sh
+  _path=$(env -i HOME="$HOME" USER="$_user" LOGNAME="$_user" SHELL="$_shell" TERM=dumb PATH=/usr/local/bin:/usr/bin:/bin \
+    timeout 10 "$_shell" -l -c 'printf "\nsp-path:%s\n" "$PATH"' </dev/null 2>/dev/null | sed -n 's/^sp-path://p' | tail -n 1)
+  printf 'account HOME=%s\n' "$HOME"
+  printf 'account USER=%s\n' "$_user"
+  printf 'account SHELL=%s\n' "$_shell"
+  printf 'account PATH=%s\n' "${_path:-$PATH}"
+}
+
+# Takes over the specs of one apply from stdin: lines `batch …`, `common`-text, `job …`, then, where there are secrets,
+# `secrets` and their lines. Checked by hash before anything can start; handed over once, however often it is asked.
+verb_hand_over() { # CAMPAIGN ORIGIN BATCH SHA256 SLOTS
+  is_name "$1" && is_name "$3" && is_number "$5" || exit 64
+  C=$1 _batch=$3
+  read -r ROOTID <"$V/root-id" || exit 73
+  make_campaign "$2" || exit 73
+  _in=$V/$C/queue/in.$_batch
+  rm -rf "$_in"
+  mkdir "$_in" || exit 73
+  _secret=$SECRETS/$ROOTID.$C.$_batch
+  # Secrets go past the disk.
+  awk -v batch="$_in/all" -v secret="$_secret" '
+    secrets { print >secret; next }
+    $0 == "secrets" { secrets = 1; next }
+    { print >batch }' || exit 73
+  [ -e "$_secret" ] && chmod 600 "$_secret"
+  _sum=$(sha256sum <"$_in/all") || exit 73
+  [ "${_sum%% *}" = "$4" ] || {
+    rm -rf "$_in"
+    rm -f "$_secret"
+    printf 'refused damaged .\n'
+    return
+  }
+  awk -v folder="$_in" '
+    NR <= 2 { print >(folder "/common"); next }
+    { if ((NR - 3) % 32 == 0) { if (name) close(name); name = sprintf("%s/c%06d", folder, (NR - 3) / 32) }
+      print >name }' "$_in/all" && rm -f "$_in/all" || exit 73
+  exec 5>>"$V/$C/queue/.lock"
+  flock 5
+  set -- "$V/$C/queue"/[0-9]*~"$_batch" "$5"
+  if [ -e "$1" ] || [ -e "$V/$C/withdrawn/$_batch" ]; then
+    rm -rf "$_in"
+  else
+    shift $(($# - 1))
+    _slots=$1
+    set -- "$V/$C/queue"/[0-9]*~*
+    _last=0
+    for _folder; do
+      [ -d "$_folder" ] || continue
+      _last=${_folder##*/}
+      _last=${_last%%~*}
+      while :; do case $_last in 0?*) _last=${_last#0} ;; *) break ;; esac; done
+    done
+    make_durable "$_in"/* "$_in" && mv "$_in" "$V/$C/queue/$(printf %08d $((_last + 1)))~$_batch" &&
+      make_durable "$V/$C/queue" || exit 73
+    set -- "$_slots"
+  fi
+  exec 5>&-
+  shift $(($# - 1))
+  kick "$1"
+  printf 'taken .\n'
+}
+
+make_campaign() { # ORIGIN
+  for _folder in "" /queue /jobs /withdrawn; do
+    [ -d "$V/$C$_folder" ] || mkdir -p "$V/$C$_folder" || return 1
+  done
+  [ -e "$V/$C/origin" ] || { printf '%s\n' "$1" >"$V/$C/origin.$$" && mv "$V/$C/origin.$$" "$V/$C/origin"; } || return 1
+  [ -e "$V/$C/journal" ] || {
+    printf 'journal gen=%s .\n' "$(random_word)" >"$V/$C/journal.$$" &&
+      { ln "$V/$C/journal.$$" "$V/$C/journal" 2>/dev/null || [ -e "$V/$C/journal" ]; } && rm -f "$V/$C/journal.$$"
+  } || return 1
+  make_durable "$V/$C/origin" "$V/$C" "$V"
+}
+
+random_word() {
+  head -c 16 /dev/urandom | od -An -tx1 | tr -d ' \n'
+  printf '\n'
+}
+
+# A runner for each slot; one that is there already makes the new one its standby or sends it away.
+kick() { # SLOTS
+  _k=0
+  while [ $_k -lt "$1" ]; do
+    start_runner $_k
+    _k=$((_k + 1))
+  done
+}
+verb_kick() { # SLOTS
+  is_number "$1" || exit 64
+  kick "$1"
+}
+
+# Ends attempts named by stdin, "ID N" a line, whatever they are at: in the queue, running, an orphan. After the answer none
+# of them runs, and none that had not started ever will. GRACE 0 is KILL at once.
+verb_cancel() { # CAMPAIGN BY GRACE
+  is_name "$1" && is_name "$2" || exit 64
+  C=$1 _by=$2 _grace=$3
+  clock_base
+  boot_now
+  machine_now
+  read -r ROOTID <"$V/root-id" || exit 73
+  _running=
+  while read -r _id _n; do
+    is_id "$_id" && is_number "$_n" || continue
+    ID=$_id N=$_n ATT=$V/$C/jobs/$_id/$_n
+    mkdir -p "$V/$C/jobs/$_id" || continue
+    # The mark first: a claim that is under way sees it.
+    : >"$V/$C/jobs/$_id/cancelled.$_n"
+    make_durable "$V/$C/jobs/$_id"
+    claim_cancelled && continue
+    _count=0
+    until read_state "$ATT/state" && [ -n "$R_START$R_END" ] || { owner_gone && [ -n "$R_CLAIM" ]; } || [ $_count -gt 100 ]; do
+      sleep 0.05
+      _count=$((_count + 1))
+    done
+    [ -z "$R_END$R_EXIT" ] || continue
+    uptime_now
+    [ -n "$R_STOP" ] || {
+      printf 'stop why=cancelled by=%s up=%s .\n' "$_by" "$UP" >>"$ATT/state"
+      make_durable "$ATT/state"
+    }
+    [ "$_grace" = 0 ] || signal_tree TERM "$ATT"
+    _running="$_running $_id/$_n"
+  done
+  for _pair in $_running; do
+    load_attempt "${_pair%/*}" "${_pair#*/}" || continue
+    end_tree "$ATT" "$_grace"
+    # Its runner writes the end; where that is gone, we do.
+    _count=0
+    while read_state "$ATT/state" && [ -z "$R_END" ] && [ $_count -lt 200 ]; do
+      verdict
+      if [ "$VERDICT" = dead ]; then
+        seal cancel
+      else
+        sleep 0.05
+      fi
+      _count=$((_count + 1))
+    done
+  done
+  settle_campaign seal
+}
+
+# Takes the claim itself, so that nobody else can. Fails where it is taken.
+claim_cancelled() {
+  [ ! -h "$ATT" ] || return 1
+  _try=try-$N.cancel-$$
+  _folder=$V/$C/jobs/$ID/$_try
+  mkdir -p "$_folder/out" || return 1
+  uptime_now
+  _why=by-$_by
+  [ "$_by" != withdraw ] || _why=withdrawn
+  R_CLAIM="claim v=1 campaign=$C root=$ROOTID machine=$MACHINE boot=$BOOT apply=none slot=none rid=none id=$ID n=$N up=$UP ."
+  R_START='' R_EXIT=''
+  STATE=cancelled WHY=$_why SIGNAL=none MARKER=none
+  command exec 6>"$_folder/state" || return 1
+  printf '%s\n' "$R_CLAIM" >&6
+  write_end none cancel none
+  exec 6>&-
+  : >"$_folder/alive"
+  : >"$_folder/log"
+  make_durable "$_folder/state" "$_folder"
+  if (cd "$V/$C/jobs/$ID" && ln -sn "$_try" "$N" 2>/dev/null); then
+    make_durable "$V/$C/jobs/$ID"
+    journal "$END"
+    return 0
+  fi
+  rm -rf "$_folder"
+  return 1
+}
+
+# Takes whole hand-overs out of the queue; what they had not started is as if never handed over.
+verb_withdraw() { # CAMPAIGN BATCH_OR_APPLY
+  is_name "$1" && is_name "$2" || exit 64
+  C=$1
+  read -r ROOTID <"$V/root-id" || exit 73
+  withdraw_batches "$2"
+}
+
+# Results taken over from one job to another: "NEW OLD" a line on stdin.
+verb_accept() { # CAMPAIGN ORIGIN
+  is_name "$1" || exit 64
+  C=$1
+  make_campaign "$2" || exit 73
+  while read -r _new _old; do
+    is_id "$_new" && is_id "$_old" || continue
+    mkdir -p "$V/$C/jobs/$_new" && printf '%s\n' "$_old" >"$V/$C/jobs/$_new/accepted.$$" &&
+      mv "$V/$C/jobs/$_new/accepted.$$" "$V/$C/jobs/$_new/accepted" &&
+      make_durable "$V/$C/jobs/$_new/accepted" "$V/$C/jobs/$_new" "$V/$C/jobs" || exit 73
+    journal "accept id=$_new from=$_old ."
+  done
+}
+
+# Everything the host knows of one job, for `sp explain`.
+verb_evidence() { # CAMPAIGN ID
+  is_name "$1" && is_id "$2" || exit 64
+  C=$1 ID=$2
+  clock_base
+  for _link in "$V/$C/jobs/$ID"/[1-9]*; do
+    [ -h "$_link" ] || continue
+    N=${_link##*/}
+    load_attempt "$ID" "$N" || continue
+    verdict
+    printf 'attempt n=%s verdict=%s .\n' "$N" "$VERDICT"
+    sed -n 's/^\(.* \.\)$/record \1/p' "$ATT/state"
+    for _lock in alive; do
+      if is_free "$ATT/$_lock"; then printf 'lock name=%s held=no .\n' "$_lock"; else printf 'lock name=%s held=yes .\n' "$_lock"; fi
+    done
+    if owner_gone; then printf 'lock name=runner held=no .\n'; else printf 'lock name=runner held=yes .\n'; fi
+    [ -e "$V/$C/jobs/$ID/cancelled.$N" ] && printf 'mark name=cancelled n=%s .\n' "$N"
+  done
+  [ -e "$V/$C/jobs/$ID/accepted" ] && printf 'mark name=accepted from=%s .\n' "$(cat "$V/$C/jobs/$ID/accepted")"
+  queued_entries | grep -F "id=$ID "
+}

@@ -1,0 +1,40 @@
+# sp-host VERB ROOT NONCE ARGUMENTS…; `runner` and `view` are for this script itself and answer nobody.
+ROOT=${2-}
+case $ROOT in
+  /*) ;;
+  *) exit 64 ;;
+esac
+cd "$ROOT/v1" || exit 66
+V=$(pwd -P)
+# Locks of the slots are per user and machine, in one place whatever the root.
+machine_now
+SLOTS=$HOME/.local/share/sp/v1/slots/$MACHINE
+SECRETS=$V/secrets
+if grep -q ' /dev/shm tmpfs ' /proc/mounts 2>/dev/null && [ -w /dev/shm ]; then
+  SECRETS=/dev/shm/sp-$(id -u)
+fi
+for _folder in "$V/run" "$SLOTS" "$SECRETS"; do
+  [ -d "$_folder" ] || mkdir -p "$_folder" || exit 73
+done
+[ -O "$SECRETS" ] || exit 73
+[ -e "$V/root-id" ] || {
+  random_word >"$V/root-id.$$" && { ln "$V/root-id.$$" "$V/root-id" 2>/dev/null || [ -e "$V/root-id" ]; } &&
+    rm -f "$V/root-id.$$" && make_durable "$V/root-id" "$V"
+} || exit 73
+
+verb=${1-}
+case $verb in
+  runner | view)
+    shift 2
+    "verb_$verb" "$@"
+    ;;
+  probe | wait | account | hand_over | kick | cancel | withdraw | accept | evidence)
+    NONCE=${3-}
+    is_name "$NONCE" || exit 64
+    shift 3
+    printf 'sp-begin %s\n' "$NONCE"
+    "verb_$verb" "$@"
+    printf 'sp-end %s\n' "$NONCE"
+    ;;
+  *) exit 64 ;;
+esac
