@@ -106,6 +106,7 @@ make_stamp() {
     marker_file() { each_match "$2" "$3" outdate_match; }
     marker_count() { each_match "$1" "$2" outdate_match; }
     marker_log() { :; }
+    B_ACCOUNT
     MARKERS
   )
 }

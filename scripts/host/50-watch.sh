@@ -84,7 +84,7 @@ verb_view() { # CAMPAIGN ID ATTEMPT
       kill "$TAIL" "$HELD" 2>/dev/null
       session_closed && {
         exec </dev/null >/dev/null 2>&1
-        printf '%s %s\n' "$ID" "$N" | verb_cancel "$C" tmux "$GRACE"
+        printf '%s %s view\n' "$ID" "$N" | verb_cancel "$C" tmux "$GRACE"
       }
       exit 0
     fi

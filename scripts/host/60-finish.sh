@@ -77,6 +77,7 @@ judge() { # RC
   if [ "$B_MARKERS" = 1 ]; then
     _verdict=$(
       WHY=''
+      B_ACCOUNT
       MARKERS
       printf '%s %s' "$WHY" "$MARKER"
     )

@@ -183,7 +183,7 @@ verb_kick() { # SLOTS
   kick "$1"
 }
 
-# Ends attempts named by stdin, "ID N" a line, whatever they are at: in the queue, running, an orphan. After the answer none
+# Ends attempts named by stdin, "ID N APPLY" a line, whatever they are at: in the queue, running, an orphan. After the answer none
 # of them runs, and none that had not started ever will. GRACE 0 is KILL at once.
 verb_cancel() { # CAMPAIGN BY GRACE
   is_name "$1" && is_name "$2" || exit 64
@@ -193,8 +193,8 @@ verb_cancel() { # CAMPAIGN BY GRACE
   machine_now
   read -r ROOTID <"$V/root-id" || exit 73
   _running=
-  while read -r _id _n; do
-    is_id "$_id" && is_number "$_n" || continue
+  while read -r _id _n _apply; do
+    is_id "$_id" && is_number "$_n" && is_name "$_apply" || continue
     ID=$_id N=$_n ATT=$V/$C/jobs/$_id/$_n
     mkdir -p "$V/$C/jobs/$_id" || continue
     # The mark first: a claim that is under way sees it.
@@ -242,7 +242,7 @@ claim_cancelled() {
   uptime_now
   _why=by-$_by
   [ "$_by" != withdraw ] || _why=withdrawn
-  R_CLAIM="claim v=1 campaign=$C root=$ROOTID machine=$MACHINE boot=$BOOT apply=none slot=none rid=none id=$ID n=$N up=$UP ."
+  R_CLAIM="claim v=1 campaign=$C root=$ROOTID machine=$MACHINE boot=$BOOT apply=$_apply slot=none rid=none id=$ID n=$N up=$UP ."
   R_START='' R_EXIT=''
   STATE=cancelled WHY=$_why SIGNAL=none MARKER=none
   command exec 6>"$_folder/state" || return 1

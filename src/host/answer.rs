@@ -1,0 +1,155 @@
+//! Answers of the host script: the frame around them, and the lines that are no facts of a job.
+//!
+//! A host's answer is not trusted: bytes are bounded by the caller, words are checked here, facts by `lifecycle::record`.
+
+use jiff::Timestamp;
+
+use super::HostError;
+use crate::lifecycle::{HostFact, JournalPosition, LineError, parse_lines};
+
+/// What a host says of itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HostFacts {
+    /// Identity of its root.
+    pub root_id: String,
+    /// Identity of the machine.
+    pub machine_id: String,
+    /// Its clock at the moment of the answer.
+    pub clock: Option<Timestamp>,
+    /// Version of tmux as it prints it; `None` without tmux.
+    pub tmux: Option<String>,
+    /// Programs that were asked for and are not there.
+    pub missing: Vec<String>,
+}
+
+/// A whole answer to `probe`.
+#[derive(Debug, Clone)]
+pub struct Probe {
+    /// The host itself.
+    pub host: HostFacts,
+    /// Where the campaign on the host came from; `None` when the host does not know the campaign.
+    pub origin: Option<String>,
+    /// Attempts: the journal's lines first, then what is open, then what is queued.
+    pub facts: Vec<HostFact>,
+    /// How far the journal has been read; `None` without a campaign.
+    pub journal: Option<JournalPosition>,
+    /// Lines that were refused, to be told as warnings.
+    pub refused: Vec<LineError>,
+}
+
+/// The account's environment, as its login shell makes it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Account {
+    /// Variables by name.
+    pub variables: Vec<(String, String)>,
+}
+
+/// The bytes between `sp-begin NONCE` and `sp-end NONCE`; `None` when either is missing.
+pub(super) fn unframe<'a>(bytes: &'a [u8], nonce: &str) -> Option<&'a [u8]> {
+    let begin = format!("sp-begin {nonce}\n");
+    let end = format!("sp-end {nonce}\n");
+    let start = find(bytes, begin.as_bytes())? + begin.len();
+    let body = bytes.strip_suffix(end.as_bytes())?;
+    body.get(start..)
+}
+
+fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
+    bytes.windows(wanted.len()).position(|window| window == wanted)
+}
+
+/// Value of a field in a record line.
+fn field<'a>(line: &'a str, name: &str) -> Option<&'a str> {
+    line.split(' ').find_map(|word| word.strip_prefix(name)?.strip_prefix('='))
+}
+
+pub(super) fn nonsense(host: &str, verb: &'static str, line: &[u8]) -> HostError {
+    let text: String = String::from_utf8_lossy(line).chars().take(200).collect();
+    HostError::Nonsense { host: host.to_owned(), verb, line: text.escape_debug().to_string() }
+}
+
+/// Reads the body of a probe's answer.
+pub(super) fn parse_probe(host: &str, body: &[u8]) -> Result<Probe, HostError> {
+    let mut facts = None;
+    let mut origin = None;
+    let mut others = Vec::new();
+    let mut journal = None;
+    let mut journal_lines = Vec::new();
+    let mut refused = Vec::new();
+    let mut rest = body;
+    while let Some(length) = rest.iter().position(|b| *b == b'\n') {
+        let line = &rest[..length];
+        rest = &rest[length + 1..];
+        let wrong = || nonsense(host, "probe", line);
+        let text = std::str::from_utf8(line).map_err(|_| wrong())?;
+        if text.starts_with("host ") {
+            facts = Some(parse_host(text).ok_or_else(wrong)?);
+        } else if let Some(text) = text.strip_prefix("origin ") {
+            origin = Some(text.strip_suffix(" .").ok_or_else(wrong)?.to_owned());
+        } else if text.starts_with("journal ") {
+            let generation = field(text, "gen").ok_or_else(wrong)?.to_owned();
+            let number = |name| field(text, name).and_then(|n| n.parse::<u64>().ok());
+            let (from, bytes) = number("from").zip(number("bytes")).ok_or_else(wrong)?;
+            let bytes = usize::try_from(bytes).map_err(|_| wrong())?;
+            let stretch = rest.get(..bytes).ok_or_else(wrong)?;
+            rest = &rest[bytes..];
+            let lines = parse_lines(stretch);
+            journal_lines = lines.facts;
+            refused.extend(lines.errors.into_iter().map(|(_, error)| error));
+            journal = Some(JournalPosition { generation, offset: from + lines.consumed as u64 });
+        } else {
+            let lines = parse_lines(&[line, b"\n"].concat());
+            others.extend(lines.facts);
+            refused.extend(lines.errors.into_iter().map(|(_, error)| error));
+        }
+    }
+    journal_lines.extend(others);
+    let host = facts.ok_or_else(|| nonsense(host, "probe", b"no line `host`"))?;
+    Ok(Probe { host, origin, facts: journal_lines, journal, refused })
+}
+
+fn parse_host(line: &str) -> Option<HostFacts> {
+    let word = |name| field(line, name).filter(|word| !word.is_empty());
+    let list = |word: &str| match word {
+        "none" => Vec::new(),
+        list => list.split(',').map(str::to_owned).collect(),
+    };
+    let clock = word("t")
+        .and_then(|t| t.parse::<f64>().ok())
+        .and_then(|t| Timestamp::from_millisecond((t * 1000.0).round() as i64).ok());
+    Some(HostFacts {
+        root_id: word("root")?.to_owned(),
+        machine_id: word("machine")?.to_owned(),
+        clock,
+        tmux: word("tmux").filter(|tmux| *tmux != "none").map(str::to_owned),
+        missing: list(word("missing")?),
+    })
+}
+
+/// Reads the body of an answer to `account`.
+pub(super) fn parse_account(host: &str, body: &[u8]) -> Result<Account, HostError> {
+    let mut variables = Vec::new();
+    for line in body.split(|b| *b == b'\n').filter(|line| !line.is_empty()) {
+        let wrong = || nonsense(host, "account", line);
+        let text = std::str::from_utf8(line).map_err(|_| wrong())?;
+        let (name, value) =
+            text.strip_prefix("account ").and_then(|text| text.split_once('=')).ok_or_else(wrong)?;
+        if !matches!(name, "HOME" | "USER" | "SHELL" | "PATH") {
+            return Err(wrong());
+        }
+        variables.push((name.to_owned(), value.to_owned()));
+    }
+    Ok(Account { variables })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_without_its_own_last_line_is_none() {
+        assert_eq!(unframe(b"noise\nsp-begin a\nx\nsp-end a\n", "a"), Some(&b"x\n"[..]));
+        assert_eq!(unframe(b"sp-begin a\nx\n", "a"), None);
+        assert_eq!(unframe(b"sp-begin a\nx\nsp-end b\n", "a"), None);
+        assert_eq!(unframe(b"x\nsp-end a\n", "a"), None);
+    }
+}

@@ -1,0 +1,291 @@
+//! The hand-over: jobs as shell text, one file per apply and host.
+//!
+//! Every value of the campaign stands in single quotes; what only the host knows stands as a variable that the stub sets.
+//! The first two lines are for all jobs, then comes a line a job; see `40-stub.sh` for the names. Secrets travel behind
+//! the hashed part, so that neither hash nor record has them.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use indexmap::IndexMap;
+
+use super::error::HostError;
+use super::script::{self, sha256_hex};
+use super::answer::Account;
+use crate::campaign::Value;
+use crate::campaign::template::{Part, Reference, Rendered, text_of};
+use crate::ids::{ApplyId, Attempt, AxisName, HostName};
+use crate::plan::{CommandSpec, EnvSpec, JobSpec};
+use crate::shell::{NulError, quote_line};
+
+/// What all jobs of a hand-over share.
+#[derive(Debug, Clone)]
+pub struct BatchContext<'a> {
+    /// This apply.
+    pub apply: &'a ApplyId,
+    /// Which hand-over of this apply, from 1.
+    pub number: u32,
+    /// The host.
+    pub host: &'a HostName,
+    /// Identity of the repository.
+    pub origin: &'a str,
+    /// Absolute path of the folder the jobs start in.
+    pub work_dir: &'a str,
+    /// Environment of the account.
+    pub account: &'a Account,
+    /// Language, time zone and temporary folder of the account.
+    pub locale: &'a [(String, String)],
+    /// `[hosts.NAME] vars`.
+    pub host_vars: &'a IndexMap<AxisName, Value>,
+    /// `[hosts.NAME] init`.
+    pub init: Option<&'a str>,
+    /// Slots that got work.
+    pub slots: u32,
+    /// Failures that stop this apply on the host.
+    pub max_fail: Option<u32>,
+    /// Seconds between TERM and KILL at the time limit.
+    pub kill_after: u32,
+    /// Values of secrets, by the variable that holds them here.
+    pub secrets: &'a BTreeMap<String, String>,
+}
+
+/// A job of a hand-over.
+#[derive(Debug, Clone)]
+pub struct BatchJob {
+    /// The job.
+    pub spec: JobSpec,
+    /// `[hosts.NAME] env` rendered for it.
+    pub host_env: IndexMap<String, EnvSpec>,
+    /// Which attempt it will be.
+    pub attempt: Attempt,
+    /// Whether `job.state_dir` is to be empty again.
+    pub fresh_state: bool,
+}
+
+/// A hand-over, ready to be sent.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    name: String,
+    text: String,
+    sha256: String,
+    secrets: String,
+}
+
+impl Batch {
+    /// Writes the jobs down. Nothing else of them reaches the host.
+    pub fn new(context: &BatchContext<'_>, jobs: impl Iterator<Item = BatchJob>) -> Result<Self, HostError> {
+        let name = format!("{}-{}", context.apply, context.number);
+        let nul = |job: &str| move |NulError| HostError::Job { job: job.to_owned(), why: NulError.to_string() };
+        let mut lines = String::new();
+        let mut first: Option<JobSpec> = None;
+        for job in jobs {
+            let line = job_line(&job).map_err(|why| HostError::Job { job: job.spec.name.clone(), why })?;
+            lines.push_str(&line);
+            lines.push('\n');
+            first.get_or_insert(job.spec);
+        }
+        let secrets = secret_lines(context.secrets).map_err(nul("(secrets)"))?;
+        let mut text = format!(
+            "batch v=1 apply={} script={} secrets={} .\n",
+            context.apply,
+            script::version(),
+            u8::from(!secrets.is_empty())
+        );
+        text.push_str(&common_line(context, first.as_ref()).map_err(nul("(all)"))?);
+        text.push('\n');
+        text.push_str(&lines);
+        let sha256 = sha256_hex(text.as_bytes());
+        Ok(Self { name, text, sha256, secrets })
+    }
+
+    /// Name on the host, unique for ever.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// SHA-256 of all but the secrets, hex.
+    pub fn sha256(&self) -> &str {
+        &self.sha256
+    }
+
+    pub(super) fn bytes(&self) -> Vec<u8> {
+        let mut bytes = self.text.clone().into_bytes();
+        if !self.secrets.is_empty() {
+            bytes.extend_from_slice(b"secrets\n");
+            bytes.extend_from_slice(self.secrets.as_bytes());
+        }
+        bytes
+    }
+}
+
+fn secret_lines(secrets: &BTreeMap<String, String>) -> Result<String, NulError> {
+    secrets.iter().try_fold(String::new(), |mut text, (name, value)| {
+        push(&mut text, format_args!("SP_SECRET_{name}={}\n", quote_line(value)?));
+        Ok(text)
+    })
+}
+
+fn common_line(context: &BatchContext<'_>, job: Option<&JobSpec>) -> Result<String, NulError> {
+    let mut text = String::new();
+    let mut set = |name: &str, value: &str| -> Result<(), NulError> {
+        push(&mut text, format_args!("{name}={} ", quote_line(value)?));
+        Ok(())
+    };
+    let flag = |on: bool| if on { "1" } else { "0" };
+    set("B_APPLY", context.apply.as_str())?;
+    set("B_HOST", context.host.as_str())?;
+    set("B_ORIGIN", context.origin)?;
+    set("B_WORK", context.work_dir)?;
+    set("B_SLOTS", &context.slots.to_string())?;
+    set("B_INIT", context.init.unwrap_or(""))?;
+    set("B_KILL_AFTER", &context.kill_after.to_string())?;
+    set("B_MAX_FAIL", &context.max_fail.map_or_else(String::new, |n| n.to_string()))?;
+    set("B_SECRETS", flag(!context.secrets.is_empty()))?;
+    let limit = job.and_then(|job| job.time_limit);
+    set("B_LIMIT", &limit.map_or_else(String::new, seconds))?;
+    set("B_LOG_MAX", &job.map_or(0, |job| job.log_max).to_string())?;
+    let codes = job.map_or(&[][..], |job| &job.markers.exit_codes);
+    set("B_CODES", &codes.iter().fold(" ".to_owned(), |text, code| format!("{text}{code} ")))?;
+    let markers = job.map(|job| &job.markers);
+    let some = |m: &crate::plan::Markers| !m.files.is_empty() || m.log.is_some() || m.count.is_some();
+    set("B_MARKERS", flag(markers.is_some_and(some)))?;
+    let globs = markers.into_iter().flat_map(|m| m.files.iter().chain(m.count.as_ref().map(|c| &c.0)));
+    let elsewhere = |glob: &Rendered| {
+        matches!(glob.first(), Some(Part::Ref(place)) if *place != Reference::OutDir)
+    };
+    set("B_STAMP", flag(globs.into_iter().any(elsewhere)))?;
+    set("B_PREPARE", flag(job.is_some_and(|job| job.prepare.is_some())))?;
+    set("B_CLEANUP", flag(job.is_some_and(|job| job.cleanup.is_some())))?;
+    text.push_str("; B_ACCOUNT() { export PYTHONUNBUFFERED=1");
+    for (name, value) in context.account.variables.iter().chain(context.locale) {
+        push(&mut text, format_args!(" {name}={}", quote_line(value)?));
+        if name == "USER" {
+            push(&mut text, format_args!(" LOGNAME={}", quote_line(value)?));
+        }
+    }
+    for (name, value) in context.host_vars {
+        push(&mut text, format_args!(" SP_HOST_{name}={}", quote_line(&text_of(value))?));
+    }
+    text.push_str("; }; B_SHELL() { run");
+    for word in job.map_or(&[][..], |job| &job.shell) {
+        push(&mut text, format_args!(" {}", quote_line(word)?));
+    }
+    text.push_str(" \"$@\"; }");
+    Ok(text)
+}
+
+/// Hundredths, as the host's clock has them; never rounded down to nothing.
+fn seconds(limit: Duration) -> String {
+    let hundredths = (limit.as_millis() / 10).max(1);
+    format!("{}.{:02}", hundredths / 100, hundredths % 100)
+}
+
+fn job_line(job: &BatchJob) -> Result<String, String> {
+    let spec = &job.spec;
+    let nul = |error: NulError| error.to_string();
+    let flag = if job.fresh_state { "fresh" } else { "-" };
+    let mut line = format!("job {} {} {flag} PARAMS=", spec.id, job.attempt);
+    line.push_str(&quote_line(&spec.params_json().to_string()).map_err(nul)?);
+    line.push_str("; ENVIRONMENT() { export");
+    for (name, value) in spec.env.iter().chain(&job.host_env) {
+        let value = match value {
+            EnvSpec::Text(rendered) => word(rendered).map_err(nul)?,
+            EnvSpec::FromEnv(variable) => format!("\"$SP_SECRET_{variable}\""),
+        };
+        push(&mut line, format_args!(" {name}={value}"));
+    }
+    for (name, value) in &spec.params {
+        if let Some(value) = value {
+            let value = quote_line(&text_of(value)).map_err(nul)?;
+            push(&mut line, format_args!(" SP_PARAM_{}={value}", name.as_str().to_ascii_uppercase()));
+        }
+    }
+    push(&mut line, format_args!(" SP_JOB_NAME={}; }}; COMMAND() {{ ", quote_line(&spec.name).map_err(nul)?));
+    match &spec.command {
+        CommandSpec::Shell(text) => {
+            push(&mut line, format_args!("script command {}", script_text(text).map_err(nul)?));
+        }
+        CommandSpec::Argv(words) => {
+            line.push_str("run");
+            for rendered in words {
+                push(&mut line, format_args!(" {}", word(rendered).map_err(nul)?));
+            }
+        }
+    }
+    line.push_str("; }");
+    for (name, file, text) in [("PREPARE", "prepare", &spec.prepare), ("CLEANUP", "cleanup", &spec.cleanup)] {
+        if let Some(text) = text {
+            let text = script_text(text).map_err(nul)?;
+            push(&mut line, format_args!("; {name}() {{ script {file} {text}; }}"));
+        }
+    }
+    line.push_str("; MARKERS() { :");
+    for (index, glob) in spec.markers.files.iter().enumerate() {
+        push(&mut line, format_args!("; marker_file {index} {}", place_and_pattern(glob)?));
+    }
+    if let Some((glob, min)) = &spec.markers.count {
+        push(&mut line, format_args!("; marker_count {} {min}", place_and_pattern(glob)?));
+    }
+    if let Some(pattern) = &spec.markers.log {
+        push(&mut line, format_args!("; marker_log {}", quote_line(pattern).map_err(nul)?));
+    }
+    line.push_str("; }");
+    Ok(line)
+}
+
+/// A variable of the stub.
+fn variable(reference: &Reference) -> String {
+    match reference {
+        Reference::OutDir => "SP_OUT_DIR".to_owned(),
+        Reference::StateDir => "SP_STATE_DIR".to_owned(),
+        Reference::WorkDir => "SP_WORK_DIR".to_owned(),
+        Reference::HostVar(name) => format!("SP_HOST_{name}"),
+    }
+}
+
+/// Plain text with references, as one word for the stub.
+fn word(rendered: &[Part]) -> Result<String, NulError> {
+    let mut text = String::new();
+    for part in rendered {
+        match part {
+            Part::Text(part) => text.push_str(&quote_line(part)?),
+            Part::Ref(reference) => push(&mut text, format_args!("\"${{{}}}\"", variable(reference))),
+        }
+    }
+    if text.is_empty() {
+        text.push_str("''");
+    }
+    Ok(text)
+}
+
+/// A text for the job's own shell, as one word for the stub: references stay variables, which that shell expands.
+fn script_text(rendered: &[Part]) -> Result<String, NulError> {
+    let mut text = String::new();
+    for part in rendered {
+        match part {
+            Part::Text(part) => text.push_str(part),
+            Part::Ref(reference) => push(&mut text, format_args!("\"${{{}}}\"", variable(reference))),
+        }
+    }
+    quote_line(&text)
+}
+
+/// A marker's glob as the folder it is below and the pattern: a path of the host is no pattern.
+fn place_and_pattern(rendered: &[Part]) -> Result<String, String> {
+    let (place, rest) = match rendered {
+        [Part::Ref(place), rest @ ..] => (variable(place), rest),
+        rest => ("SP_OUT_DIR".to_owned(), rest),
+    };
+    let pattern = match rest {
+        [Part::Text(pattern)] => pattern.trim_start_matches('/'),
+        _ => return Err("a marker names a folder of the host elsewhere than at its start".to_owned()),
+    };
+    let pattern = quote_line(pattern).map_err(|error| error.to_string())?;
+    Ok(format!("\"${place}\" {pattern}"))
+}
+
+/// Appends to a text, which cannot fail.
+fn push(text: &mut String, arguments: std::fmt::Arguments<'_>) {
+    drop(text.write_fmt(arguments));
+}

@@ -1,0 +1,40 @@
+//! The host script, compiled in, and its identity.
+
+use std::fmt::Write as _;
+use std::sync::LazyLock;
+
+use sha2::{Digest as _, Sha256};
+
+/// `scripts/host/*.sh` in name order, as one text.
+pub(crate) const TEXT: &str = concat!(
+    include_str!("../../scripts/host/00-head.sh"),
+    include_str!("../../scripts/host/10-records.sh"),
+    include_str!("../../scripts/host/20-tree.sh"),
+    include_str!("../../scripts/host/30-markers.sh"),
+    include_str!("../../scripts/host/40-stub.sh"),
+    include_str!("../../scripts/host/50-watch.sh"),
+    include_str!("../../scripts/host/60-finish.sh"),
+    include_str!("../../scripts/host/65-recover.sh"),
+    include_str!("../../scripts/host/70-runner.sh"),
+    include_str!("../../scripts/host/80-answers.sh"),
+    include_str!("../../scripts/host/90-main.sh"),
+);
+
+static VERSION: LazyLock<String> = LazyLock::new(|| hex(&Sha256::digest(TEXT))[..16].to_owned());
+
+/// The name under which the script is installed: the first 16 hex digits of its SHA-256.
+pub fn version() -> &'static str {
+    &VERSION
+}
+
+pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string cannot fail.
+        drop(write!(text, "{byte:02x}"));
+        text
+    })
+}
