@@ -139,15 +139,12 @@ impl Template {
         if text.contains('\0') {
             return Err(TemplateError::new("holds a NUL byte, which nothing on a host can carry"));
         }
-        let (names, body) = match names::segments(text)? {
-            Some(segments) => {
-                let names = segments.iter().filter_map(Segment::name).cloned().collect();
-                (names, Body::Segments(segments))
-            }
-            None => {
-                let compiled = engine::Compiled::parse(text, place)?;
-                (compiled.names().clone(), Body::Engine(Arc::new(compiled)))
-            }
+        let (names, body) = if let Some(segments) = names::segments(text)? {
+            let names = segments.iter().filter_map(Segment::name).cloned().collect();
+            (names, Body::Segments(segments))
+        } else {
+            let compiled = engine::Compiled::parse(text, place)?;
+            (compiled.names().clone(), Body::Engine(Arc::new(compiled)))
         };
         if place == Place::Shell {
             quotes::check(text)?;

@@ -171,11 +171,8 @@ fn format(
     state: &mut State<'_, '_>,
     value: &minijinja::Value,
 ) -> Result<(), Error> {
-    let text = match plain_text(state, value)? {
-        Some(text) => text,
-        None => {
-            return Err(Error::new(ErrorKind::UndefinedError, "a value is undefined"));
-        }
+    let Some(text) = plain_text(state, value)? else {
+        return Err(Error::new(ErrorKind::UndefinedError, "a value is undefined"));
     };
     let refuse = |message: String| Error::new(ErrorKind::InvalidOperation, message);
     if value.is_safe() {

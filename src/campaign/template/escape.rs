@@ -80,9 +80,7 @@ fn escape_regex(text: &str) -> Cow<'_, str> {
     let mut out = String::with_capacity(text.len() + 4);
     for c in text.chars() {
         if c.is_whitespace() {
-            out.push_str("\\x{");
-            out.push_str(&format!("{:x}", u32::from(c)));
-            out.push('}');
+            out.extend(["\\x{", &format!("{:x}", u32::from(c)), "}"]);
         } else {
             if regex_syntax::is_meta_character(c) {
                 out.push('\\');
