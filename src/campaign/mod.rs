@@ -2,7 +2,13 @@
 //!
 //! Does not read files, expand the matrix or know of jobs: globs, `lines` and `inputs` stay patterns here.
 
+pub mod decimal;
+pub mod duration;
+pub mod ere;
+pub mod glob;
 pub mod model;
+pub mod size;
+pub mod suggest;
 pub mod template;
 
 pub use model::*;

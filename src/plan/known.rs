@@ -65,4 +65,78 @@ pub struct KnownJob {
     pub planned: bool,
     /// Running time of the newest ended attempt in seconds.
     pub elapsed_s: Option<f64>,
+    /// Whether the checkpoint has this state; `false` when only a host has told it so far.
+    pub stored: bool,
+    /// Digest of the code that the newest ended attempt, or the accepted one, ran with.
+    pub code: Option<[u8; 32]>,
+}
+
+impl KnownJob {
+    /// Whether a host ever had the job, or a person accepted a result for it: else there is nothing to compare with.
+    pub fn has_history(&self) -> bool {
+        self.attempt.0 > 0 || self.accepted_from.is_some() || self.state != State::Pending
+    }
+}
+
+/// Everything that is known, to be found by id and by cell.
+#[derive(Debug, Default)]
+pub struct Known {
+    /// In order of ids.
+    jobs: Vec<KnownJob>,
+    /// Cells with a history, in order of cell and then of how recent the version is, the newest last.
+    by_cell: Vec<(CellKey, u32)>,
+}
+
+impl Known {
+    /// An index over jobs in the order in which they became known, the newest last. Of two entries of one job the later
+    /// one counts.
+    pub fn new(jobs: Vec<KnownJob>) -> Self {
+        let mut order: Vec<u32> = (0..u32::try_from(jobs.len()).unwrap_or(u32::MAX)).collect();
+        order.sort_by_key(|at| (jobs[*at as usize].id, *at));
+        order.dedup_by(|later, earlier| {
+            let same = jobs[*later as usize].id == jobs[*earlier as usize].id;
+            if same {
+                *earlier = *later;
+            }
+            same
+        });
+        let mut slots: Vec<Option<KnownJob>> = jobs.into_iter().map(Some).collect();
+        let jobs: Vec<KnownJob> =
+            order.iter().filter_map(|at| slots[*at as usize].take()).collect();
+        let mut by_cell: Vec<(CellKey, bool, u32, u32)> = (0_u32..)
+            .zip(jobs.iter().zip(&order))
+            .filter(|(_, (job, _))| job.has_history())
+            .filter_map(|(at, (job, age))| Some((job.cell?, job.planned, *age, at)))
+            .collect();
+        by_cell.sort_unstable();
+        let by_cell = by_cell.into_iter().map(|(cell, _, _, at)| (cell, at)).collect();
+        Self { jobs, by_cell }
+    }
+
+    /// Every job, in order of ids.
+    pub fn jobs(&self) -> &[KnownJob] {
+        &self.jobs
+    }
+
+    /// Whether nothing is known.
+    pub fn is_empty(&self) -> bool {
+        self.jobs.is_empty()
+    }
+
+    /// A job by its id.
+    pub fn get(&self, id: JobId) -> Option<&KnownJob> {
+        let at = self.jobs.binary_search_by_key(&id, |job| job.id).ok()?;
+        Some(&self.jobs[at])
+    }
+
+    /// The newest other version of a job that has a history: the one of the last plan, else the last that became known.
+    pub fn predecessor(&self, cell: CellKey, id: JobId) -> Option<&KnownJob> {
+        let end = self.by_cell.partition_point(|(key, _)| *key <= cell);
+        self.by_cell[..end]
+            .iter()
+            .rev()
+            .take_while(|(key, _)| *key == cell)
+            .map(|(_, at)| &self.jobs[*at as usize])
+            .find(|job| job.id != id)
+    }
 }

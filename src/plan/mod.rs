@@ -2,9 +2,33 @@
 //!
 //! Pure: what it needs of the file system comes through [`Files`]. It starts nothing and stores nothing.
 
+mod axes;
+mod cells;
+mod content;
+mod diff;
+mod ere;
+mod error;
+mod eval;
+mod expand;
+mod home;
+mod identity;
+mod inputs;
+mod job;
+mod json;
 pub mod known;
+mod name;
+mod render;
 
+pub use axes::{Column, ColumnKind};
+pub use diff::{Change, diff};
+pub use ere::{EreError, translate as translate_regex};
+pub use error::{PlanError, PlanWarning};
+pub use expand::{Expansion, expand};
+pub use home::{Candidate, home};
+pub use job::{CellKeys, CommandSpec, EnvSpec, Job, JobSpec, Markers, told};
+pub use json::JsonValue;
 pub use known::{CellKey, KnownJob, Parts};
+pub use name::visible;
 
 /// What expansion needs to know of the campaign's folder. Paths and patterns are relative to `working-dir`.
 pub trait Files {

@@ -1,0 +1,323 @@
+//! One job of an expansion, looked at: its name, values, command, and all that a host needs to run it.
+//!
+//! Everything is rendered when it is asked for and kept by nobody.
+
+use std::time::Duration;
+
+use indexmap::IndexMap;
+
+use crate::campaign::template::{Part, Rendered, Template, text_of};
+use crate::campaign::{Command, EnvValue, Value};
+use crate::ids::{AxisName, JobId};
+use crate::plan::axes::ColumnKind;
+use crate::plan::content::AxisForms;
+use crate::plan::ere;
+use crate::plan::expand::Expansion;
+use crate::plan::identity::Form;
+use crate::plan::inputs::{pattern_text, sort_files};
+use crate::plan::known::{CellKey, Parts};
+use crate::plan::name::{pairs, visible};
+use crate::plan::{JsonValue, PlanError};
+
+/// A job of an expansion.
+#[derive(Debug, Clone, Copy)]
+pub struct Job<'a> {
+    expansion: &'a Expansion,
+    index: usize,
+}
+
+/// A rendered command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CommandSpec {
+    /// Text for the shell.
+    Shell(Rendered),
+    /// Words; the first is the program.
+    Argv(Vec<Rendered>),
+}
+
+/// A rendered value of `[env]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EnvSpec {
+    /// Text.
+    Text(Rendered),
+    /// A secret: the variable that holds it where `sp apply` is started.
+    FromEnv(String),
+}
+
+/// `[done]`, rendered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Markers {
+    /// Accepted exit codes.
+    pub exit_codes: Vec<u8>,
+    /// Globs; each must match a file that is fresh and not empty.
+    pub files: Vec<Rendered>,
+    /// A pattern for `grep -E` that a line of the log must match.
+    pub log: Option<String>,
+    /// A glob and the least number of fresh files that it must match.
+    pub count: Option<(Rendered, u32)>,
+}
+
+/// Everything about one job that a host needs; no path of a host and no secret's value in it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JobSpec {
+    /// Identity.
+    pub id: JobId,
+    /// Place in the order of jobs, from 0.
+    pub index: usize,
+    /// Name for people.
+    pub name: String,
+    /// Every axis in file order; `None` where an `include` left it out.
+    pub params: IndexMap<AxisName, Option<Value>>,
+    /// The command.
+    pub command: CommandSpec,
+    /// Shell text before the command.
+    pub prepare: Option<Rendered>,
+    /// Shell text after the job, whatever its end.
+    pub cleanup: Option<Rendered>,
+    /// `[env]` in file order.
+    pub env: IndexMap<String, EnvSpec>,
+    /// What must hold for the job to count as done.
+    pub markers: Markers,
+    /// Wall time of prepare and command.
+    pub time_limit: Option<Duration>,
+    /// Bytes of the log that are kept.
+    pub log_max: u64,
+    /// Where the job starts, below the tree.
+    pub working_dir: String,
+    /// The shell's words.
+    pub shell: Vec<String>,
+}
+
+impl JobSpec {
+    /// The params as one JSON object, axes without a value as `null`.
+    pub fn params_json(&self) -> serde_json::Value {
+        let member = |(name, value): (&AxisName, &Option<Value>)| {
+            (name.to_string(), value.as_ref().map_or(serde_json::Value::Null, json_value))
+        };
+        serde_json::Value::Object(self.params.iter().map(member).collect())
+    }
+}
+
+fn json_value(value: &Value) -> serde_json::Value {
+    serde_json::to_value(JsonValue(value)).unwrap_or_default()
+}
+
+impl<'a> Job<'a> {
+    pub(crate) fn new(expansion: &'a Expansion, index: usize) -> Self {
+        Self { expansion, index }
+    }
+
+    /// Identity.
+    pub fn id(self) -> JobId {
+        self.expansion.ids()[self.index]
+    }
+
+    /// Place in the order of jobs, from 0.
+    pub fn index(self) -> usize {
+        self.index
+    }
+
+    /// Key of the job's cell; for many jobs see [`CellKeys`].
+    pub fn cell_key(self) -> CellKey {
+        CellKeys::new(self.expansion).key(self.index)
+    }
+
+    /// Every axis in file order; `None` where an `include` left it out.
+    pub fn params(self) -> impl Iterator<Item = (&'a AxisName, Option<&'a Value>)> {
+        let cell = self.expansion.cells.cell(self.index);
+        self.expansion
+            .columns()
+            .iter()
+            .zip(cell)
+            .map(|(column, at)| (&column.name, column.get(*at)))
+    }
+
+    /// The cell as `axis=value` pairs, without derived axes; empty for the only job of a campaign without a matrix.
+    pub fn cell_name(self) -> String {
+        let kinds = self.expansion.columns().iter().map(|column| column.kind);
+        pairs(
+            self.params()
+                .zip(kinds)
+                .filter(|(_, kind)| *kind != ColumnKind::Derived)
+                .filter_map(|((name, value), _)| Some((name.as_str(), value?))),
+        )
+    }
+
+    /// The name for people: `job-name`, else the cell, else the campaign's name. It holds no control character.
+    pub fn name(self) -> String {
+        let campaign = self.expansion.campaign();
+        let row = self.expansion.row(self.index);
+        let rendered = campaign.job_name.as_ref().and_then(|name| name.render(&row).ok());
+        let name = match rendered {
+            Some(rendered) => visible(&told(&rendered)).into_owned(),
+            None => self.cell_name(),
+        };
+        if name.is_empty() { campaign.name.to_string() } else { name }
+    }
+
+    /// The command.
+    pub fn command(self) -> Result<CommandSpec, PlanError> {
+        Ok(match &self.expansion.campaign().command {
+            Command::Shell(text) => CommandSpec::Shell(self.render(text, "command")?),
+            Command::Argv(words) => {
+                let words = words.iter().map(|word| self.render(word, "command"));
+                CommandSpec::Argv(words.collect::<Result<_, _>>()?)
+            }
+        })
+    }
+
+    /// All that the host needs.
+    pub fn spec(self) -> Result<JobSpec, PlanError> {
+        let campaign = self.expansion.campaign();
+        let done = &campaign.done;
+        let mut env = IndexMap::with_capacity(campaign.env.len());
+        for (name, value) in &campaign.env {
+            let value = match value {
+                EnvValue::Plain(text) => EnvSpec::Text(self.render(text, &format!("env.{name}"))?),
+                EnvValue::FromEnv(variable) => EnvSpec::FromEnv(variable.clone()),
+            };
+            env.insert(name.clone(), value);
+        }
+        let optional = |text: &Option<Template>, what| {
+            text.as_ref().map(|text| self.render(text, what)).transpose()
+        };
+        let count = done.count.as_ref().map(|count| {
+            Ok::<_, PlanError>((self.render(&count.files, "done.count.files")?, count.min))
+        });
+        Ok(JobSpec {
+            id: self.id(),
+            index: self.index,
+            name: self.name(),
+            params: self.params().map(|(name, value)| (name.clone(), value.cloned())).collect(),
+            command: self.command()?,
+            prepare: optional(&campaign.prepare, "prepare")?,
+            cleanup: optional(&campaign.cleanup, "cleanup")?,
+            env,
+            markers: Markers {
+                exit_codes: done.exit_codes.clone(),
+                files: done
+                    .files
+                    .iter()
+                    .map(|glob| self.render(glob, "done.files"))
+                    .collect::<Result<_, _>>()?,
+                log: self.log_pattern()?,
+                count: count.transpose()?,
+            },
+            time_limit: campaign.time_limit,
+            log_max: campaign.log_max,
+            working_dir: campaign.working_dir.clone(),
+            shell: campaign.shell.clone(),
+        })
+    }
+
+    /// The parts that the id is computed from, as text for the store and for telling edits.
+    pub fn parts(self) -> Result<Parts, PlanError> {
+        let campaign = self.expansion.campaign();
+        let (shell_command, argv) = match self.command()? {
+            CommandSpec::Shell(text) => (Some(told(&text)), None),
+            CommandSpec::Argv(words) => (None, Some(words.iter().map(|w| told(w)).collect())),
+        };
+        let mut env = IndexMap::with_capacity(campaign.env.len());
+        for (name, value) in &campaign.env {
+            let text = match value {
+                EnvValue::Plain(text) => told(&self.render(text, &format!("env.{name}"))?),
+                EnvValue::FromEnv(variable) => format!("{{ from-env = {variable} }}"),
+            };
+            env.insert(name.clone(), text);
+        }
+        let mut files = Vec::new();
+        for pattern in &campaign.inputs {
+            let pattern = pattern_text(self.render(pattern, "inputs")?).unwrap_or_default();
+            self.expansion.inputs.push_files(&pattern, &mut files);
+        }
+        sort_files(&mut files);
+        let hex = |digest: &[u8; 32]| blake3::Hash::from_bytes(*digest).to_hex().to_string();
+        Ok(Parts {
+            shell_command,
+            argv,
+            shell: campaign.shell.clone(),
+            prepare: campaign
+                .prepare
+                .as_ref()
+                .map(|text| self.render(text, "prepare").map(|rendered| told(&rendered)))
+                .transpose()?,
+            working_dir: campaign.working_dir.clone(),
+            env,
+            inputs: files.into_iter().map(|(path, d)| (path.to_owned(), hex(d))).collect(),
+        })
+    }
+
+    /// `[done] log` as the host's `grep -E` reads it.
+    pub(crate) fn log_pattern(self) -> Result<Option<String>, PlanError> {
+        let Some(log) = &self.expansion.campaign().done.log else { return Ok(None) };
+        let wrong = |pattern: String, cause: String| PlanError::Pattern {
+            what: "done.log".to_owned(),
+            pattern: visible(&pattern).into_owned(),
+            cell: self.expansion.row(self.index).words(),
+            cause,
+        };
+        let rendered = self.render(log, "done.log")?;
+        let Some(pattern) = pattern_text(rendered.clone()) else {
+            let cause = "a path that only the host knows is no part of a regular expression";
+            return Err(wrong(told(&rendered), cause.to_owned()));
+        };
+        match ere::translate(&pattern) {
+            Ok(translated) => Ok(Some(translated)),
+            Err(error) => Err(wrong(pattern, error.to_string())),
+        }
+    }
+
+    fn render(self, template: &Template, what: &str) -> Result<Rendered, PlanError> {
+        let row = self.expansion.row(self.index);
+        template.render(&row).map_err(|error| PlanError::Render {
+            what: what.to_owned(),
+            cell: row.words(),
+            cause: error.to_string(),
+        })
+    }
+
+    /// Whether a value of the job's, as text, is `text`; derived axes too.
+    pub(crate) fn has(self, axis: &str, text: &str) -> bool {
+        self.params().any(|(name, value)| {
+            name.as_str() == axis && value.map_or(text.is_empty(), |value| text_of(value) == text)
+        })
+    }
+}
+
+/// Rendered text for people and for comparison; a reference stands as it does in the file.
+pub fn told(rendered: &[Part]) -> String {
+    let mut out = String::new();
+    for part in rendered {
+        match part {
+            Part::Text(text) => out.push_str(text),
+            Part::Ref(reference) => {
+                out.push_str("{{ ");
+                out.push_str(&reference.to_string());
+                out.push_str(" }}");
+            }
+        }
+    }
+    out
+}
+
+/// Keys of many cells: the values of the axes are encoded once.
+pub struct CellKeys<'a> {
+    expansion: &'a Expansion,
+    forms: AxisForms,
+    form: Form,
+}
+
+impl<'a> CellKeys<'a> {
+    /// Keys of the cells of an expansion.
+    pub fn new(expansion: &'a Expansion) -> Self {
+        let forms = AxisForms::new(expansion.columns());
+        Self { expansion, forms, form: Form::default() }
+    }
+
+    /// The key of a job's cell.
+    pub fn key(&mut self, index: usize) -> CellKey {
+        self.form.start_cell();
+        self.forms.write(self.expansion.cells.cell(index), &mut self.form);
+        self.form.cell_key()
+    }
+}
