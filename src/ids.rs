@@ -115,6 +115,10 @@ name_type! {
     HostName, word
 }
 name_type! {
+    /// Identity of one `sp apply`, of the same form as a campaign's name: part of file names and lines on hosts.
+    ApplyId, word
+}
+name_type! {
     /// Name of an axis, a variable or a column: an identifier, so that `{{ name }}` is no subtraction.
     AxisName, identifier
 }

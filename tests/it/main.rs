@@ -1,1 +1,5 @@
 //! Behaviour of `sp` through its public face; one binary, one module a subject.
+
+mod lifecycle;
+mod report;
+mod store;

@@ -1,0 +1,110 @@
+//! What a host says of an attempt, as typed values: the only input of the life cycle and of the store's memory.
+//!
+//! Nothing here knows the text that a host sent; that is `record`.
+
+use jiff::Timestamp;
+
+use crate::ids::{ApplyId, Attempt, JobId};
+use crate::lifecycle::life::Final;
+use crate::lifecycle::reason::Reason;
+
+/// One thing that a host said.
+#[derive(Debug, Clone, PartialEq)]
+pub enum HostFact {
+    /// About an attempt.
+    Attempt {
+        /// The job.
+        job: JobId,
+        /// Which of its attempts.
+        attempt: Attempt,
+        /// The apply that handed it over.
+        apply: ApplyId,
+        /// What holds of it.
+        fact: Fact,
+    },
+    /// `sp accept`: the result of `from` counts for `job`.
+    Accepted {
+        /// The job that has no result of its own.
+        job: JobId,
+        /// The job whose result it is.
+        from: JobId,
+    },
+}
+
+/// What holds of one attempt on one host.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Fact {
+    /// In the queue, not claimed.
+    Queued,
+    /// Claimed and started, by the journal.
+    Started {
+        /// The slot it holds.
+        slot: u32,
+        /// When, by the host's clock.
+        at: Timestamp,
+    },
+    /// Not ended at the moment of a probe.
+    Open {
+        /// Who is alive.
+        verdict: Verdict,
+        /// The slot it holds.
+        slot: u32,
+        /// When it started, if it has.
+        started: Option<Timestamp>,
+        /// The tmux session to look at it.
+        session: Option<String>,
+    },
+    /// Ended, by its last record.
+    Ended(Box<Ending>),
+    /// The root that held its records is gone from the host, and it had not ended before.
+    RootGone,
+}
+
+/// What the evidence on the host says of an attempt that has no end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Claimed; the command does not run yet.
+    Starting,
+    /// Wrapper and command are alive.
+    Running,
+    /// The command is alive and its wrapper is not; a runner looks after it.
+    Orphan,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ending {
+    /// The final state.
+    pub state: Final,
+    /// Why.
+    pub reason: Reason,
+    /// The exit code as a shell sees it: 128 and the signal's number for a death by signal.
+    pub exit_code: Option<u8>,
+    /// Name of the signal such as `SIGKILL`, where a witness saw it.
+    pub signal: Option<String>,
+    /// Who wrote the last record: `runner`, `orphan`, `seal` or `cancel`.
+    pub by: String,
+    /// The marker that did not hold.
+    pub marker: Option<Marker>,
+    /// What became of processes it left behind: `none`, `cleaned`, `kept` or `waited`.
+    pub leftovers: String,
+    /// When it started, by the host's clock.
+    pub started: Option<Timestamp>,
+    /// When it ended, by the host's clock.
+    pub ended: Timestamp,
+    /// Seconds it ran, by a clock that is never set.
+    pub elapsed_s: Option<f64>,
+    /// One sentence for people, see `sentence`; empty until somebody who knows the campaign fills it.
+    pub detail: String,
+}
+
+/// Which done marker a record speaks of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Marker {
+    /// The n-th of `[done] files`, from 0.
+    File(u32),
+    /// `[done] log`.
+    Log,
+    /// `[done] count`.
+    Count,
+}

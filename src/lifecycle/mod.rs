@@ -1,0 +1,15 @@
+//! The life of an attempt: what hosts say of it, what may follow what, and how it is told to people and programs.
+//!
+//! Pure: bytes and values in, values out. It asks no host, stores nothing, and decides nothing about what to start.
+
+pub mod event;
+pub mod fact;
+pub mod life;
+pub mod reason;
+pub mod record;
+pub mod sentence;
+
+pub use event::{Event, EventKind};
+pub use fact::{Ending, Fact, HostFact, Marker, Verdict};
+pub use life::{AttemptState, Final, IllegalEvent};
+pub use reason::Reason;

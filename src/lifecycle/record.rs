@@ -1,0 +1,277 @@
+//! The lines that hosts answer with: bytes in, facts out.
+//!
+//! What a host sends is not trusted: every line is bounded, a malformed one is an error of that line alone, and nothing
+//! here panics or guesses. A line without its end mark ` .` was torn and does not exist. Framing is `host`'s work.
+
+use std::str::FromStr;
+
+use jiff::Timestamp;
+
+use crate::ids::{ApplyId, Attempt, JobId};
+use crate::lifecycle::fact::{Ending, Fact, HostFact, Marker, Verdict};
+use crate::lifecycle::life::Final;
+use crate::lifecycle::reason::Reason;
+
+/// Longer lines are errors; the longest that the host script writes has about 350 bytes.
+pub const LINE_MAX: usize = 2048;
+/// So many fields at most.
+const FIELDS_MAX: usize = 40;
+/// So many errors of one answer are kept word for word; the rest is counted.
+const ERRORS_KEPT: usize = 16;
+
+/// Why a line was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LineError {
+    /// Longer than [`LINE_MAX`].
+    #[error("a line of {0} bytes, more than {LINE_MAX}")]
+    TooLong(usize),
+    /// A byte that is not printable ASCII.
+    #[error("a line with byte {0:#04x}")]
+    Byte(u8),
+    /// Not `key=value` fields separated by one blank.
+    #[error("`{0}` is no field `key=value`")]
+    Shape(String),
+    /// More fields than any line has.
+    #[error("more than {FIELDS_MAX} fields")]
+    Crowded,
+    /// A key twice.
+    #[error("`{0}` stands twice")]
+    Twice(&'static str),
+    /// A field that this kind of line must have.
+    #[error("`{0}` is missing")]
+    Missing(&'static str),
+    /// A field whose value is not of its form.
+    #[error("`{key}={value}` is malformed")]
+    Value {
+        /// The key.
+        key: &'static str,
+        /// The value, cut short.
+        value: String,
+    },
+    /// Fields that deny each other.
+    #[error("{0}")]
+    Contradiction(&'static str),
+}
+
+/// What a stretch of lines held.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Lines {
+    /// The facts, in order.
+    pub facts: Vec<HostFact>,
+    /// The first errors, each with the offset of its line.
+    pub errors: Vec<(usize, LineError)>,
+    /// How many lines were refused in all.
+    pub refused: usize,
+    /// Bytes up to and with the last line end; what follows may still be being written, and is read again.
+    pub consumed: usize,
+}
+
+/// Reads whole lines; what stands behind the last line end is left.
+pub fn parse_lines(bytes: &[u8]) -> Lines {
+    let mut lines = Lines::default();
+    while let Some(length) = bytes[lines.consumed..].iter().position(|b| *b == b'\n') {
+        let start = lines.consumed;
+        match parse_line(&bytes[start..start + length]) {
+            Ok(fact) => lines.facts.extend(fact),
+            Err(error) => {
+                lines.refused += 1;
+                if lines.errors.len() < ERRORS_KEPT {
+                    lines.errors.push((start, error));
+                }
+            }
+        }
+        lines.consumed = start + length + 1;
+    }
+    lines
+}
+
+/// Reads one line, without its line end. `None`: a torn line, or a kind of line that this version does not know.
+pub fn parse_line(line: &[u8]) -> Result<Option<HostFact>, LineError> {
+    if line.len() > LINE_MAX {
+        return Err(LineError::TooLong(line.len()));
+    }
+    let Some(body) = line.strip_suffix(b" .") else { return Ok(None) };
+    if let Some(byte) = body.iter().find(|b| !matches!(b, b' '..=b'~')) {
+        return Err(LineError::Byte(*byte));
+    }
+    // All bytes are ASCII by now.
+    let body = String::from_utf8_lossy(body);
+    let (kind, rest) = body.split_once(' ').unwrap_or((&body, ""));
+    let read: fn(&Fields<'_>) -> Result<HostFact, LineError> = match kind {
+        "start" => start,
+        "end" => end,
+        "accept" => accept,
+        "open" => open,
+        "queued" => queued,
+        _ => return Ok(None),
+    };
+    read(&Fields::parse(rest)?).map(Some)
+}
+
+fn start(fields: &Fields<'_>) -> Result<HostFact, LineError> {
+    fields.get("up", seconds)?;
+    fields
+        .attempt(Fact::Started { slot: fields.get("slot", parsed)?, at: fields.get("t", moment)? })
+}
+
+fn queued(fields: &Fields<'_>) -> Result<HostFact, LineError> {
+    fields.attempt(Fact::Queued)
+}
+
+fn open(fields: &Fields<'_>) -> Result<HostFact, LineError> {
+    let verdict = fields.get("verdict", |word| match word {
+        "starting" => Some(Verdict::Starting),
+        "running" => Some(Verdict::Running),
+        "orphan" => Some(Verdict::Orphan),
+        _ => None,
+    })?;
+    fields.attempt(Fact::Open {
+        verdict,
+        slot: fields.get("slot", parsed)?,
+        started: fields.get("t", |text| or_none(text, moment))?,
+        session: fields.get("session", |text| or_none(text, session))?,
+    })
+}
+
+fn accept(fields: &Fields<'_>) -> Result<HostFact, LineError> {
+    let (job, from): (JobId, JobId) = (fields.get("id", parsed)?, fields.get("from", parsed)?);
+    if job == from {
+        return Err(LineError::Contradiction("a job cannot accept its own result"));
+    }
+    Ok(HostFact::Accepted { job, from })
+}
+
+fn end(fields: &Fields<'_>) -> Result<HostFact, LineError> {
+    fields.get("slot", parsed::<u32>)?;
+    fields.get("up", seconds)?;
+    let ending = Ending {
+        state: fields.get("state", parsed::<Final>)?,
+        reason: fields.get("reason", parsed::<Reason>)?,
+        exit_code: fields.get("rc", |text| or_none(text, parsed::<u8>))?,
+        signal: fields.get("sig", |text| or_none(text, signal))?,
+        by: fields.get("by", word)?,
+        marker: fields.get("marker", |text| or_none(text, marker))?,
+        leftovers: fields.get("left", word)?,
+        started: fields.get("started", |text| or_none(text, moment))?,
+        ended: fields.get("ended", moment)?,
+        elapsed_s: fields.get("el", |text| or_none(text, seconds))?,
+        detail: String::new(),
+    };
+    // `succeeded` is the one state that lets later work rest on it: it needs an exit code that a witness recorded.
+    if (ending.state == Final::Succeeded) != (ending.reason == Reason::Ok) {
+        return Err(LineError::Contradiction("state and reason deny each other"));
+    }
+    if ending.state == Final::Succeeded
+        && (ending.exit_code.is_none() || ending.signal.is_some() || ending.marker.is_some())
+    {
+        return Err(LineError::Contradiction("succeeded without an exit code of its own"));
+    }
+    fields.attempt(Fact::Ended(Box::new(ending)))
+}
+
+/// The fields of a line; only keys that are asked for are looked at, so a newer script may add some.
+struct Fields<'a>(Vec<(&'a str, &'a str)>);
+
+impl<'a> Fields<'a> {
+    fn parse(text: &'a str) -> Result<Self, LineError> {
+        let mut fields = Vec::new();
+        for field in text.split(' ') {
+            let (key, value) = field
+                .split_once('=')
+                .filter(|(key, _)| !key.is_empty())
+                .ok_or_else(|| LineError::Shape(cut(field)))?;
+            if fields.len() == FIELDS_MAX {
+                return Err(LineError::Crowded);
+            }
+            fields.push((key, value));
+        }
+        Ok(Self(fields))
+    }
+
+    fn get<T>(
+        &self,
+        key: &'static str,
+        read: impl Fn(&'a str) -> Option<T>,
+    ) -> Result<T, LineError> {
+        let mut found = self.0.iter().filter(|(name, _)| *name == key);
+        let (_, value) = found.next().ok_or(LineError::Missing(key))?;
+        if found.next().is_some() {
+            return Err(LineError::Twice(key));
+        }
+        read(value).ok_or_else(|| LineError::Value { key, value: cut(value) })
+    }
+
+    fn attempt(&self, fact: Fact) -> Result<HostFact, LineError> {
+        Ok(HostFact::Attempt {
+            job: self.get("id", parsed::<JobId>)?,
+            attempt: self.get("n", |text| parsed(text).filter(|n| *n > 0).map(Attempt))?,
+            apply: self.get("apply", parsed::<ApplyId>)?,
+            fact,
+        })
+    }
+}
+
+fn cut(text: &str) -> String {
+    text.chars().take(40).collect()
+}
+
+/// Numbers here are digits alone: `FromStr` of integers would take a leading `+`.
+fn parsed<T: FromStr>(text: &str) -> Option<T> {
+    (!text.starts_with('+')).then(|| text.parse().ok()).flatten()
+}
+
+#[expect(clippy::option_option, reason = "outer: is it well-formed; inner: is there a value")]
+/// `none` is nothing; anything else must be of the form.
+fn or_none<'a, T>(text: &'a str, read: impl Fn(&'a str) -> Option<T>) -> Option<Option<T>> {
+    if text == "none" { Some(None) } else { read(text).map(Some) }
+}
+
+/// Digits with at most three decimals, as milliseconds.
+fn millis(text: &str) -> Option<i64> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    if !digits(whole) || !digits(fraction) || whole.len() > 12 || fraction.len() > 3 {
+        return None;
+    }
+    let thousandths: i64 = format!("{fraction:0<3}").parse().ok()?;
+    whole.parse::<i64>().ok()?.checked_mul(1000)?.checked_add(thousandths)
+}
+
+fn moment(text: &str) -> Option<Timestamp> {
+    Timestamp::from_millisecond(millis(text)?).ok()
+}
+
+fn seconds(text: &str) -> Option<f64> {
+    // 12 digits and 3 decimals are exact in a double.
+    #[expect(clippy::cast_precision_loss, reason = "below 2^53 by the check in `millis`")]
+    millis(text).map(|millis| millis as f64 / 1000.0)
+}
+
+fn signal(text: &str) -> Option<String> {
+    let fits = (1..=12).contains(&text.len())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || matches!(b, b'+' | b'-'));
+    fits.then(|| format!("SIG{text}"))
+}
+
+fn session(text: &str) -> Option<String> {
+    let fits = (1..=160).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
+    fits.then(|| text.to_owned())
+}
+
+/// Words that are kept as evidence and decide nothing.
+fn word(text: &str) -> Option<String> {
+    let fits =
+        (1..=16).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
+    fits.then(|| text.to_owned())
+}
+
+fn marker(text: &str) -> Option<Marker> {
+    match text {
+        "log" => Some(Marker::Log),
+        "count" => Some(Marker::Count),
+        _ => text.strip_prefix("files.").and_then(parsed).map(Marker::File),
+    }
+}

@@ -1,0 +1,123 @@
+//! The `status` document for a terminal: counts, hosts, what runs, what went wrong.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::status::{JobStatus, Status};
+use super::text::{local, span, visible};
+use super::write::{finished, plain_table};
+use crate::state::State;
+
+/// So many jobs that went wrong are shown; the rest is counted.
+const TROUBLES_SHOWN: usize = 20;
+
+/// The text, ended by a line end. `now` tells how long running jobs run.
+pub fn status_table(
+    status: &Status,
+    width: Option<u16>,
+    zone: &TimeZone,
+    now: Timestamp,
+) -> String {
+    let mut sections = vec![headline(status), hosts(status, width, zone)];
+    let running: Vec<&JobStatus> =
+        status.jobs.iter().filter(|job| job.state == State::Running).collect();
+    if !running.is_empty() {
+        sections.push(running_jobs(&running, width, zone, now));
+    }
+    let trouble: Vec<&JobStatus> = status
+        .jobs
+        .iter()
+        .filter(|job| job.state.is_final() && job.state != State::Succeeded)
+        .collect();
+    if !trouble.is_empty() {
+        sections.push(troubles(&trouble, width));
+    }
+    sections.join("\n\n") + "\n"
+}
+
+fn headline(status: &Status) -> String {
+    let counts: Vec<String> = status
+        .counts
+        .iter()
+        .filter(|(_, count)| **count > 0)
+        .map(|(state, count)| format!("{count} {state}"))
+        .collect();
+    let counts = if counts.is_empty() { "no jobs".to_owned() } else { counts.join(", ") };
+    let eta = match status.eta_s {
+        Some(seconds) if seconds > 0.0 => format!("; about {} left", span(seconds)),
+        Some(_) | None => String::new(),
+    };
+    format!("{}: {counts}{eta}", visible(&status.campaign))
+}
+
+fn hosts(status: &Status, width: Option<u16>, zone: &TimeZone) -> String {
+    let mut table = plain_table(width);
+    table.set_header(["host", "state", "slots", "running", "queued", "last seen"]);
+    for host in &status.hosts {
+        table.add_row([
+            host.name.to_string(),
+            host.state.word().to_owned(),
+            host.slots.to_string(),
+            host.running.len().to_string(),
+            host.queued.to_string(),
+            host.last_seen.map_or_else(String::new, |at| local(at, zone)),
+        ]);
+    }
+    finished(table)
+}
+
+fn running_jobs(
+    jobs: &[&JobStatus],
+    width: Option<u16>,
+    zone: &TimeZone,
+    now: Timestamp,
+) -> String {
+    let mut table = plain_table(width);
+    table.set_header(["running", "name", "host", "attempt", "since", "for", "note"]);
+    for job in jobs {
+        let ran = job.started_at.map(|at| now.duration_since(at).as_secs_f64());
+        let note = match (job.stale_since, job.orphan) {
+            (Some(since), _) => format!("not heard of since {}", local(since, zone)),
+            (None, true) => "orphan: its wrapper died, a runner looks after it".to_owned(),
+            (None, false) => String::new(),
+        };
+        table.add_row([
+            short(job),
+            visible(&job.name).into_owned(),
+            host(job),
+            job.attempt.map_or_else(String::new, |n| n.to_string()),
+            job.started_at.map_or_else(String::new, |at| local(at, zone)),
+            ran.map_or_else(String::new, span),
+            note,
+        ]);
+    }
+    finished(table)
+}
+
+fn troubles(jobs: &[&JobStatus], width: Option<u16>) -> String {
+    let mut table = plain_table(width);
+    table.set_header(["job", "name", "state", "detail", "host"]);
+    for job in jobs.iter().take(TROUBLES_SHOWN) {
+        let detail = if job.detail.is_empty() { &job.reason } else { &job.detail };
+        table.add_row([
+            short(job),
+            visible(&job.name).into_owned(),
+            job.state.to_string(),
+            visible(detail).into_owned(),
+            host(job),
+        ]);
+    }
+    let text = finished(table);
+    match jobs.len().checked_sub(TROUBLES_SHOWN) {
+        Some(more) if more > 0 => format!("{text}\nand {more} more"),
+        _ => text,
+    }
+}
+
+fn short(job: &JobStatus) -> String {
+    job.id.to_string().chars().take(8).collect()
+}
+
+fn host(job: &JobStatus) -> String {
+    job.host.as_ref().map_or_else(String::new, ToString::to_string)
+}

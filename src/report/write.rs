@@ -1,0 +1,209 @@
+//! A table as CSV, TSV, JSON, JSON Lines, Markdown or a terminal's table.
+//!
+//! In files a value stays what it is: nothing is cut or escaped beyond what the format needs, and what is missing is empty.
+//! Only for the eye, in Markdown and on a terminal, control characters are written out.
+
+use std::io::{self, Write};
+
+use comfy_table::{ContentArrangement, Table as Drawn, presets};
+use jiff::tz::TimeZone;
+use serde_json::{Map, Value, json};
+
+use super::results::{Cell, Column, Table};
+use super::text::{local, utc, visible};
+
+/// CSV with a header, `\n` line ends, quotes only where they are needed.
+pub fn csv(table: &Table, out: &mut dyn Write) -> io::Result<()> {
+    let mut writer = csv::Writer::from_writer(out);
+    writer.write_record(table.columns.iter().map(Column::name))?;
+    for row in &table.rows {
+        writer.write_record(row.iter().map(plain))?;
+    }
+    writer.flush()
+}
+
+/// Tab-separated values with a header. The format has no quotes: tabs and line ends in a value become `\t`, `\n`.
+pub fn tsv(table: &Table, out: &mut dyn Write) -> io::Result<()> {
+    let mut line = |cells: &mut dyn Iterator<Item = String>| -> io::Result<()> {
+        let cells: Vec<String> = cells
+            .map(|text| {
+                text.replace('\\', "\\\\")
+                    .replace('\t', "\\t")
+                    .replace('\n', "\\n")
+                    .replace('\r', "\\r")
+            })
+            .collect();
+        writeln!(out, "{}", cells.join("\t"))
+    };
+    line(&mut table.columns.iter().map(|column| column.name().to_owned()))?;
+    table.rows.iter().try_for_each(|row| line(&mut row.iter().map(plain)))
+}
+
+/// One JSON object a row; axes below `params`, what is missing is `null`.
+pub fn jsonl(table: &Table, out: &mut dyn Write) -> io::Result<()> {
+    for row in &table.rows {
+        serde_json::to_writer(&mut *out, &object(table, row))?;
+        out.write_all(b"\n")?;
+    }
+    Ok(())
+}
+
+/// One JSON document.
+pub fn json_document(table: &Table, campaign: &str) -> Value {
+    let rows: Vec<Value> = table.rows.iter().map(|row| object(table, row)).collect();
+    json!({ "schema": 1, "campaign": campaign, "rows": rows })
+}
+
+/// A Markdown table; short ids, times to the second.
+pub fn markdown(table: &Table, out: &mut dyn Write) -> io::Result<()> {
+    let escaped = |text: &str| {
+        let mut shown = String::new();
+        for c in visible(text).chars() {
+            match c {
+                '\\' | '|' | '`' | '*' | '_' | '[' | ']' | '~' => shown.extend(['\\', c]),
+                '<' => shown.push_str("&lt;"),
+                '&' => shown.push_str("&amp;"),
+                c => shown.push(c),
+            }
+        }
+        shown
+    };
+    let names: Vec<String> = table.columns.iter().map(|column| escaped(column.name())).collect();
+    writeln!(out, "| {} |", names.join(" | "))?;
+    let rules: Vec<&str> =
+        (0..names.len()).map(|place| if numeric(table, place) { "---:" } else { "---" }).collect();
+    writeln!(out, "| {} |", rules.join(" | "))?;
+    for row in &table.rows {
+        let cells: Vec<String> = row
+            .iter()
+            .zip(&table.columns)
+            .map(|(cell, column)| escaped(&shown(cell, column, &TimeZone::UTC)))
+            .collect();
+        writeln!(out, "| {} |", cells.join(" | "))?;
+    }
+    Ok(())
+}
+
+/// A table for a terminal of `width` columns, or as wide as it gets without one. Columns without any value are left out.
+pub fn terminal(table: &Table, width: Option<u16>, zone: &TimeZone) -> String {
+    let kept: Vec<usize> = (0..table.columns.len())
+        .filter(|place| table.rows.iter().any(|row| row[*place] != Cell::Empty))
+        .collect();
+    let mut drawn = plain_table(width);
+    drawn.set_header(kept.iter().map(|place| visible(table.columns[*place].name()).into_owned()));
+    for row in &table.rows {
+        drawn.add_row(
+            kept.iter().map(|place| {
+                visible(&shown(&row[*place], &table.columns[*place], zone)).into_owned()
+            }),
+        );
+    }
+    for (column, place) in kept.iter().enumerate() {
+        if numeric(table, *place)
+            && let Some(column) = drawn.column_mut(column)
+        {
+            column.set_cell_alignment(comfy_table::CellAlignment::Right);
+        }
+    }
+    finished(drawn)
+}
+
+/// The look of every table on a terminal: no frame, blanks between columns.
+pub(super) fn plain_table(width: Option<u16>) -> Drawn {
+    let mut drawn = Drawn::new();
+    drawn.load_style(presets::NOTHING);
+    if let Some(width) = width {
+        drawn.set_content_arrangement(ContentArrangement::Dynamic);
+        drawn.set_width(width);
+    }
+    drawn
+}
+
+/// The text of such a table: two blanks between columns, none at the ends.
+pub(super) fn finished(mut drawn: Drawn) -> String {
+    for column in drawn.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    drawn.trim_fmt()
+}
+
+fn numeric(table: &Table, place: usize) -> bool {
+    table.rows.iter().any(|row| row[place] != Cell::Empty)
+        && table
+            .rows
+            .iter()
+            .all(|row| matches!(row[place], Cell::Empty | Cell::Int(_) | Cell::Float(_)))
+}
+
+/// A number as JSON spells it: the shortest text that reads back as the same number.
+fn float(number: f64) -> String {
+    if number.is_nan() {
+        "nan".to_owned()
+    } else if number.is_infinite() {
+        if number > 0.0 { "inf" } else { "-inf" }.to_owned()
+    } else {
+        Value::from(number).to_string()
+    }
+}
+
+/// The cell in CSV and TSV.
+fn plain(cell: &Cell) -> String {
+    match cell {
+        Cell::Empty => String::new(),
+        Cell::Text(text) => text.clone(),
+        Cell::Int(number) => number.to_string(),
+        Cell::Float(number) => float(*number),
+        Cell::Bool(truth) => truth.to_string(),
+        Cell::Time(moment) => utc(*moment),
+    }
+}
+
+/// The cell for the eye.
+fn shown(cell: &Cell, column: &Column, zone: &TimeZone) -> String {
+    match (cell, column) {
+        (Cell::Text(text), Column::Fixed("job_id")) => text.chars().take(8).collect(),
+        (Cell::Text(text), Column::Fixed("git_rev" | "snapshot")) => {
+            text.chars().take(12).collect()
+        }
+        (Cell::Time(moment), _) => local(*moment, zone),
+        (cell, _) => plain(cell),
+    }
+}
+
+fn object(table: &Table, row: &[Cell]) -> Value {
+    let mut fields = Map::new();
+    for (column, cell) in table.columns.iter().zip(row) {
+        match column {
+            Column::Fixed(name) => {
+                // Also where there is no axis: the place of `params` is after the head.
+                if matches!(*name, "started_at" | "queued_at") && !fields.contains_key("params") {
+                    fields.insert("params".to_owned(), json!({}));
+                }
+                fields.insert((*name).to_owned(), json_value(cell));
+            }
+            Column::Axis(name) => {
+                let params = fields.entry("params").or_insert_with(|| json!({}));
+                if let Some(params) = params.as_object_mut() {
+                    params.insert(name.clone(), json_value(cell));
+                }
+            }
+        }
+    }
+    Value::Object(fields)
+}
+
+/// JSON has no NaN and no infinity: they are told as text, not dropped as `null`.
+fn json_value(cell: &Cell) -> Value {
+    match cell {
+        Cell::Empty => Value::Null,
+        Cell::Text(text) => Value::from(text.as_str()),
+        Cell::Int(number) => Value::from(*number),
+        Cell::Float(number) if number.is_nan() => Value::from("NaN"),
+        Cell::Float(number) if number.is_infinite() => {
+            Value::from(if *number > 0.0 { "Infinity" } else { "-Infinity" })
+        }
+        Cell::Float(number) => Value::from(*number),
+        Cell::Bool(truth) => Value::from(*truth),
+        Cell::Time(moment) => Value::from(utc(*moment)),
+    }
+}

@@ -1,0 +1,146 @@
+//! What can go wrong with the checkpoint, told with the next step.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rusqlite::ErrorCode;
+
+use crate::ids::{Attempt, HostName, JobId};
+
+/// Why the checkpoint could not be opened, read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A newer `sp` wrote it.
+    #[error(
+        "the checkpoint `{}` has format {found}, this sp knows format {known}; update sp, or move the file away and let it be rebuilt from the hosts",
+        path.display()
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        found: i64,
+        /// The newest format known here.
+        known: i64,
+    },
+    /// A database of another program.
+    #[error("`{}` is a database of another program; move it away, then run sp again", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It belongs to another campaign file, which still has it beside it.
+    #[error(
+        "the checkpoint `{}` belongs to `{}`; give this campaign another `name`, or remove the copied `.sp` folder and let it be rebuilt from the hosts",
+        path.display(), owner.display()
+    )]
+    OtherFile {
+        /// The file.
+        path: PathBuf,
+        /// The campaign file it belongs to.
+        owner: PathBuf,
+    },
+    /// It belongs to a campaign of another name.
+    #[error(
+        "the checkpoint `{}` belongs to the campaign `{owner}`; its folder was renamed: name it back, or remove it and let it be rebuilt from the hosts",
+        path.display()
+    )]
+    OtherCampaign {
+        /// The file.
+        path: PathBuf,
+        /// The campaign it belongs to.
+        owner: String,
+    },
+    /// It cannot be written.
+    #[error("the checkpoint `{}` cannot be written; make the file and its folder writable for you", path.display())]
+    ReadOnly {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Another process holds its lock.
+    #[error("the checkpoint `{}` is locked by another process; run sp again when that has ended", path.display())]
+    Locked {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The disk is full.
+    #[error("no room to write the checkpoint `{}`; free some space, then run sp again", path.display())]
+    Full {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Its content is damaged; see [`super::Store::set_aside`].
+    #[error(
+        "the checkpoint `{}` is damaged ({cause}); run `sp apply` again: it is set aside and rebuilt from the hosts",
+        path.display()
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What was found.
+        cause: String,
+    },
+    /// An attempt is to be handed over that already was.
+    #[error(
+        "attempt {attempt} of job {job} was already handed to host `{host}`; plan again, then apply"
+    )]
+    AttemptTaken {
+        /// The job.
+        job: JobId,
+        /// The attempt.
+        attempt: Attempt,
+        /// The host.
+        host: HostName,
+    },
+    /// The system refused something else than SQLite's own work.
+    #[error("cannot {action} `{}`: {source}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// With which file.
+        path: PathBuf,
+        /// The system's words.
+        source: io::Error,
+    },
+    /// Anything else that SQLite says.
+    #[error("the checkpoint `{}` cannot be used: {source}", path.display())]
+    Sqlite {
+        /// The file.
+        path: PathBuf,
+        /// SQLite's words.
+        source: rusqlite::Error,
+    },
+}
+
+impl StoreError {
+    /// Sorts SQLite's errors by what a person can do about them.
+    pub(super) fn of(path: &Path) -> impl Fn(rusqlite::Error) -> Self + use<> {
+        let path = path.to_owned();
+        move |source| {
+            let path = path.clone();
+            match source.sqlite_error_code() {
+                Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                    Self::Damaged { path, cause: source.to_string() }
+                }
+                Some(ErrorCode::ReadOnly) => Self::ReadOnly { path },
+                Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Locked { path },
+                Some(ErrorCode::DiskFull) => Self::Full { path },
+                _ => match source {
+                    // A value that no version of sp writes.
+                    rusqlite::Error::FromSqlConversionFailure(..)
+                    | rusqlite::Error::InvalidColumnType(..)
+                    | rusqlite::Error::IntegralValueOutOfRange(..) => {
+                        Self::Damaged { path, cause: source.to_string() }
+                    }
+                    source => Self::Sqlite { path, source },
+                },
+            }
+        }
+    }
+
+    /// For `map_err` of file operations.
+    pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self + use<> {
+        let path = path.to_owned();
+        move |source| Self::Io { action, path, source }
+    }
+}

@@ -1,0 +1,248 @@
+//! From the facts of a host's answer to rows: each fact is one step of the life cycle, or is refused, or tells nothing new.
+
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension as _, Transaction, params};
+
+use super::known::parsed;
+use super::memory::{Change, HostReport, JournalPosition, Recorded, read_host};
+use super::{apply_ordinal, host_ordinal, job_ordinal};
+use crate::ids::{ApplyId, Attempt, JobId};
+use crate::lifecycle::{
+    AttemptState, Ending, Fact, HostFact, IllegalEvent, Marker, Reason, Verdict,
+};
+
+/// Writes an answer down: every fact in its order, then how far the journal has been read.
+pub(super) fn record_report(
+    transaction: &Transaction<'_>,
+    report: &HostReport<'_>,
+) -> rusqlite::Result<Recorded> {
+    let host = host_ordinal(transaction, report.host)?;
+    let before = read_host(transaction, report.host)?;
+    let reading = Reading::of(before.journal.as_ref(), report.memory.journal.as_ref());
+    let mut recorded = Recorded::default();
+    for (index, fact) in report.facts.iter().enumerate() {
+        match fact {
+            HostFact::Accepted { job, from } => accept(transaction, *job, *from, reading)?,
+            HostFact::Attempt { job, attempt, apply, fact } => {
+                let at = Place { transaction, host, job: *job, attempt: *attempt };
+                match at.record(apply, fact)? {
+                    Ok(Some((from, to))) => recorded.changes.push(Change {
+                        job: *job,
+                        attempt: *attempt,
+                        from,
+                        to,
+                        fact: index,
+                    }),
+                    Ok(None) => {}
+                    Err(illegal) => recorded.illegal.push((*job, *attempt, illegal)),
+                }
+            }
+        }
+    }
+    let memory = &report.memory;
+    let journal = memory.journal.as_ref().filter(|_| reading != Reading::Behind);
+    transaction
+        .prepare_cached(
+            "UPDATE host SET root_id = coalesce(?2, root_id), machine_id = coalesce(?3, machine_id),
+                journal_gen = coalesce(?4, journal_gen), journal_offset = coalesce(?5, journal_offset),
+                clock_offset_ms = coalesce(?6, clock_offset_ms), last_seen = coalesce(?7, last_seen)
+             WHERE ordinal = ?1",
+        )?
+        .execute(params![
+            host,
+            memory.root_id,
+            memory.machine_id,
+            journal.map(|journal| &journal.generation),
+            journal.map(|journal| i64::try_from(journal.offset).unwrap_or(i64::MAX)),
+            memory.clock_offset_ms,
+            memory.last_seen.map(Timestamp::as_millisecond),
+        ])?;
+    Ok(recorded)
+}
+
+/// How an answer's stretch of journal lies to what was read before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    /// It goes on.
+    On,
+    /// It starts a journal over, or there is none in the answer.
+    Anew,
+    /// Another process was faster and has read further.
+    Behind,
+}
+
+impl Reading {
+    fn of(before: Option<&JournalPosition>, now: Option<&JournalPosition>) -> Self {
+        match (before, now) {
+            (Some(before), Some(now)) if before.generation == now.generation => {
+                if now.offset < before.offset { Self::Behind } else { Self::On }
+            }
+            (_, Some(_) | None) => Self::Anew,
+        }
+    }
+}
+
+/// A line of acceptance has no time of its own; it counts for what came before it in the journal. Told again, it must not
+/// count for what came after.
+fn accept(
+    transaction: &Transaction<'_>,
+    job: JobId,
+    from: JobId,
+    reading: Reading,
+) -> rusqlite::Result<()> {
+    let (job, from) = (job_ordinal(transaction, job)?, job_ordinal(transaction, from)?);
+    let present: Option<i64> = transaction.query_row(
+        "SELECT accepted_from FROM job WHERE ordinal = ?1",
+        [job],
+        |row| row.get(0),
+    )?;
+    if present == Some(from) && reading != Reading::On {
+        return Ok(());
+    }
+    transaction.execute(
+        "UPDATE job SET accepted_from = ?2,
+            accepted_after = (SELECT coalesce(max(n), 0) FROM attempt WHERE job = ?1)
+         WHERE ordinal = ?1",
+        [job, from],
+    )?;
+    Ok(())
+}
+
+/// An attempt's row in a transaction.
+struct Place<'a> {
+    transaction: &'a Transaction<'a>,
+    host: i64,
+    job: JobId,
+    attempt: Attempt,
+}
+
+/// The state before and after, when the row changed it.
+type Step = Result<Option<(Option<AttemptState>, AttemptState)>, IllegalEvent>;
+
+impl Place<'_> {
+    fn record(&self, apply: &ApplyId, fact: &Fact) -> rusqlite::Result<Step> {
+        let found: Option<(i64, AttemptState)> = self
+            .transaction
+            .prepare_cached(
+                "SELECT attempt.ordinal, state FROM attempt JOIN job ON job.ordinal = attempt.job
+                 WHERE job.id = ?1 AND host = ?2 AND n = ?3",
+            )?
+            .query_row(params![&self.job.0[..], self.host, self.attempt.0], |row| {
+                Ok((row.get(0)?, parsed(row, 1)?))
+            })
+            .optional()?;
+        let before = found.map(|(_, state)| state);
+        if before.is_none() && *fact == Fact::RootGone {
+            return Ok(Ok(None));
+        }
+        let after = match before.unwrap_or(AttemptState::Intended).next(fact) {
+            Ok(after) => after,
+            Err(illegal) => return Ok(Err(illegal)),
+        };
+        // What lies behind the present state tells nothing new, and must not overwrite what a later fact told.
+        let stale = match (before, fact) {
+            (Some(AttemptState::Ended(_)), _) | (Some(AttemptState::Running), Fact::Queued) => true,
+            (before, Fact::Queued) => before == Some(after),
+            _ => false,
+        };
+        if stale {
+            return Ok(Ok(None));
+        }
+        let ordinal = match found {
+            Some((ordinal, _)) => ordinal,
+            None => self.adopt(apply, after)?,
+        };
+        self.update(ordinal, after, fact)?;
+        Ok(Ok((before != Some(after)).then_some((before, after))))
+    }
+
+    /// A row for an attempt that another client, or this one before its checkpoint was lost, handed over.
+    fn adopt(&self, apply: &ApplyId, state: AttemptState) -> rusqlite::Result<i64> {
+        let job = job_ordinal(self.transaction, self.job)?;
+        let apply = apply_ordinal(self.transaction, apply)?;
+        // The row is complete after `update`; `succeeded` may not stand without its exit code even for a moment.
+        let state = match state {
+            AttemptState::Ended(_) => AttemptState::Running,
+            state => state,
+        };
+        self.transaction
+            .prepare_cached(
+                "INSERT INTO attempt (job, host, n, apply, state) VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?
+            .execute(params![job, self.host, self.attempt.0, apply, state.word()])?;
+        Ok(self.transaction.last_insert_rowid())
+    }
+
+    fn update(&self, ordinal: i64, state: AttemptState, fact: &Fact) -> rusqlite::Result<()> {
+        match fact {
+            Fact::Queued => self
+                .transaction
+                .prepare_cached("UPDATE attempt SET state = ?2 WHERE ordinal = ?1")?
+                .execute(params![ordinal, state.word()])?,
+            Fact::Started { slot, at } => self
+                .transaction
+                .prepare_cached("UPDATE attempt SET state = ?2, slot = ?3, started_at = ?4 WHERE ordinal = ?1")?
+                .execute(params![ordinal, state.word(), slot, at.as_millisecond()])?,
+            Fact::Open { verdict, slot, started, session } => self
+                .transaction
+                .prepare_cached(
+                    "UPDATE attempt SET state = ?2, slot = ?3, started_at = coalesce(?4, started_at),
+                        session = coalesce(?5, session), orphan = ?6 WHERE ordinal = ?1",
+                )?
+                .execute(params![
+                    ordinal,
+                    state.word(),
+                    slot,
+                    started.map(Timestamp::as_millisecond),
+                    session,
+                    *verdict == Verdict::Orphan,
+                ])?,
+            Fact::Ended(ending) => self.end(ordinal, state, ending)?,
+            Fact::RootGone => self
+                .transaction
+                .prepare_cached(
+                    "UPDATE attempt SET state = ?2, reason = ?3, detail = ?4 WHERE ordinal = ?1",
+                )?
+                .execute(params![
+                    ordinal,
+                    state.word(),
+                    Reason::RootGone.word(),
+                    "the host's records of it are gone"
+                ])?,
+        };
+        Ok(())
+    }
+
+    fn end(&self, ordinal: i64, state: AttemptState, ending: &Ending) -> rusqlite::Result<usize> {
+        self.transaction
+            .prepare_cached(
+                "UPDATE attempt SET state = ?2, reason = ?3, detail = ?4, exit_code = ?5, signal = ?6, witness = ?7,
+                    marker = ?8, leftovers = ?9, started_at = coalesce(?10, started_at), ended_at = ?11,
+                    elapsed_s = ?12, orphan = max(orphan, ?13)
+                 WHERE ordinal = ?1",
+            )?
+            .execute(params![
+                ordinal,
+                state.word(),
+                ending.reason.word(),
+                ending.detail,
+                ending.exit_code,
+                ending.signal,
+                ending.by,
+                ending.marker.map(marker_word),
+                ending.leftovers,
+                ending.started.map(Timestamp::as_millisecond),
+                ending.ended.as_millisecond(),
+                ending.elapsed_s,
+                ending.by == "orphan",
+            ])
+    }
+}
+
+fn marker_word(marker: Marker) -> String {
+    match marker {
+        Marker::File(index) => format!("files.{index}"),
+        Marker::Log => "log".to_owned(),
+        Marker::Count => "count".to_owned(),
+    }
+}

@@ -1,0 +1,143 @@
+//! What earlier applies left, as the plan wants it. Read at every start, so it reads as little as it can.
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+use rusqlite::types::Type;
+use rusqlite::{OptionalExtension as _, Row};
+
+use super::{Store, StoreError};
+use crate::ids::{Attempt, HostName, JobId};
+use crate::lifecycle::AttemptState;
+use crate::plan::{CellKey, KnownJob, Parts};
+use crate::state::State;
+
+impl Store {
+    /// The newest that is known of every job: planned ones in plan order, then the others in the order they were met.
+    pub fn known(&self) -> Result<Vec<KnownJob>, StoreError> {
+        let mut jobs = self.read_known().map_err(StoreError::of(&self.path))?;
+        // Stable: what is not planned keeps its order.
+        jobs.sort_by_key(|(index, _)| index.unwrap_or(u32::MAX));
+        Ok(jobs.into_iter().map(|(_, job)| job).collect())
+    }
+
+    /// What a job's id was computed from; `None` for a job that was never planned here.
+    pub fn parts(&self, job: JobId) -> Result<Option<Parts>, StoreError> {
+        let text: Option<String> = self
+            .connection
+            .prepare_cached(
+                "SELECT parts FROM job_parts JOIN job ON job.ordinal = job_parts.job WHERE id = ?1",
+            )
+            .and_then(|mut rows| rows.query_row([&job.0[..]], |row| row.get(0)).optional())
+            .map_err(StoreError::of(&self.path))?;
+        text.map(|text| {
+            serde_json::from_str(&text).map_err(|error| StoreError::Damaged {
+                path: self.path.clone(),
+                cause: format!("parts of job {job}: {error}"),
+            })
+        })
+        .transpose()
+    }
+
+    fn read_known(&self) -> rusqlite::Result<Vec<(Option<u32>, KnownJob)>> {
+        // One moment for both reads, whatever another process writes.
+        let transaction = self.connection.unchecked_transaction()?;
+        let mut ids: BTreeMap<i64, JobId> = BTreeMap::new();
+        let mut places: BTreeMap<i64, usize> = BTreeMap::new();
+        let mut accepted: Vec<Option<(i64, u32)>> = Vec::new();
+        let mut jobs = Vec::new();
+        let mut rows = transaction
+            .prepare("SELECT ordinal, id, cell, name, idx, accepted_from, accepted_after FROM job ORDER BY ordinal")?;
+        let mut rows = rows.query([])?;
+        while let Some(row) = rows.next()? {
+            let ordinal: i64 = row.get(0)?;
+            let index: Option<u32> = row.get(4)?;
+            let id = JobId(row.get(1)?);
+            ids.insert(ordinal, id);
+            places.insert(ordinal, jobs.len());
+            let from: Option<i64> = row.get(5)?;
+            accepted.push(from.map(|from| row.get(6).map(|after| (from, after))).transpose()?);
+
+            let job = KnownJob {
+                id,
+                cell: row.get::<_, Option<[u8; 16]>>(2)?.map(CellKey),
+                name: row.get(3)?,
+                state: State::Pending,
+                reason: String::new(),
+                detail: String::new(),
+                exit_code: None,
+                signal: None,
+                host: None,
+                attempt: Attempt(0),
+                accepted_from: None,
+                planned: index.is_some(),
+                elapsed_s: None,
+            };
+            jobs.push((index, job));
+        }
+        self.read_attempts(&places, &mut jobs)?;
+        for (from, (_, job)) in accepted.into_iter().zip(&mut jobs) {
+            // An attempt that came after the acceptance counts instead of it.
+            let Some((from, _)) = from.filter(|(_, after)| job.attempt.0 <= *after) else {
+                continue;
+            };
+            job.accepted_from = ids.get(&from).copied();
+            job.state = State::Succeeded;
+            "accepted".clone_into(&mut job.reason);
+            job.detail.clear();
+            job.exit_code = None;
+            job.signal = None;
+        }
+        Ok(jobs)
+    }
+
+    fn read_attempts(
+        &self,
+        places: &BTreeMap<i64, usize>,
+        jobs: &mut [(Option<u32>, KnownJob)],
+    ) -> rusqlite::Result<()> {
+        let hosts: BTreeMap<i64, HostName> = self
+            .connection
+            .prepare("SELECT ordinal, name FROM host")?
+            .query_map([], |row| Ok((row.get(0)?, parsed(row, 1)?)))?
+            .collect::<Result<_, _>>()?;
+        // Newest attempt that has ended, by number: it is not always the newest one.
+        let mut ended: Vec<u32> = vec![0; jobs.len()];
+        // In the order they were written, which is the order of the file: no index, no sort.
+        let mut rows = self.connection.prepare(
+            "SELECT job, n, state, host, reason, detail, exit_code, signal, elapsed_s FROM attempt ORDER BY ordinal",
+        )?;
+        let mut rows = rows.query([])?;
+        while let Some(row) = rows.next()? {
+            let Some(&place) = places.get(&row.get(0)?) else { continue };
+            let n: u32 = row.get(1)?;
+            let state: AttemptState = parsed(row, 2)?;
+            let job = &mut jobs[place].1;
+            if matches!(state, AttemptState::Ended(_)) && n >= ended[place] {
+                ended[place] = n;
+                job.elapsed_s = row.get(8)?;
+            }
+            if n < job.attempt.0 {
+                continue;
+            }
+            job.attempt = Attempt(n);
+            job.state = state.shown();
+            job.host = hosts.get(&row.get(3)?).cloned();
+            job.reason = row.get(4)?;
+            job.detail = row.get(5)?;
+            job.exit_code = row.get(6)?;
+            job.signal = row.get(7)?;
+        }
+        Ok(())
+    }
+}
+
+/// A text column as a typed word; a word that no `sp` writes is damage.
+pub(super) fn parsed<T>(row: &Row<'_>, column: usize) -> rusqlite::Result<T>
+where
+    T: FromStr<Err: std::error::Error + Send + Sync + 'static>,
+{
+    row.get_ref(column)?.as_str()?.parse().map_err(|error: T::Err| {
+        rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error))
+    })
+}

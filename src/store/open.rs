@@ -1,0 +1,323 @@
+//! Opening the checkpoint: making it, knowing it, refusing it, setting a damaged one aside.
+//!
+//! A new file is made complete under another name and published by a rename that overwrites nothing, so an empty or half
+//! made `checkpoint.db` is always damage.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OpenFlags, params};
+use rusqlite_migration::{M, Migrations};
+
+use super::{Store, StoreError};
+use crate::atomic_file::{Durability, private_folder, replace};
+use crate::crash::crash_point;
+use crate::ids::CampaignName;
+
+/// Every format there was, oldest first; an entry is never edited.
+const MIGRATIONS: &[M<'_>] = &[M::up(include_str!("../../schema/checkpoint.sql"))];
+/// `application_id` of a checkpoint, as in the schema.
+const APPLICATION: i64 = 0x7370_5f63;
+const FILE: &str = "checkpoint.db";
+/// How long a writer waits for another one: transactions last milliseconds.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What opening gave.
+#[derive(Debug)]
+pub struct Opened {
+    /// The checkpoint.
+    pub store: Store,
+    /// Where a damaged one was put; to be said loudly.
+    pub set_aside: Option<PathBuf>,
+}
+
+/// The folder of a campaign's checkpoint, given the folder of its file.
+pub fn folder_of(campaign_folder: &Path, campaign: &CampaignName) -> PathBuf {
+    campaign_folder.join(".sp").join(campaign.as_str())
+}
+
+impl Store {
+    /// Opens the checkpoint in `folder` (see [`folder_of`]), making folder and file where they are missing. `origin` is the
+    /// campaign file's absolute path; `now` goes on record for a new checkpoint.
+    pub fn open(
+        folder: &Path,
+        campaign: &CampaignName,
+        origin: &Path,
+        now: Timestamp,
+    ) -> Result<Opened, StoreError> {
+        Self::open_patient(folder, campaign, origin, now, PATIENCE)
+    }
+
+    /// [`Store::open`] with another patience for a locked file.
+    #[doc(hidden)]
+    pub fn open_patient(
+        folder: &Path,
+        campaign: &CampaignName,
+        origin: &Path,
+        now: Timestamp,
+        patience: Duration,
+    ) -> Result<Opened, StoreError> {
+        make_folder(folder)?;
+        let path = folder.join(FILE);
+        let mut set_aside = None;
+        // Two rounds: the second meets the file that replaced a damaged one.
+        let mut rounds = 0;
+        loop {
+            rounds += 1;
+            if !path.try_exists().map_err(StoreError::io("look at", &path))? {
+                create(folder, &path, campaign, origin, now)?;
+            }
+            match open_existing(&path, campaign, origin, patience) {
+                Ok(store) => return Ok(Opened { store, set_aside }),
+                Err(StoreError::Damaged { .. }) if rounds == 1 => {
+                    set_aside = Some(put_aside(&path)?);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Opens the checkpoint for reading alone; `None` where there is none.
+    pub fn open_read_only(folder: &Path) -> Result<Option<Self>, StoreError> {
+        let path = folder.join(FILE);
+        if !path.try_exists().map_err(StoreError::io("look at", &path))? {
+            return Ok(None);
+        }
+        let connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_ONLY, PATIENCE)?;
+        check_format(&connection, &path)?;
+        Ok(Some(Self { connection, path }))
+    }
+
+    /// Puts a checkpoint aside that turned out damaged after it was opened; the next [`Store::open`] makes a new one.
+    pub fn set_aside(self) -> Result<PathBuf, StoreError> {
+        let Self { connection, path } = self;
+        drop(connection);
+        put_aside(&path)
+    }
+
+    /// Whether every page is sound; reads the whole file.
+    pub fn check(&self) -> Result<(), StoreError> {
+        let failed = StoreError::of(&self.path);
+        let word: String = self
+            .connection
+            .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+            .map_err(failed)?;
+        if word == "ok" {
+            Ok(())
+        } else {
+            Err(StoreError::Damaged { path: self.path.clone(), cause: word })
+        }
+    }
+}
+
+/// Folder and `.sp` are for the user alone; what lies in `.sp` is no part of a repository.
+fn make_folder(folder: &Path) -> Result<(), StoreError> {
+    if let Some(parent) =
+        folder.parent().filter(|parent| parent.file_name() == Some(OsStr::new(".sp")))
+    {
+        private_folder(parent).map_err(StoreError::io("make the folder", parent))?;
+        let ignore = parent.join(".gitignore");
+        if !ignore.exists() {
+            replace(&ignore, b"*\n", Durability::Cached)
+                .map_err(StoreError::io("write", &ignore))?;
+        }
+    }
+    private_folder(folder).map_err(StoreError::io("make the folder", folder))
+}
+
+fn connect(path: &Path, mode: OpenFlags, patience: Duration) -> Result<Connection, StoreError> {
+    let failed = StoreError::of(path);
+    let connection = Connection::open_with_flags(path, mode | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+        .map_err(&failed)?;
+    connection.busy_timeout(patience).map_err(&failed)?;
+    connection
+        .execute_batch(
+            "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; \
+             PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY;",
+        )
+        .map_err(&failed)?;
+    connection.set_prepared_statement_cache_capacity(32);
+    Ok(connection)
+}
+
+/// Makes a complete checkpoint. Another process that does the same at the same time wins or loses as a whole.
+fn create(
+    folder: &Path,
+    path: &Path,
+    campaign: &CampaignName,
+    origin: &Path,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    crash_point("store.create.before");
+    // Files of `tempfile` have mode 0600; SQLite gives a journal the mode of its database.
+    let file = tempfile::Builder::new()
+        .prefix(".checkpoint-")
+        .tempfile_in(folder)
+        .map_err(StoreError::io("write in", folder))?;
+    let failed = StoreError::of(file.path());
+    let mut connection = connect(file.path(), OpenFlags::SQLITE_OPEN_READ_WRITE, PATIENCE)?;
+    connection.pragma_update(None, "journal_mode", "DELETE").map_err(&failed)?;
+    migrate(&mut connection, file.path())?;
+    connection
+        .execute(
+            "INSERT INTO meta (ordinal, campaign, origin_file, created_at, created_by) VALUES (1, ?1, ?2, ?3, ?4)",
+            params![
+                campaign.as_str(),
+                origin.as_os_str().as_bytes(),
+                now.as_millisecond(),
+                env!("CARGO_PKG_VERSION")
+            ],
+        )
+        .map_err(&failed)?;
+    connection.close().map_err(|(_, error)| failed(error))?;
+    // A journal that was left by a file that is gone would be played into the new one.
+    remove_if_there(&journal_of(path))?;
+    crash_point("store.create.inside");
+    match file.persist_noclobber(path) {
+        Ok(_) => {}
+        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(StoreError::io("make", path)(error.error)),
+    }
+    fs::File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .map_err(StoreError::io("sync", folder))?;
+    crash_point("store.create.after");
+    Ok(())
+}
+
+fn open_existing(
+    path: &Path,
+    campaign: &CampaignName,
+    origin: &Path,
+    patience: Duration,
+) -> Result<Store, StoreError> {
+    let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE, patience)?;
+    let failed = StoreError::of(path);
+    if check_format(&connection, path)? {
+        migrate(&mut connection, path)?;
+    }
+    // SQLite opens a file that is read-only for the user without a word.
+    if connection.is_readonly(rusqlite::MAIN_DB).map_err(&failed)? {
+        return Err(StoreError::ReadOnly { path: path.to_owned() });
+    }
+    let (owner, origin_then): (String, Vec<u8>) = connection
+        .query_row("SELECT campaign, origin_file FROM meta", [], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .map_err(|error| match error {
+            rusqlite::Error::QueryReturnedNoRows => StoreError::Damaged {
+                path: path.to_owned(),
+                cause: "its first row is missing".to_owned(),
+            },
+            error => failed(error),
+        })?;
+    if owner != campaign.as_str() {
+        return Err(StoreError::OtherCampaign { path: path.to_owned(), owner });
+    }
+    let mut store = Store { connection, path: path.to_owned() };
+    let origin_then = PathBuf::from(std::ffi::OsString::from_vec(origin_then));
+    if origin_then != origin {
+        if !same_file(&origin_then, origin) && has_checkpoint(&origin_then, campaign) {
+            return Err(StoreError::OtherFile { path: path.to_owned(), owner: origin_then });
+        }
+        store.write("origin", |transaction, path| {
+            transaction
+                .execute("UPDATE meta SET origin_file = ?1", [origin.as_os_str().as_bytes()])
+                .map_err(StoreError::of(path))
+        })?;
+    }
+    Ok(store)
+}
+
+/// Whether the file is older than this version; an error if it is newer, foreign, empty or cut short.
+fn check_format(connection: &Connection, path: &Path) -> Result<bool, StoreError> {
+    let failed = StoreError::of(path);
+    let number = |pragma: &str| -> Result<i64, StoreError> {
+        connection.query_row(pragma, [], |row| row.get(0)).map_err(&failed)
+    };
+    let damaged =
+        |cause: &str| StoreError::Damaged { path: path.to_owned(), cause: cause.to_owned() };
+    let length = fs::metadata(path).map_err(StoreError::io("look at", path))?.len();
+    if length == 0 {
+        return Err(damaged("the file is empty"));
+    }
+    // The first read also plays back what a crash left; only then the length is final.
+    let application = number("PRAGMA application_id")?;
+    let pages = number("PRAGMA page_count")?.saturating_mul(number("PRAGMA page_size")?);
+    let length = fs::metadata(path).map_err(StoreError::io("look at", path))?.len();
+    if i64::try_from(length).is_ok_and(|length| length < pages) {
+        return Err(damaged("the file is cut short"));
+    }
+    if application != APPLICATION {
+        return Err(StoreError::Foreign { path: path.to_owned() });
+    }
+    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+    let found = number("PRAGMA user_version")?;
+    if found > known {
+        return Err(StoreError::Newer { path: path.to_owned(), found, known });
+    }
+    Ok(found < known)
+}
+
+fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
+    Migrations::from_slice(MIGRATIONS).to_latest(connection).map_err(|error| match error {
+        rusqlite_migration::Error::RusqliteError { err, .. } => StoreError::of(path)(err),
+        error => StoreError::Damaged { path: path.to_owned(), cause: error.to_string() },
+    })
+}
+
+/// Renames a damaged file to `checkpoint.db.corrupt-<n>`. Its journal goes first: left behind, it would be played into
+/// the file that comes next.
+fn put_aside(path: &Path) -> Result<PathBuf, StoreError> {
+    let mut target = path.to_owned();
+    for n in 1_u32.. {
+        target.set_file_name(format!("{FILE}.corrupt-{n}"));
+        if !target.try_exists().map_err(StoreError::io("look at", &target))? {
+            break;
+        }
+    }
+    let journal = journal_of(path);
+    match fs::rename(&journal, journal_of(&target)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(StoreError::io("set aside", &journal)(error));
+        }
+        _ => {}
+    }
+    fs::rename(path, &target).map_err(StoreError::io("set aside", path))?;
+    Ok(target)
+}
+
+fn journal_of(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push("-journal");
+    name.into()
+}
+
+fn remove_if_there(path: &Path) -> Result<(), StoreError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(StoreError::io("remove", path)(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether two paths lead to one file, by whatever links.
+fn same_file(a: &Path, b: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    match (fs::metadata(a), fs::metadata(b)) {
+        (Ok(a), Ok(b)) => (a.dev(), a.ino()) == (b.dev(), b.ino()),
+        _ => false,
+    }
+}
+
+/// Whether a campaign file is still there with a checkpoint beside it: then this one is a copy, or a name is used twice.
+fn has_checkpoint(file: &Path, campaign: &CampaignName) -> bool {
+    file.is_file()
+        && file.parent().is_some_and(|folder| folder_of(folder, campaign).join(FILE).exists())
+}

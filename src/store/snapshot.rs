@@ -1,0 +1,294 @@
+//! Everything that the checkpoint holds at one moment, as plain values: what reports are views of.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use jiff::Timestamp;
+use rusqlite::Row;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::known::parsed;
+use super::{Store, StoreError};
+use crate::ids::{ApplyId, Attempt, HostName, JobId};
+use crate::lifecycle::AttemptState;
+use crate::state::State;
+
+/// Under what circumstances attempts were handed over. The rendered command is a part of the job, see [`Store::parts`].
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Provenance {
+    /// Name of the synced tree; none where jobs run in the campaign's own folder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<String>,
+    /// Digest of the code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code_digest: Option<String>,
+    /// Commit of the repository.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub git_rev: Option<String>,
+    /// Whether the tree differed from that commit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dirty: Option<bool>,
+    /// Names of the variables that the host's table adds; `[env]` itself is among the job's parts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub env: Vec<String>,
+    /// Facts of the host: processors, memory, kernel, load and the like.
+    #[serde(skip_serializing_if = "IndexMap::is_empty")]
+    pub host: IndexMap<String, Value>,
+    /// Version of `sp`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub sp_version: String,
+    /// Hash of the host script.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub host_script: String,
+}
+
+/// All rows.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Snapshot {
+    /// The campaign.
+    pub campaign: String,
+    /// Hosts in the order they were first met.
+    pub hosts: Vec<HostRow>,
+    /// Applies in the order they were first met.
+    pub applies: Vec<ApplyRow>,
+    /// Planned jobs in plan order, then obsolete ones in the order they were first met.
+    pub jobs: Vec<JobRow>,
+}
+
+/// A host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostRow {
+    /// Its name.
+    pub name: HostName,
+    /// When it last answered.
+    pub last_seen: Option<Timestamp>,
+}
+
+/// An apply.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApplyRow {
+    /// Its id.
+    pub id: ApplyId,
+    /// When it began; unknown for another client's.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// The code it ended with.
+    pub exit_code: Option<u8>,
+}
+
+/// A job.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JobRow {
+    /// Its id.
+    pub id: JobId,
+    /// Name for people; empty for a job that only a host knows.
+    pub name: String,
+    /// Place in the newest applied plan; `None` when obsolete.
+    pub index: Option<u32>,
+    /// Axis values by name.
+    pub params: Map<String, Value>,
+    /// The job whose result counts for this one, as long as no later attempt does.
+    pub accepted_from: Option<JobId>,
+    /// Its attempts, oldest first.
+    pub attempts: Vec<AttemptRow>,
+}
+
+/// An attempt.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AttemptRow {
+    /// Where.
+    pub host: HostName,
+    /// Which.
+    pub attempt: Attempt,
+    /// By which apply.
+    pub apply: ApplyId,
+    /// Its state.
+    pub state: AttemptState,
+    /// Reason code; empty where there is none.
+    pub reason: String,
+    /// One sentence; may be empty.
+    pub detail: String,
+    /// Exit code as a shell sees it.
+    pub exit_code: Option<u8>,
+    /// Signal name such as `SIGKILL`.
+    pub signal: Option<String>,
+    /// Who wrote the last record.
+    pub witness: Option<String>,
+    /// The done marker that did not hold.
+    pub marker: Option<String>,
+    /// What became of processes it left behind.
+    pub leftovers: Option<String>,
+    /// The slot it holds or held.
+    pub slot: Option<u32>,
+    /// Its tmux session.
+    pub session: Option<String>,
+    /// Whether it outlived its wrapper.
+    pub orphan: bool,
+    /// When it was handed over, by the client's clock.
+    pub queued_at: Option<Timestamp>,
+    /// When it started, by the host's clock.
+    pub started_at: Option<Timestamp>,
+    /// When it ended, by the host's clock.
+    pub ended_at: Option<Timestamp>,
+    /// Seconds it ran.
+    pub elapsed_s: Option<f64>,
+    /// Circumstances; unknown for one that was adopted.
+    pub provenance: Option<Arc<Provenance>>,
+}
+
+impl JobRow {
+    /// The newest attempt.
+    pub fn newest(&self) -> Option<&AttemptRow> {
+        self.attempts.last()
+    }
+
+    /// The newest attempt that has ended.
+    pub fn last_ended(&self) -> Option<&AttemptRow> {
+        self.attempts.iter().rev().find(|row| matches!(row.state, AttemptState::Ended(_)))
+    }
+
+    /// The present state.
+    pub fn state(&self) -> State {
+        match (self.accepted_from, self.newest()) {
+            (Some(_), _) => State::Succeeded,
+            (None, Some(row)) => row.state.shown(),
+            (None, None) => State::Pending,
+        }
+    }
+}
+
+impl Store {
+    /// Reads everything, as of one moment.
+    pub fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        self.read_snapshot().map_err(StoreError::of(&self.path))
+    }
+
+    fn read_snapshot(&self) -> rusqlite::Result<Snapshot> {
+        let transaction = self.connection.unchecked_transaction()?;
+        let campaign = transaction.query_row("SELECT campaign FROM meta", [], |row| row.get(0))?;
+        let hosts: BTreeMap<i64, HostRow> = transaction
+            .prepare("SELECT ordinal, name, last_seen FROM host")?
+            .query_map([], |row| {
+                Ok((row.get(0)?, HostRow { name: parsed(row, 1)?, last_seen: moment(row, 2)? }))
+            })?
+            .collect::<Result<_, _>>()?;
+        let applies: BTreeMap<i64, ApplyRow> = transaction
+            .prepare("SELECT ordinal, id, started_at, ended_at, exit_code FROM apply")?
+            .query_map([], |row| {
+                let apply = ApplyRow {
+                    id: parsed(row, 1)?,
+                    started_at: moment(row, 2)?,
+                    ended_at: moment(row, 3)?,
+                    exit_code: row.get(4)?,
+                };
+                Ok((row.get(0)?, apply))
+            })?
+            .collect::<Result<_, _>>()?;
+        let provenances: BTreeMap<i64, Arc<Provenance>> = transaction
+            .prepare("SELECT ordinal, body FROM provenance")?
+            .query_map([], |row| Ok((row.get(0)?, Arc::new(from_json(row, 1)?))))?
+            .collect::<Result<_, _>>()?;
+        let mut jobs = read_jobs(&transaction)?;
+        let mut rows = transaction.prepare(
+            "SELECT job, host, n, apply, state, reason, detail, exit_code, signal, witness, marker, leftovers, slot,
+                session, orphan, queued_at, started_at, ended_at, elapsed_s, provenance
+             FROM attempt ORDER BY n, ordinal",
+        )?;
+        let mut rows = rows.query([])?;
+        while let Some(row) = rows.next()? {
+            let (host, apply) = (hosts.get(&row.get(1)?), applies.get(&row.get(3)?));
+            let (Some(job), Some(host), Some(apply)) = (jobs.get_mut(&row.get(0)?), host, apply)
+            else {
+                continue;
+            };
+            job.0.attempts.push(AttemptRow {
+                host: host.name.clone(),
+                attempt: Attempt(row.get(2)?),
+                apply: apply.id.clone(),
+                state: parsed(row, 4)?,
+                reason: row.get(5)?,
+                detail: row.get(6)?,
+                exit_code: row.get(7)?,
+                signal: row.get(8)?,
+                witness: row.get(9)?,
+                marker: row.get(10)?,
+                leftovers: row.get(11)?,
+                slot: row.get(12)?,
+                session: row.get(13)?,
+                orphan: row.get(14)?,
+                queued_at: moment(row, 15)?,
+                started_at: moment(row, 16)?,
+                ended_at: moment(row, 17)?,
+                elapsed_s: row.get(18)?,
+                provenance: row
+                    .get::<_, Option<i64>>(19)?
+                    .and_then(|ordinal| provenances.get(&ordinal).cloned()),
+            });
+        }
+        let ids: BTreeMap<i64, JobId> =
+            jobs.iter().map(|(ordinal, (job, _))| (*ordinal, job.id)).collect();
+        let mut jobs: Vec<JobRow> = jobs
+            .into_values()
+            .map(|(mut job, accepted)| {
+                let newest = job.newest().map_or(0, |row| row.attempt.0);
+                job.accepted_from = accepted
+                    .filter(|(_, after)| newest <= *after)
+                    .and_then(|(from, _)| ids.get(&from).copied());
+                job
+            })
+            .collect();
+        jobs.sort_by_key(|job| job.index.unwrap_or(u32::MAX));
+        Ok(Snapshot {
+            campaign,
+            hosts: hosts.into_values().collect(),
+            applies: applies.into_values().collect(),
+            jobs,
+        })
+    }
+}
+
+/// A job, and the ordinal of the one whose result was accepted with the number of the newest attempt at that time.
+type Met = (JobRow, Option<(i64, u32)>);
+
+fn read_jobs(connection: &rusqlite::Connection) -> rusqlite::Result<BTreeMap<i64, Met>> {
+    connection
+        .prepare("SELECT ordinal, id, name, idx, params, accepted_from, accepted_after FROM job")?
+        .query_map([], |row| {
+            let job = JobRow {
+                id: JobId(row.get(1)?),
+                name: row.get(2)?,
+                index: row.get(3)?,
+                params: from_json(row, 4)?,
+                accepted_from: None,
+                attempts: Vec::new(),
+            };
+            let from: Option<i64> = row.get(5)?;
+            let accepted = from.map(|from| row.get(6).map(|after| (from, after))).transpose()?;
+            Ok((row.get(0)?, (job, accepted)))
+        })?
+        .collect()
+}
+
+fn moment(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Timestamp>> {
+    let millis: Option<i64> = row.get(column)?;
+    millis
+        .map(|millis| {
+            Timestamp::from_millisecond(millis)
+                .map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, millis))
+        })
+        .transpose()
+}
+
+fn from_json<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
+    serde_json::from_str(row.get_ref(column)?.as_str()?).map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(
+            column,
+            rusqlite::types::Type::Text,
+            Box::new(error),
+        )
+    })
+}
