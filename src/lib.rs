@@ -21,6 +21,7 @@ pub mod atomic_file;
 pub mod campaign;
 pub mod clock;
 pub mod crash;
+pub mod host;
 pub mod ids;
 pub mod lifecycle;
 pub mod plan;

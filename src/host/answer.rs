@@ -131,8 +131,10 @@ pub(super) fn parse_account(host: &str, body: &[u8]) -> Result<Account, HostErro
     for line in body.split(|b| *b == b'\n').filter(|line| !line.is_empty()) {
         let wrong = || nonsense(host, "account", line);
         let text = std::str::from_utf8(line).map_err(|_| wrong())?;
-        let (name, value) =
-            text.strip_prefix("account ").and_then(|text| text.split_once('=')).ok_or_else(wrong)?;
+        let (name, value) = text
+            .strip_prefix("account ")
+            .and_then(|text| text.split_once('='))
+            .ok_or_else(wrong)?;
         if !matches!(name, "HOME" | "USER" | "SHELL" | "PATH") {
             return Err(wrong());
         }

@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
+use super::answer::Account;
 use super::error::HostError;
 use super::script::{self, sha256_hex};
-use super::answer::Account;
 use crate::campaign::Value;
 use crate::campaign::template::{Part, Reference, Rendered, text_of};
 use crate::ids::{ApplyId, Attempt, AxisName, HostName};
@@ -74,25 +74,30 @@ pub struct Batch {
 
 impl Batch {
     /// Writes the jobs down. Nothing else of them reaches the host.
-    pub fn new(context: &BatchContext<'_>, jobs: impl Iterator<Item = BatchJob>) -> Result<Self, HostError> {
+    pub fn new(
+        context: &BatchContext<'_>,
+        jobs: impl Iterator<Item = BatchJob>,
+    ) -> Result<Self, HostError> {
         let name = format!("{}-{}", context.apply, context.number);
-        let nul = |job: &str| move |NulError| HostError::Job { job: job.to_owned(), why: NulError.to_string() };
         let mut lines = String::new();
         let mut first: Option<JobSpec> = None;
         for job in jobs {
-            let line = job_line(&job).map_err(|why| HostError::Job { job: job.spec.name.clone(), why })?;
+            let line =
+                job_line(&job).map_err(|why| HostError::Job { job: job.spec.name.clone(), why })?;
             lines.push_str(&line);
             lines.push('\n');
             first.get_or_insert(job.spec);
         }
-        let secrets = secret_lines(context.secrets).map_err(nul("(secrets)"))?;
+        let secrets = secret_lines(context.secrets).map_err(|error| refused("(secrets)", error))?;
         let mut text = format!(
             "batch v=1 apply={} script={} secrets={} .\n",
             context.apply,
             script::version(),
             u8::from(!secrets.is_empty())
         );
-        text.push_str(&common_line(context, first.as_ref()).map_err(nul("(all)"))?);
+        text.push_str(
+            &common_line(context, first.as_ref()).map_err(|error| refused("(all)", error))?,
+        );
         text.push('\n');
         text.push_str(&lines);
         let sha256 = sha256_hex(text.as_bytes());
@@ -117,6 +122,10 @@ impl Batch {
         }
         bytes
     }
+}
+
+fn refused(job: &str, error: NulError) -> HostError {
+    HostError::Job { job: job.to_owned(), why: error.to_string() }
 }
 
 fn secret_lines(secrets: &BTreeMap<String, String>) -> Result<String, NulError> {
@@ -148,12 +157,12 @@ fn common_line(context: &BatchContext<'_>, job: Option<&JobSpec>) -> Result<Stri
     let codes = job.map_or(&[][..], |job| &job.markers.exit_codes);
     set("B_CODES", &codes.iter().fold(" ".to_owned(), |text, code| format!("{text}{code} ")))?;
     let markers = job.map(|job| &job.markers);
-    let some = |m: &crate::plan::Markers| !m.files.is_empty() || m.log.is_some() || m.count.is_some();
+    let some =
+        |m: &crate::plan::Markers| !m.files.is_empty() || m.log.is_some() || m.count.is_some();
     set("B_MARKERS", flag(markers.is_some_and(some)))?;
-    let globs = markers.into_iter().flat_map(|m| m.files.iter().chain(m.count.as_ref().map(|c| &c.0)));
-    let elsewhere = |glob: &Rendered| {
-        matches!(glob.first(), Some(Part::Ref(place)) if *place != Reference::OutDir)
-    };
+    let globs =
+        markers.into_iter().flat_map(|m| m.files.iter().chain(m.count.as_ref().map(|c| &c.0)));
+    let elsewhere = |glob: &Rendered| matches!(glob.first(), Some(Part::Ref(place)) if *place != Reference::OutDir);
     set("B_STAMP", flag(globs.into_iter().any(elsewhere)))?;
     set("B_PREPARE", flag(job.is_some_and(|job| job.prepare.is_some())))?;
     set("B_CLEANUP", flag(job.is_some_and(|job| job.cleanup.is_some())))?;
@@ -198,10 +207,16 @@ fn job_line(job: &BatchJob) -> Result<String, String> {
     for (name, value) in &spec.params {
         if let Some(value) = value {
             let value = quote_line(&text_of(value)).map_err(nul)?;
-            push(&mut line, format_args!(" SP_PARAM_{}={value}", name.as_str().to_ascii_uppercase()));
+            push(
+                &mut line,
+                format_args!(" SP_PARAM_{}={value}", name.as_str().to_ascii_uppercase()),
+            );
         }
     }
-    push(&mut line, format_args!(" SP_JOB_NAME={}; }}; COMMAND() {{ ", quote_line(&spec.name).map_err(nul)?));
+    push(
+        &mut line,
+        format_args!(" SP_JOB_NAME={}; }}; COMMAND() {{ ", quote_line(&spec.name).map_err(nul)?),
+    );
     match &spec.command {
         CommandSpec::Shell(text) => {
             push(&mut line, format_args!("script command {}", script_text(text).map_err(nul)?));
@@ -214,7 +229,9 @@ fn job_line(job: &BatchJob) -> Result<String, String> {
         }
     }
     line.push_str("; }");
-    for (name, file, text) in [("PREPARE", "prepare", &spec.prepare), ("CLEANUP", "cleanup", &spec.cleanup)] {
+    for (name, file, text) in
+        [("PREPARE", "prepare", &spec.prepare), ("CLEANUP", "cleanup", &spec.cleanup)]
+    {
         if let Some(text) = text {
             let text = script_text(text).map_err(nul)?;
             push(&mut line, format_args!("; {name}() {{ script {file} {text}; }}"));
@@ -250,7 +267,9 @@ fn word(rendered: &[Part]) -> Result<String, NulError> {
     for part in rendered {
         match part {
             Part::Text(part) => text.push_str(&quote_line(part)?),
-            Part::Ref(reference) => push(&mut text, format_args!("\"${{{}}}\"", variable(reference))),
+            Part::Ref(reference) => {
+                push(&mut text, format_args!("\"${{{}}}\"", variable(reference)))
+            }
         }
     }
     if text.is_empty() {
@@ -265,7 +284,9 @@ fn script_text(rendered: &[Part]) -> Result<String, NulError> {
     for part in rendered {
         match part {
             Part::Text(part) => text.push_str(part),
-            Part::Ref(reference) => push(&mut text, format_args!("\"${{{}}}\"", variable(reference))),
+            Part::Ref(reference) => {
+                push(&mut text, format_args!("\"${{{}}}\"", variable(reference)))
+            }
         }
     }
     quote_line(&text)
@@ -279,7 +300,11 @@ fn place_and_pattern(rendered: &[Part]) -> Result<String, String> {
     };
     let pattern = match rest {
         [Part::Text(pattern)] => pattern.trim_start_matches('/'),
-        _ => return Err("a marker names a folder of the host elsewhere than at its start".to_owned()),
+        _ => {
+            return Err(
+                "a marker names a folder of the host elsewhere than at its start".to_owned()
+            );
+        }
     };
     let pattern = quote_line(pattern).map_err(|error| error.to_string())?;
     Ok(format!("\"${place}\" {pattern}"))
@@ -287,5 +312,5 @@ fn place_and_pattern(rendered: &[Part]) -> Result<String, String> {
 
 /// Appends to a text, which cannot fail.
 fn push(text: &mut String, arguments: std::fmt::Arguments<'_>) {
-    drop(text.write_fmt(arguments));
+    text.write_fmt(arguments).expect("a string takes all");
 }

@@ -23,7 +23,8 @@ impl CampaignFolder {
     /// Matches in the folder `at` (relative, `""` for the base) of the components in `rest`.
     fn matches(&self, at: &str, rest: &[&str], found: &mut Vec<String>) -> Result<(), FilesError> {
         let Some((component, rest)) = rest.split_first() else { return Ok(()) };
-        let join = |name: &str| if at.is_empty() { name.to_owned() } else { format!("{at}/{name}") };
+        let join =
+            |name: &str| if at.is_empty() { name.to_owned() } else { format!("{at}/{name}") };
         if !component.contains(['*', '?', '[']) {
             let path = join(component);
             return self.descend(&path, rest, found);
@@ -35,7 +36,10 @@ impl CampaignFolder {
             .literal_separator(true)
             .backslash_escape(false)
             .build()
-            .map_err(|error| FilesError { path: (*component).to_owned(), cause: error.to_string() })?
+            .map_err(|error| FilesError {
+                path: (*component).to_owned(),
+                cause: error.to_string(),
+            })?
             .compile_matcher();
         for (name, is_folder) in self.list(at)? {
             // As in the shell: `*` does not match names that start with a dot.
@@ -44,7 +48,8 @@ impl CampaignFolder {
             }
             if *component == "**" {
                 if is_folder {
-                    let below: Vec<&str> = std::iter::once(component).chain(rest).copied().collect();
+                    let below: Vec<&str> =
+                        std::iter::once(component).chain(rest).copied().collect();
                     self.matches(&join(&name), &below, found)?;
                 }
             } else if matcher.is_match(&name) {
@@ -54,7 +59,12 @@ impl CampaignFolder {
         Ok(())
     }
 
-    fn descend(&self, path: &str, rest: &[&str], found: &mut Vec<String>) -> Result<(), FilesError> {
+    fn descend(
+        &self,
+        path: &str,
+        rest: &[&str],
+        found: &mut Vec<String>,
+    ) -> Result<(), FilesError> {
         let about = match fs::metadata(self.base.join(path)) {
             Ok(about) => about,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -90,7 +100,8 @@ impl CampaignFolder {
 
 impl Files for CampaignFolder {
     fn glob(&self, pattern: &str) -> Result<Vec<String>, FilesError> {
-        let components: Vec<&str> = pattern.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
+        let components: Vec<&str> =
+            pattern.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
         let mut found = Vec::new();
         self.matches("", &components, &mut found)?;
         found.sort_unstable();
@@ -99,7 +110,8 @@ impl Files for CampaignFolder {
     }
 
     fn lines(&self, path: &str) -> Result<Vec<String>, FilesError> {
-        let text = fs::read_to_string(self.base.join(path)).map_err(|error| failed(path, &error))?;
+        let text =
+            fs::read_to_string(self.base.join(path)).map_err(|error| failed(path, &error))?;
         Ok(text.lines().map(str::to_owned).collect())
     }
 

@@ -26,9 +26,11 @@ pub fn origin(folder: &Path) -> String {
 
 /// The commit the folder stands at.
 pub fn revision(folder: &Path) -> Revision {
-    let commit = git(folder, &["rev-parse", "--verify", "-q", "HEAD"]).map(|id| id.trim().to_owned());
+    let commit =
+        git(folder, &["rev-parse", "--verify", "-q", "HEAD"]).map(|id| id.trim().to_owned());
     let dirty = commit.as_ref().and_then(|_| {
-        git(folder, &["status", "--porcelain", "--untracked-files=no", "--", "."]).map(|text| !text.is_empty())
+        git(folder, &["status", "--porcelain", "--untracked-files=no", "--", "."])
+            .map(|text| !text.is_empty())
     });
     Revision { commit, dirty }
 }

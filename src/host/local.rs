@@ -42,7 +42,8 @@ pub fn local_root(
     variable: impl Fn(&str) -> Option<String>,
 ) -> Result<PathBuf, String> {
     let text = wanted.unwrap_or("~/.local/share/sp");
-    let home = || variable("HOME").filter(|home| !home.is_empty()).ok_or("HOME is not set".to_owned());
+    let home =
+        || variable("HOME").filter(|home| !home.is_empty()).ok_or("HOME is not set".to_owned());
     let text = match text.strip_prefix('~') {
         Some(rest) if rest.is_empty() || rest.starts_with('/') => home()? + rest,
         Some(_) => return Err(format!("`{text}` names another user's home; write it as a path")),
@@ -52,7 +53,8 @@ pub fn local_root(
     let mut rest = text.as_str();
     while let Some((before, after)) = rest.split_once('$') {
         path.push_str(before);
-        let length = after.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(after.len());
+        let length =
+            after.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(after.len());
         let (name, tail) = after.split_at(length);
         path.push_str(&variable(name).ok_or_else(|| format!("`${name}` in `{text}` is not set"))?);
         rest = tail;
@@ -73,7 +75,8 @@ impl LocalHost {
         // What another user owns or may write to could be made to lie, or to run anything as us.
         for folder in [host.root.as_path(), &host.root.join("v1")] {
             let about = fs::metadata(folder).map_err(io_error("look at", folder))?;
-            let wrong = |why| HostError::Root { host: host.name.to_string(), path: folder.to_owned(), why };
+            let wrong =
+                |why| HostError::Root { host: host.name.to_string(), path: folder.to_owned(), why };
             if about.uid() != rustix::process::geteuid().as_raw() {
                 return Err(wrong("belongs to another user; choose another `root`"));
             }
@@ -186,8 +189,12 @@ impl LocalHost {
         let nonce = nonce();
         let offset = journal.offset.to_string();
         let seconds_text = seconds.to_string();
-        let mut child =
-            self.start("wait", &nonce, &[campaign.as_str(), &offset, &seconds_text], Stdio::null())?;
+        let mut child = self.start(
+            "wait",
+            &nonce,
+            &[campaign.as_str(), &offset, &seconds_text],
+            Stdio::null(),
+        )?;
         let mut output = child.stdout.take().expect("stdout is piped");
         let mut position = journal.clone();
         let mut pending = Vec::new();
@@ -196,7 +203,9 @@ impl LocalHost {
         let limit = Duration::from_secs(seconds) + PATIENCE;
         loop {
             let mut chunk = [0; 64 * 1024];
-            let read = timeout(limit, output.read(&mut chunk)).await.map_err(|_| self.too_slow("wait", limit))?;
+            let read = timeout(limit, output.read(&mut chunk))
+                .await
+                .map_err(|_| self.too_slow("wait", limit))?;
             let read = read.map_err(io_error("read the answer of", &self.root))?;
             pending.extend_from_slice(&chunk[..read]);
             if !begun {
@@ -237,16 +246,23 @@ impl LocalHost {
         grace: u32,
         attempts: &[(JobId, Attempt, ApplyId)],
     ) -> Result<(), HostError> {
-        let lines: String =
-            attempts.iter().map(|(job, attempt, apply)| format!("{job} {attempt} {apply}\n")).collect();
-        let patience = CANCEL_PATIENCE + Duration::from_secs(u64::from(grace) * attempts.len() as u64);
+        let lines: String = attempts
+            .iter()
+            .map(|(job, attempt, apply)| format!("{job} {attempt} {apply}\n"))
+            .collect();
+        let patience =
+            CANCEL_PATIENCE + Duration::from_secs(u64::from(grace) * attempts.len() as u64);
         self.ask("cancel", &[campaign.as_str(), by, &grace.to_string()], lines.as_bytes(), patience)
             .await
             .map(drop)
     }
 
     /// Takes a whole hand-over out of the queue.
-    pub async fn withdraw(&self, campaign: &CampaignName, apply: &ApplyId) -> Result<(), HostError> {
+    pub async fn withdraw(
+        &self,
+        campaign: &CampaignName,
+        apply: &ApplyId,
+    ) -> Result<(), HostError> {
         self.ask("withdraw", &[campaign.as_str(), apply.as_str()], &[], PATIENCE).await.map(drop)
     }
 
@@ -262,7 +278,11 @@ impl LocalHost {
     }
 
     /// Everything the host knows of one job, as lines.
-    pub async fn evidence(&self, campaign: &CampaignName, job: JobId) -> Result<Vec<String>, HostError> {
+    pub async fn evidence(
+        &self,
+        campaign: &CampaignName,
+        job: JobId,
+    ) -> Result<Vec<String>, HostError> {
         let body =
             self.ask("evidence", &[campaign.as_str(), &job.to_string()], &[], PATIENCE).await?;
         Ok(String::from_utf8_lossy(&body).lines().map(str::to_owned).collect())
@@ -294,7 +314,11 @@ impl LocalHost {
         read.map_err(io_error("read the answer of", &self.root))?;
         crash_point(&format!("host.{verb}.after"));
         if bytes.len() > ANSWER_MAX {
-            return Err(HostError::TooLong { host: self.name.to_string(), verb, limit: ANSWER_MAX });
+            return Err(HostError::TooLong {
+                host: self.name.to_string(),
+                verb,
+                limit: ANSWER_MAX,
+            });
         }
         if let Some(body) = unframe(&bytes, &nonce) {
             return Ok(body.to_vec());
@@ -320,7 +344,8 @@ impl LocalHost {
             Err(_) => "it still runs".to_owned(),
         };
         let text = String::from_utf8_lossy(&stderr);
-        let text: String = text.trim().chars().rev().take(TAIL).collect::<Vec<_>>().into_iter().rev().collect();
+        let text: String =
+            text.trim().chars().rev().take(TAIL).collect::<Vec<_>>().into_iter().rev().collect();
         Err(HostError::NoAnswer {
             host: self.name.to_string(),
             verb,
@@ -345,9 +370,7 @@ impl LocalHost {
         // Ctrl-C at the terminal is for `sp` alone, and what it starts here must not go with it.
         command.process_group(0).kill_on_drop(verb == "wait");
         command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command
-            .spawn()
-            .map_err(|source| HostError::Start { program: "/bin/sh".to_owned(), source })
+        command.spawn().map_err(|source| HostError::Start { program: "/bin/sh".to_owned(), source })
     }
 }
 
@@ -395,7 +418,10 @@ fn nonce() -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-pub(super) fn io_error<'a>(what: &'static str, path: &'a Path) -> impl Fn(io::Error) -> HostError + 'a {
+pub(super) fn io_error<'a>(
+    what: &'static str,
+    path: &'a Path,
+) -> impl Fn(io::Error) -> HostError + 'a {
     move |source| HostError::Io { what, path: path.to_owned(), source }
 }
 

@@ -33,8 +33,7 @@ pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string cannot fail.
-        drop(write!(text, "{byte:02x}"));
+        write!(text, "{byte:02x}").expect("a string takes all");
         text
     })
 }

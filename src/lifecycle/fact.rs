@@ -108,3 +108,12 @@ pub enum Marker {
     /// `[done] count`.
     Count,
 }
+
+/// How far a host's journal has been read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JournalPosition {
+    /// Which journal: a new one after the root was made anew.
+    pub generation: String,
+    /// Bytes that were read.
+    pub offset: u64,
+}

@@ -4,9 +4,10 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension as _, Transaction, params};
 
 use super::known::parsed;
-use super::memory::{Change, HostReport, JournalPosition, Recorded, read_host};
+use super::memory::{Change, HostReport, Recorded, read_host};
 use super::{apply_ordinal, host_ordinal, job_ordinal};
 use crate::ids::{ApplyId, Attempt, JobId};
+use crate::lifecycle::JournalPosition;
 use crate::lifecycle::{
     AttemptState, Ending, Fact, HostFact, IllegalEvent, Marker, Reason, Verdict,
 };

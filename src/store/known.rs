@@ -72,6 +72,8 @@ impl Store {
                 accepted_from: None,
                 planned: index.is_some(),
                 elapsed_s: None,
+                stored: true,
+                code: None,
             };
             jobs.push((index, job));
         }

@@ -10,16 +10,7 @@ use super::facts::record_report;
 use super::snapshot::Provenance;
 use super::{Store, StoreError, apply_ordinal, host_ordinal, job_ordinal};
 use crate::ids::{ApplyId, Attempt, HostName, JobId};
-use crate::lifecycle::{AttemptState, Event, HostFact, IllegalEvent};
-
-/// How far a host's journal has been read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct JournalPosition {
-    /// Which journal: a new one after the root was made anew.
-    pub generation: String,
-    /// Bytes that were read.
-    pub offset: u64,
-}
+use crate::lifecycle::{AttemptState, Event, HostFact, IllegalEvent, JournalPosition};
 
 /// What is remembered of a host.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

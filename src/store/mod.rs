@@ -18,7 +18,7 @@ use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehav
 
 pub use error::StoreError;
 pub use lock::{ApplyLock, Holder, Lock, LockError};
-pub use memory::{Change, HostMemory, HostReport, Intended, Intent, JournalPosition, Recorded};
+pub use memory::{Change, HostMemory, HostReport, Intended, Intent, Recorded};
 pub use open::{Opened, folder_of};
 pub use plan::PlannedJob;
 pub use snapshot::{ApplyRow, AttemptRow, HostRow, JobRow, Provenance, Snapshot};
