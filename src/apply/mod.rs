@@ -1,0 +1,31 @@
+//! The loop: probe, plan, hand over, follow, collect; the only user of store and hosts together.
+//!
+//! It starts jobs only in [`Workspace::run`]; everything else asks, records and reports. What it tells goes through
+//! [`Observer`]; it prints nothing. Every step may be cut off at any point: intents are written before the host is asked,
+//! facts after, and a later apply finds by the host's own records what came of it.
+
+mod collect;
+mod error;
+mod follow;
+mod interrupt;
+mod logs;
+mod run;
+mod workspace;
+
+pub use collect::{Collected, HostAnswer};
+pub use error::ApplyError;
+pub use interrupt::{Interrupt, Interrupts};
+pub use logs::log_file;
+pub use run::{Ended, RunOptions};
+pub use workspace::{Settings, Workspace};
+
+use crate::lifecycle::Event;
+use crate::store::Snapshot;
+
+/// Who is told what happens.
+pub trait Observer {
+    /// Something happened.
+    fn event(&mut self, event: &Event);
+    /// The tables may be written anew; called at most once a second, and at the end.
+    fn tables(&mut self, snapshot: &Snapshot);
+}
