@@ -3,3 +3,4 @@
 mod lifecycle;
 mod report;
 mod store;
+mod campaign;
