@@ -73,8 +73,7 @@ pub(crate) fn of_edit(old: Option<&Parts>, new: &Parts) -> Detail {
         // No record of what it was, or a difference that the parts do not show.
         return "its content".into();
     }
-    let mut told: Vec<String> =
-        changes.iter().take(TOLD_CHANGES).map(Change::to_string).collect();
+    let mut told: Vec<String> = changes.iter().take(TOLD_CHANGES).map(Change::to_string).collect();
     if changes.len() > TOLD_CHANGES {
         told.push(format!("{} more", changes.len() - TOLD_CHANGES));
     }

@@ -116,7 +116,7 @@ pub enum PlanError {
         source: FilesError,
     },
     /// A marker's pattern, once rendered, is no pattern that a host can judge.
-    #[error("`{what}` is `{pattern}` for {cell}, and {cause}")]
+    #[error("`{what}` is `{pattern}` for {cell}: {cause}")]
     Pattern {
         /// The key of the file.
         what: String,
@@ -126,6 +126,8 @@ pub enum PlanError {
         cell: String,
         /// What is wrong with it.
         cause: String,
+        /// The next edit.
+        help: String,
     },
 }
 
@@ -159,7 +161,7 @@ impl PlanError {
             Self::InputMissing { .. } => {
                 "make the file, or correct `inputs`; it is relative to `working-dir`".to_owned()
             }
-            Self::Pattern { what, .. } => format!("correct `{what}`"),
+            Self::Pattern { what, help, .. } => format!("in `{what}`, {help}"),
         }
     }
 }

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use crate::campaign::Campaign;
-use crate::campaign::template::{Reference, Sink};
+use crate::campaign::template::{Reference, Sink, Template};
 use crate::ids::JobId;
 use crate::plan::axes::{Column, ColumnKind, Row, index};
 use crate::plan::cells::{Cells, cells};
@@ -108,8 +108,6 @@ impl Expansion {
         let mut plain = Vec::new();
         plain.extend(campaign.cleanup.as_ref().map(|t| texts.prepare(t, "cleanup")));
         plain.extend(campaign.job_name.as_ref().map(|t| texts.prepare(t, "job-name")));
-        plain.extend(done.files.iter().map(|t| texts.prepare(t, "done.files")));
-        plain.extend(done.count.as_ref().map(|c| texts.prepare(&c.files, "done.count.files")));
         // A text that is surely there for every cell is not made here only to be thrown away.
         for text in plain.iter().filter(|text| !Texts::is_constant(text)) {
             for at in 0..self.len() {
@@ -118,10 +116,14 @@ impl Expansion {
                 }
             }
         }
-        if let Some(log) = &campaign.done.log {
-            let constant = Texts::is_constant(&texts.prepare(log, "done.log"));
+        let globs = done.files.iter().chain(done.count.iter().map(|count| &count.files));
+        let patterns: Vec<&Template> = globs.chain(&done.log).collect();
+        let constant = patterns.iter().all(|text| Texts::is_constant(&texts.prepare(text, "done")));
+        if !patterns.is_empty() {
             let tried = if constant { 1 } else { self.len() };
-            (0..tried).try_for_each(|at| self.job(at).log_pattern().map(drop))?;
+            for job in self.jobs().take(tried) {
+                job.markers()?;
+            }
         }
         if campaign.job_name.is_some() {
             self.warn_same_names();

@@ -8,10 +8,10 @@ use indexmap::IndexMap;
 
 use crate::campaign::template::{Part, Rendered, Template, text_of};
 use crate::campaign::{Command, EnvValue, Value};
+use crate::campaign::{ere, glob};
 use crate::ids::{AxisName, JobId};
-use crate::plan::axes::ColumnKind;
+use crate::plan::axes::{ColumnKind, Row};
 use crate::plan::content::AxisForms;
-use crate::plan::ere;
 use crate::plan::expand::Expansion;
 use crate::plan::identity::Form;
 use crate::plan::inputs::{pattern_text, sort_files};
@@ -53,8 +53,17 @@ pub struct Markers {
     pub files: Vec<Rendered>,
     /// A pattern for `grep -E` that a line of the log must match.
     pub log: Option<String>,
-    /// A glob and the least number of fresh files that it must match.
-    pub count: Option<(Rendered, u32)>,
+    /// At least so many fresh files must match.
+    pub count: Option<CountMarker>,
+}
+
+/// `[done] count`, rendered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CountMarker {
+    /// A glob.
+    pub files: Rendered,
+    /// The least number of matches.
+    pub min: u32,
 }
 
 /// Everything about one job that a host needs; no path of a host and no secret's value in it.
@@ -169,7 +178,6 @@ impl<'a> Job<'a> {
     /// All that the host needs.
     pub fn spec(self) -> Result<JobSpec, PlanError> {
         let campaign = self.expansion.campaign();
-        let done = &campaign.done;
         let mut env = IndexMap::with_capacity(campaign.env.len());
         for (name, value) in &campaign.env {
             let value = match value {
@@ -181,9 +189,6 @@ impl<'a> Job<'a> {
         let optional = |text: &Option<Template>, what| {
             text.as_ref().map(|text| self.render(text, what)).transpose()
         };
-        let count = done.count.as_ref().map(|count| {
-            Ok::<_, PlanError>((self.render(&count.files, "done.count.files")?, count.min))
-        });
         Ok(JobSpec {
             id: self.id(),
             index: self.index,
@@ -193,16 +198,7 @@ impl<'a> Job<'a> {
             prepare: optional(&campaign.prepare, "prepare")?,
             cleanup: optional(&campaign.cleanup, "cleanup")?,
             env,
-            markers: Markers {
-                exit_codes: done.exit_codes.clone(),
-                files: done
-                    .files
-                    .iter()
-                    .map(|glob| self.render(glob, "done.files"))
-                    .collect::<Result<_, _>>()?,
-                log: self.log_pattern()?,
-                count: count.transpose()?,
-            },
+            markers: self.markers()?,
             time_limit: campaign.time_limit,
             log_max: campaign.log_max,
             working_dir: campaign.working_dir.clone(),
@@ -248,23 +244,72 @@ impl<'a> Job<'a> {
     }
 
     /// `[done] log` as the host's `grep -E` reads it.
-    pub(crate) fn log_pattern(self) -> Result<Option<String>, PlanError> {
+    fn log_pattern(self) -> Result<Option<String>, PlanError> {
         let Some(log) = &self.expansion.campaign().done.log else { return Ok(None) };
-        let wrong = |pattern: String, cause: String| PlanError::Pattern {
-            what: "done.log".to_owned(),
-            pattern: visible(&pattern).into_owned(),
-            cell: self.expansion.row(self.index).words(),
-            cause,
-        };
         let rendered = self.render(log, "done.log")?;
+        let wrong =
+            |cause: String, help: &str| self.wrong_pattern("done.log", &rendered, cause, help);
         let Some(pattern) = pattern_text(rendered.clone()) else {
             let cause = "a path that only the host knows is no part of a regular expression";
-            return Err(wrong(told(&rendered), cause.to_owned()));
+            return Err(wrong(cause.to_owned(), "name what the log says, not where"));
         };
         match ere::translate(&pattern) {
             Ok(translated) => Ok(Some(translated)),
-            Err(error) => Err(wrong(pattern, error.to_string())),
+            Err(error) => Err(wrong(error.to_string(), error.help())),
         }
+    }
+
+    /// A marker's glob, rendered. A value can bring `..` or a leading `/`, which the file's own check cannot see.
+    fn glob(self, glob: &Template, what: &str) -> Result<Rendered, PlanError> {
+        let rendered = self.render(glob, what)?;
+        let path = match rendered.as_slice() {
+            [Part::Ref(_), Part::Text(text)] if text.starts_with('/') => Some(&text[1..]),
+            [Part::Text(text)] => Some(text.as_str()),
+            _ => None,
+        };
+        let checked = match path {
+            Some(path) => glob::check(path).map_err(|error| (error.to_string(), error.help())),
+            None => Err((
+                "holds a path of the host behind other text".to_owned(),
+                "begin with the path, as in `{{ work_dir }}/…`",
+            )),
+        };
+        match checked {
+            Ok(()) => Ok(rendered),
+            Err((cause, help)) => {
+                Err(self.wrong_pattern(what, &rendered, format!("the glob {cause}"), help))
+            }
+        }
+    }
+
+    /// `[done]`, rendered and checked.
+    pub(crate) fn markers(self) -> Result<Markers, PlanError> {
+        let done = &self.expansion.campaign().done;
+        let files = done.files.iter().map(|glob| self.glob(glob, "done.files"));
+        let count = done.count.as_ref().map(|count| {
+            let files = self.glob(&count.files, "done.count.files")?;
+            Ok::<_, PlanError>(CountMarker { files, min: count.min })
+        });
+        Ok(Markers {
+            exit_codes: done.exit_codes.clone(),
+            files: files.collect::<Result<_, _>>()?,
+            log: self.log_pattern()?,
+            count: count.transpose()?,
+        })
+    }
+
+    fn wrong_pattern(self, what: &str, rendered: &[Part], cause: String, help: &str) -> PlanError {
+        PlanError::Pattern {
+            what: what.to_owned(),
+            pattern: visible(&told(rendered)).into_owned(),
+            cell: self.expansion.row(self.index).words(),
+            cause,
+            help: help.to_owned(),
+        }
+    }
+
+    pub(crate) fn row(self) -> Row<'a> {
+        self.expansion.row(self.index)
     }
 
     fn render(self, template: &Template, what: &str) -> Result<Rendered, PlanError> {

@@ -2,14 +2,17 @@
 //!
 //! Pure: what it needs of the file system comes through [`Files`]. It starts nothing and stores nothing.
 
+mod action;
 mod axes;
 mod cells;
 mod content;
+mod decide;
+mod detail;
 mod diff;
-mod ere;
 mod error;
 mod eval;
 mod expand;
+mod filter;
 mod home;
 mod identity;
 mod inputs;
@@ -17,18 +20,29 @@ mod job;
 mod json;
 pub mod known;
 mod name;
+mod planned;
+mod prefix;
 mod render;
+mod select;
+mod view;
 
+pub use action::{Action, Reason};
 pub use axes::{Column, ColumnKind};
+pub use decide::{BY_USER, Options, Rerun, decide};
+pub use detail::Detail;
 pub use diff::{Change, diff};
-pub use ere::{EreError, translate as translate_regex};
 pub use error::{PlanError, PlanWarning};
 pub use expand::{Expansion, expand};
+pub use filter::{FILTER_WORDS, Filter, FilterError};
 pub use home::{Candidate, home};
-pub use job::{CellKeys, CommandSpec, EnvSpec, Job, JobSpec, Markers, told};
+pub use job::{CellKeys, CommandSpec, CountMarker, EnvSpec, Job, JobSpec, Markers, told};
 pub use json::JsonValue;
-pub use known::{CellKey, KnownJob, Parts};
+pub use known::{CellKey, Known, KnownJob, Parts};
 pub use name::visible;
+pub use planned::{Decision, Evidence, HostStatus, Obsolete, Plan, PlannedHost, Summary, plan};
+pub use prefix::Prefixes;
+pub use select::{JobRef, SelectError, Selector};
+pub use view::PlanView;
 
 /// What expansion needs to know of the campaign's folder. Paths and patterns are relative to `working-dir`.
 pub trait Files {

@@ -25,7 +25,8 @@ impl Prefixes {
         let mut text = id.to_string();
         let at = self.sorted.partition_point(|other| *other < id);
         let after = at + usize::from(self.sorted.get(at) == Some(&id));
-        let neighbours = [at.checked_sub(1).and_then(|n| self.sorted.get(n)), self.sorted.get(after)];
+        let neighbours =
+            [at.checked_sub(1).and_then(|n| self.sorted.get(n)), self.sorted.get(after)];
         let common = neighbours.into_iter().flatten().map(|other| common_digits(id, *other)).max();
         text.truncate((common.unwrap_or(0) + 1).max(LEAST));
         text

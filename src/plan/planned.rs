@@ -1,0 +1,398 @@
+//! The plan as one value: what `sp plan` prints and `sp apply` executes.
+//!
+//! Brings expansion, known jobs and hosts together. It stores nothing and asks no host; what hosts answered is in the
+//! evidence.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::ids::{HostName, JobId};
+use crate::plan::PlanError;
+use crate::plan::action::{Action, Reason};
+use crate::plan::axes::{ColumnKind, EMPTY};
+use crate::plan::decide::{Options, decide};
+use crate::plan::detail::{self, Detail};
+use crate::plan::eval::Test;
+use crate::plan::expand::Expansion;
+use crate::plan::home::{Candidate, home};
+use crate::plan::job::CellKeys;
+use crate::plan::known::{Known, KnownJob, Parts};
+use crate::plan::prefix::Prefixes;
+use crate::state::State;
+
+/// What a plan rests on for one host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostStatus {
+    /// It answered.
+    Probed(Timestamp),
+    /// It was asked and did not answer.
+    Unreachable {
+        /// Since when, as far as is known.
+        since: Timestamp,
+    },
+    /// It was not asked: the plan rests on the checkpoint alone.
+    NotAsked,
+}
+
+/// A host of the plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedHost {
+    /// Its name.
+    pub name: HostName,
+    /// What the plan rests on there.
+    pub status: HostStatus,
+}
+
+/// What is known beside the file.
+pub struct Evidence<'a> {
+    /// Jobs of the checkpoint and of the hosts that answered.
+    pub known: &'a Known,
+    /// Parts of a known job, asked for only where an edit is told.
+    pub parts: &'a dyn Fn(JobId) -> Option<Parts>,
+    /// What each host answered; a host that is not here was not asked.
+    pub hosts: &'a BTreeMap<HostName, HostStatus>,
+}
+
+/// What happens to one job, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// Place of the job in the expansion.
+    pub job: usize,
+    /// What.
+    pub action: Action,
+    /// Why, as a code.
+    pub reason: Reason,
+    /// Why, as a sentence.
+    pub detail: Detail,
+    /// Place in [`Plan::hosts`] of the host that decides about the job, or that has it; `None` when none may.
+    pub home: Option<usize>,
+}
+
+/// A known job that the matrix does not have any more.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Obsolete {
+    /// What is known of it.
+    pub known: KnownJob,
+    /// `withdraw`, or `skip` where it stays.
+    pub action: Action,
+    /// The sentence.
+    pub detail: Detail,
+}
+
+/// How many jobs get which action.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Summary {
+    /// Jobs that the plan is about, without the obsolete ones.
+    pub total: usize,
+    /// To run.
+    pub run: usize,
+    /// To leave as they are.
+    pub skip: usize,
+    /// To take over.
+    pub adopt: usize,
+    /// To wait for.
+    pub wait: usize,
+    /// Obsolete jobs that leave a queue.
+    pub withdraw: usize,
+    /// That should run and cannot.
+    pub blocked: usize,
+    /// Obsolete jobs, withdrawn or kept.
+    pub obsolete: usize,
+}
+
+/// A plan.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The jobs.
+    pub expansion: Arc<Expansion>,
+    /// Hosts in file order.
+    pub hosts: Vec<PlannedHost>,
+    /// One for each job that the plan is about, in the order of jobs.
+    pub decisions: Vec<Decision>,
+    /// In order of ids.
+    pub obsolete: Vec<Obsolete>,
+    /// Counts.
+    pub summary: Summary,
+}
+
+/// Makes the plan.
+///
+/// # Errors
+/// An expression of `[hosts.NAME] when` that has no answer for a job.
+pub fn plan(
+    expansion: Arc<Expansion>,
+    evidence: &Evidence<'_>,
+    options: &Options,
+) -> Result<Plan, PlanError> {
+    let status = |name| evidence.hosts.get(name).cloned().unwrap_or(HostStatus::NotAsked);
+    let names = expansion.campaign().hosts.keys();
+    let hosts: Vec<PlannedHost> =
+        names.map(|name| PlannedHost { name: name.clone(), status: status(name) }).collect();
+    let known_ids = evidence.known.jobs().iter().map(|job| job.id);
+    let prefixes = Prefixes::new(expansion.ids().iter().copied().chain(known_ids));
+    let mut planner = Planner {
+        past: Past::new(&expansion, evidence.known),
+        homes: Homes::new(&expansion, &hosts),
+        expansion: &expansion,
+        evidence,
+        options,
+        prefixes: &prefixes,
+    };
+    let mut decisions = match &options.selection {
+        None => {
+            (0..expansion.len()).map(|job| planner.decide(job)).collect::<Result<Vec<_>, _>>()?
+        }
+        Some(jobs) => {
+            let mut jobs = jobs.clone();
+            jobs.sort_unstable();
+            jobs.dedup();
+            jobs.into_iter().map(|job| planner.decide(job)).collect::<Result<Vec<_>, _>>()?
+        }
+    };
+    if let Some(limit) = options.limit {
+        hold_back(&mut decisions, limit);
+    }
+    let obsolete = match options.selection {
+        // A selection is about jobs of the file.
+        Some(_) => Vec::new(),
+        None => planner.obsolete(),
+    };
+    let summary = summarize(&decisions, &obsolete);
+    Ok(Plan { expansion, hosts, decisions, obsolete, summary })
+}
+
+/// `--limit`: the first so many are run, the others stay for a later apply.
+fn hold_back(decisions: &mut [Decision], limit: usize) {
+    let running = decisions.iter_mut().filter(|decision| decision.action == Action::Run);
+    for decision in running.skip(limit) {
+        decision.action = Action::Skip;
+        decision.detail = format!("beyond `--limit {limit}`").into();
+    }
+}
+
+fn summarize(decisions: &[Decision], obsolete: &[Obsolete]) -> Summary {
+    let count = |action| decisions.iter().filter(|d| d.action == action).count();
+    Summary {
+        total: decisions.len(),
+        run: count(Action::Run),
+        skip: count(Action::Skip),
+        adopt: count(Action::Adopt),
+        wait: count(Action::Wait),
+        withdraw: obsolete.iter().filter(|o| o.action == Action::Withdraw).count(),
+        blocked: count(Action::Blocked),
+        obsolete: obsolete.len(),
+    }
+}
+
+struct Planner<'a> {
+    expansion: &'a Expansion,
+    evidence: &'a Evidence<'a>,
+    options: &'a Options,
+    prefixes: &'a Prefixes,
+    past: Past<'a>,
+    homes: Homes<'a>,
+}
+
+impl Planner<'_> {
+    fn decide(&mut self, job: usize) -> Result<Decision, PlanError> {
+        let id = self.expansion.ids()[job];
+        let known = self.evidence.known.get(id);
+        let predecessor = self.past.predecessors[job];
+        let (action, reason) = decide(id, known, predecessor.is_some(), self.options);
+        let detail = match (reason, known, predecessor) {
+            (Reason::New, ..) => self.past.of_new(self.expansion, job),
+            (Reason::Changed, _, Some(old)) => {
+                let old = (self.evidence.parts)(old.id);
+                detail::of_edit(old.as_ref(), &self.expansion.job(job).parts()?)
+            }
+            (_, Some(known), _) => detail::of_known(action, reason, known, self.prefixes),
+            _ => Detail::default(),
+        };
+        let holder = known.and_then(|known| self.homes.place(known.host.as_ref()?));
+        let decision = Decision { job, action, reason, detail, home: holder };
+        match action {
+            Action::Run => self.homes.settle(self.expansion, decision),
+            Action::Wait => Ok(self.homes.doubt(decision)),
+            _ => {
+                let home = match holder {
+                    Some(holder) => Some(holder),
+                    None => self.homes.of(self.expansion, job)?,
+                };
+                Ok(Decision { home, ..decision })
+            }
+        }
+    }
+
+    /// Known jobs that no cell gives any more. One that no host ever had has nothing to keep and is not worth a line.
+    fn obsolete(&self) -> Vec<Obsolete> {
+        let successors: BTreeMap<JobId, JobId> = self
+            .past
+            .predecessors
+            .iter()
+            .zip(self.expansion.ids())
+            .filter_map(|(old, new)| Some((old.as_ref()?.id, *new)))
+            .collect();
+        let gone =
+            |known: &&KnownJob| known.has_history() && self.expansion.index_of(known.id).is_none();
+        let make = |known: &KnownJob| {
+            let withdrawn = self.options.withdraw && known.state == State::Queued;
+            let successor = successors.get(&known.id).copied();
+            Obsolete {
+                action: if withdrawn { Action::Withdraw } else { Action::Skip },
+                detail: detail::of_obsolete(known, successor, withdrawn, self.prefixes),
+                known: known.clone(),
+            }
+        };
+        self.evidence.known.jobs().iter().filter(gone).map(make).collect()
+    }
+}
+
+/// What of the matrix was there before.
+struct Past<'a> {
+    /// For each job the other version of its cell, where the job itself has no history.
+    predecessors: Vec<Option<&'a KnownJob>>,
+    /// For each column and value whether a known job has it; empty when nothing is known.
+    seen: Vec<Vec<bool>>,
+}
+
+impl<'a> Past<'a> {
+    fn new(expansion: &Expansion, known: &'a Known) -> Self {
+        let mut predecessors = vec![None; expansion.len()];
+        if known.is_empty() {
+            return Self { predecessors, seen: Vec::new() };
+        }
+        let columns = expansion.columns();
+        let mut seen: Vec<Vec<bool>> =
+            columns.iter().map(|column| vec![false; column.values.len()]).collect();
+        let mut keys = CellKeys::new(expansion);
+        for (job, id) in expansion.ids().iter().enumerate() {
+            let by_id = known.get(*id);
+            if by_id.is_none_or(|job| !job.has_history()) {
+                predecessors[job] = known.predecessor(keys.key(job), *id);
+            }
+            if by_id.is_some() || predecessors[job].is_some() {
+                for (seen, at) in seen.iter_mut().zip(expansion.cells.cell(job)) {
+                    if let Some(seen) = seen.get_mut(*at as usize) {
+                        *seen = true;
+                    }
+                }
+            }
+        }
+        Self { predecessors, seen }
+    }
+
+    /// `threads=4 added` when that value, and no other, is new to all that is known.
+    fn of_new(&self, expansion: &Expansion, job: usize) -> Detail {
+        let cell = expansion.cells.cell(job);
+        let mut unseen = expansion
+            .columns()
+            .iter()
+            .zip(cell)
+            .zip(&self.seen)
+            .filter(|((column, at), _)| column.kind != ColumnKind::Derived && **at != EMPTY)
+            .filter(|((_, at), seen)| !seen[**at as usize]);
+        match (unseen.next(), unseen.next()) {
+            (Some(((column, at), _)), None) if self.seen.iter().any(|s| s.contains(&true)) => {
+                let pair = column.get(*at).map(|value| (column.name.as_str(), value));
+                format!("{} added", crate::plan::name::pairs(pair.into_iter())).into()
+            }
+            _ => "never run".into(),
+        }
+    }
+}
+
+/// Which host a job belongs to.
+struct Homes<'a> {
+    hosts: &'a [PlannedHost],
+    candidates: Vec<Candidate>,
+    /// `when` of each host.
+    tests: Vec<Option<Test<'a>>>,
+    eligible: Vec<usize>,
+}
+
+impl<'a> Homes<'a> {
+    fn new(expansion: &'a Expansion, hosts: &'a [PlannedHost]) -> Self {
+        let campaign = expansion.campaign();
+        let candidates =
+            campaign.hosts.iter().map(|(name, h)| Candidate::new(name.as_str(), h.slots));
+        let test = |(name, host): (&HostName, &'a crate::campaign::Host)| {
+            let what = format!("hosts.{name}.when");
+            let when = host.when.as_ref()?;
+            Some(Test::new(when, what, &campaign.matrix, expansion.columns()))
+        };
+        Self {
+            hosts,
+            candidates: candidates.collect(),
+            tests: campaign.hosts.iter().map(test).collect(),
+            eligible: Vec::new(),
+        }
+    }
+
+    fn place(&self, name: &HostName) -> Option<usize> {
+        self.hosts.iter().position(|host| host.name == *name)
+    }
+
+    /// The home of a job; `None` when no host may run it.
+    fn of(&mut self, expansion: &Expansion, job: usize) -> Result<Option<usize>, PlanError> {
+        self.eligible.clear();
+        for (at, test) in self.tests.iter_mut().enumerate() {
+            let may = match test {
+                Some(test) => test.holds(expansion.row(job))?,
+                None => true,
+            };
+            if may {
+                self.eligible.push(at);
+            }
+        }
+        let eligible = self.eligible.iter().copied();
+        Ok(match self.eligible.len() {
+            1 => self.eligible.first().copied(),
+            _ => home(expansion.ids()[job], &self.candidates, eligible),
+        })
+    }
+
+    /// Gives a job that should run its home, or says why it has none.
+    fn settle(
+        &mut self,
+        expansion: &Expansion,
+        mut decision: Decision,
+    ) -> Result<Decision, PlanError> {
+        decision.home = self.of(expansion, decision.job)?;
+        match decision.home.map(|at| &self.hosts[at]) {
+            None => {
+                decision.action = Action::Blocked;
+                let wants: Vec<String> = self
+                    .hosts
+                    .iter()
+                    .zip(&self.tests)
+                    .filter_map(|(h, test)| {
+                        Some(format!("{} wants `{}`", h.name, test.as_ref()?.text()))
+                    })
+                    .collect();
+                decision.detail = format!("no host may run it: {}", wants.join(", ")).into();
+            }
+            Some(PlannedHost { name, status: HostStatus::Unreachable { .. } }) => {
+                let why = decision.reason;
+                decision.action = Action::Blocked;
+                decision.reason = Reason::Unreachable;
+                decision.detail =
+                    format!("{name} decides and does not answer; to run: {why}").into();
+            }
+            Some(_) => {}
+        }
+        Ok(decision)
+    }
+
+    /// What a host that does not answer was last heard to have may have ended since.
+    fn doubt(&self, mut decision: Decision) -> Decision {
+        if let Some(PlannedHost { name, status: HostStatus::Unreachable { .. } }) =
+            decision.home.map(|at| &self.hosts[at])
+        {
+            decision.detail = format!("{} on {name} when it last answered", decision.reason).into();
+            decision.reason = Reason::Unreachable;
+        }
+        decision
+    }
+}
