@@ -16,6 +16,13 @@ as_root() {
   fi
 }
 
+install() {
+  command -v apt-get >/dev/null || die "missing: $* (apt-get is not here: install them by hand)"
+  printf '%s: installing %s\n' "${0##*/}" "$*" >&2
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq >&2
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >&2
+}
+
 # need COMMAND:PACKAGE…  Installs the packages of the commands that are missing. When none is, it touches neither
 # network nor package lists. sbin folders are looked into because sshd lives there.
 need() {
@@ -23,11 +30,13 @@ need() {
   for pair in "$@"; do
     PATH=$PATH:/usr/sbin:/sbin command -v "${pair%%:*}" >/dev/null || missing+=("${pair#*:}")
   done
-  [ "${#missing[@]}" -eq 0 ] && return 0
-  command -v apt-get >/dev/null || die "missing: ${missing[*]} (apt-get is not here: install them by hand)"
-  printf '%s: installing %s\n' "${0##*/}" "${missing[*]}" >&2
-  as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq >&2
-  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
+  [ "${#missing[@]}" -eq 0 ] || install "${missing[@]}"
+}
+
+# A C compiler and the C library's headers, for the SQLite that is compiled in.
+need_c() {
+  command -v cc >/dev/null && [ -e /usr/include/stdio.h ] && return 0
+  install gcc libc6-dev
 }
 
 # Rust is looked for where rustup puts it too, because sudo and CI shells often have a short PATH.
