@@ -1,0 +1,53 @@
+# shellcheck shell=bash
+# Sourced by the scripts beside it: what they need of the machine.
+
+die() {
+  printf '%s: %s\n' "${0##*/}" "$*" >&2
+  exit 1
+}
+
+as_root() {
+  if [ "$(id -u)" -eq 0 ]; then
+    "$@"
+  elif command -v sudo >/dev/null; then
+    sudo "$@"
+  else
+    die "must install packages: run it as root, or install sudo"
+  fi
+}
+
+install() {
+  command -v apt-get >/dev/null || die "missing: $* (apt-get is not here: install them by hand)"
+  printf '%s: installing %s\n' "${0##*/}" "$*" >&2
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq >&2
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >&2
+}
+
+# need COMMAND:PACKAGE…  Installs the packages of the commands that are missing. When none is, it touches neither
+# network nor package lists. sbin folders are looked into because sshd lives there.
+need() {
+  local pair missing=()
+  for pair in "$@"; do
+    PATH=$PATH:/usr/sbin:/sbin command -v "${pair%%:*}" >/dev/null || missing+=("${pair#*:}")
+  done
+  [ "${#missing[@]}" -eq 0 ] || install "${missing[@]}"
+}
+
+# A C compiler and the C library's headers, for the SQLite that is compiled in.
+need_c() {
+  command -v cc >/dev/null && [ -e /usr/include/stdio.h ] && return 0
+  install gcc libc6-dev
+}
+
+# Rust is looked for where rustup puts it too, because sudo and CI shells often have a short PATH.
+need_cargo() {
+  local home
+  command -v cargo >/dev/null && return 0
+  for home in "${CARGO_HOME:-}" "${HOME:-}/.cargo" "$(getent passwd "${SUDO_USER:-root}" | cut -d: -f6)/.cargo"; do
+    if [ -x "$home/bin/cargo" ]; then
+      PATH=$home/bin:$PATH
+      return 0
+    fi
+  done
+  die "no cargo found: install Rust 1.95 or newer, see https://rustup.rs"
+}
