@@ -17,6 +17,7 @@
 //! of the world comes in as values or through the trait [`plan::Files`]. `tests/it/tidy.rs` reads the `use` lines and
 //! fails on an arrow that points up.
 
+pub mod apply;
 pub mod atomic_file;
 pub mod campaign;
 pub mod clock;

@@ -85,7 +85,7 @@ verb_wait() { # CAMPAIGN OFFSET SECONDS
 }
 
 # The environment that the account's login shell would give, asked of that shell, which may print what it likes.
-verb_account() {
+verb_account() { # [PROGRAM…]
   _user=$(id -un)
   _entry=$(awk -F: -v user="$_user" '$1 == user' /etc/passwd)
   [ -n "$_entry" ] || _entry=$(getent passwd "$_user" 2>/dev/null)
@@ -97,6 +97,9 @@ verb_account() {
   printf 'account USER=%s\n' "$_user"
   printf 'account SHELL=%s\n' "$_shell"
   printf 'account PATH=%s\n' "${_path:-$PATH}"
+  for _program; do
+    (PATH=${_path:-$PATH} && command -v "$_program" >/dev/null) || printf 'account missing=%s\n' "$_program"
+  done
 }
 
 # Takes over the specs of one apply from stdin: lines `batch …`, `common`-text, `job …`, then, where there are secrets,

@@ -41,7 +41,8 @@ pub struct Collected {
 }
 
 /// What the host script and every job need.
-const NEEDED: &[&str] = &["flock", "setsid", "timeout", "awk", "sed", "grep", "sha256sum", "tail", "head", "mktemp"];
+const NEEDED: &[&str] =
+    &["flock", "setsid", "timeout", "awk", "sed", "grep", "sha256sum", "tail", "head", "mktemp"];
 
 impl Workspace {
     /// Asks the host and records its answer. `lock`: this process holds the campaign's lock.
@@ -98,7 +99,11 @@ impl Workspace {
 
     /// Forgets intents that came to nothing. Another apply may be between its intent and the hand-over: then it is for
     /// that one to say.
-    fn take_back(&mut self, vanished: &[Intended], lock: Option<&ApplyLock>) -> Result<(), ApplyError> {
+    fn take_back(
+        &mut self,
+        vanished: &[Intended],
+        lock: Option<&ApplyLock>,
+    ) -> Result<(), ApplyError> {
         if vanished.is_empty() {
             return Ok(());
         }
@@ -128,7 +133,9 @@ impl Workspace {
     }
 
     /// Attempts that have not ended as far as the checkpoint knows.
-    fn open_attempts(&self) -> Result<Vec<(Intended, crate::ids::ApplyId, AttemptState)>, ApplyError> {
+    fn open_attempts(
+        &self,
+    ) -> Result<Vec<(Intended, crate::ids::ApplyId, AttemptState)>, ApplyError> {
         let snapshot = self.store.snapshot()?;
         let mut open = Vec::new();
         for job in &snapshot.jobs {
@@ -151,9 +158,9 @@ impl Workspace {
             let text = |rendered: &Rendered| told(rendered);
             let files: Vec<String> =
                 spec.iter().flat_map(|spec| spec.markers.files.iter().map(text)).collect();
-            let count = spec
-                .as_ref()
-                .and_then(|spec| spec.markers.count.as_ref().map(|(glob, min)| (text(glob), *min)));
+            let count = spec.as_ref().and_then(|spec| {
+                spec.markers.count.as_ref().map(|count| (text(&count.files), count.min))
+            });
             let context = Context {
                 files: &files,
                 log: spec.as_ref().and_then(|spec| spec.markers.log.as_deref()),

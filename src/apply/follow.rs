@@ -82,7 +82,11 @@ impl Follower<'_> {
             if self.until_lock && self.open.is_empty() {
                 return Ok(Followed::LockFree);
             }
-            idle = if self.open == before && began.elapsed() < Duration::from_secs(5) { idle + 1 } else { 0 };
+            idle = if self.open == before && began.elapsed() < Duration::from_secs(5) {
+                idle + 1
+            } else {
+                0
+            };
             if idle > IDLE_ROUNDS {
                 return Ok(Followed::Stuck);
             }
@@ -130,10 +134,12 @@ impl Follower<'_> {
         let mut due: Option<Instant> = None;
         let mut answer = None;
         loop {
-            let flush_in = due.map_or(Duration::from_secs(3600), |due| due.saturating_duration_since(Instant::now()));
-            let give_up = self
-                .deadline
-                .map_or(Duration::from_secs(3600), |deadline| deadline.saturating_duration_since(Instant::now()));
+            let flush_in = due.map_or(Duration::from_secs(3600), |due| {
+                due.saturating_duration_since(Instant::now())
+            });
+            let give_up = self.deadline.map_or(Duration::from_secs(3600), |deadline| {
+                deadline.saturating_duration_since(Instant::now())
+            });
             tokio::select! {
                 chunk = receiver.recv() => match chunk {
                     Some((facts, errors, at)) => {
@@ -186,7 +192,8 @@ impl Follower<'_> {
         let now = workspace.clock().now();
         let memory =
             HostMemory { journal: Some(journal), last_seen: Some(now), ..HostMemory::default() };
-        let recorded = workspace.store.record(&HostReport { host: &name, memory, facts: &facts })?;
+        let recorded =
+            workspace.store.record(&HostReport { host: &name, memory, facts: &facts })?;
         for (job, attempt, illegal) in &recorded.illegal {
             let kind = EventKind::Warning {
                 code: "contradiction".to_owned(),
@@ -284,7 +291,11 @@ impl Follower<'_> {
                     if state != AttemptState::Running {
                         continue;
                     }
-                    EventKind::JobStarted { job: at, slot: row.slot.unwrap_or(0), session: row.session }
+                    EventKind::JobStarted {
+                        job: at,
+                        slot: row.slot.unwrap_or(0),
+                        session: row.session,
+                    }
                 }
             };
             self.observer.event(&Event { ts: now, kind });

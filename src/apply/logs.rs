@@ -30,7 +30,11 @@ impl Workspace {
             }
             let source =
                 self.host.attempt_folder(&self.settings.campaign.name, job, attempt).join("log");
-            let failed = |source: io::Error| HostError::Io { what: "keep the log", path: target.clone(), source };
+            let failed = |source: io::Error| HostError::Io {
+                what: "keep the log",
+                path: target.clone(),
+                source,
+            };
             if !folder_made {
                 private_folder(&state_folder.join("logs")).map_err(failed)?;
                 folder_made = true;

@@ -103,14 +103,22 @@ impl Workspace {
     }
 
     /// The plan by the checkpoint and by what hosts have answered.
-    pub fn plan(&self, collected: Option<&Collected>, options: &Options) -> Result<Plan, ApplyError> {
+    pub fn plan(
+        &self,
+        collected: Option<&Collected>,
+        options: &Options,
+    ) -> Result<Plan, ApplyError> {
         let mut jobs = self.store.known()?;
         let mut hosts = BTreeMap::new();
         if let Some(collected) = collected {
             for job in &mut jobs {
                 job.stored = !collected.learned.contains(&job.id);
             }
-            hosts = collected.hosts.iter().map(|(name, answer)| (name.clone(), answer.status.clone())).collect();
+            hosts = collected
+                .hosts
+                .iter()
+                .map(|(name, answer)| (name.clone(), answer.status.clone()))
+                .collect();
         }
         plan_of(&self.settings.expansion, &self.store, jobs, &hosts, options)
     }

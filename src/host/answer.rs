@@ -42,6 +42,8 @@ pub struct Probe {
 pub struct Account {
     /// Variables by name.
     pub variables: Vec<(String, String)>,
+    /// Programs that were asked for and are not on its `PATH`.
+    pub missing: Vec<String>,
 }
 
 /// The bytes between `sp-begin NONCE` and `sp-end NONCE`; `None` when either is missing.
@@ -127,7 +129,7 @@ fn parse_host(line: &str) -> Option<HostFacts> {
 
 /// Reads the body of an answer to `account`.
 pub(super) fn parse_account(host: &str, body: &[u8]) -> Result<Account, HostError> {
-    let mut variables = Vec::new();
+    let mut account = Account::default();
     for line in body.split(|b| *b == b'\n').filter(|line| !line.is_empty()) {
         let wrong = || nonsense(host, "account", line);
         let text = std::str::from_utf8(line).map_err(|_| wrong())?;
@@ -135,12 +137,15 @@ pub(super) fn parse_account(host: &str, body: &[u8]) -> Result<Account, HostErro
             .strip_prefix("account ")
             .and_then(|text| text.split_once('='))
             .ok_or_else(wrong)?;
-        if !matches!(name, "HOME" | "USER" | "SHELL" | "PATH") {
-            return Err(wrong());
+        match name {
+            "HOME" | "USER" | "SHELL" | "PATH" => {
+                account.variables.push((name.to_owned(), value.to_owned()))
+            }
+            "missing" => account.missing.push(value.to_owned()),
+            _ => return Err(wrong()),
         }
-        variables.push((name.to_owned(), value.to_owned()));
     }
-    Ok(Account { variables })
+    Ok(account)
 }
 
 #[cfg(test)]

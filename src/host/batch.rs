@@ -16,7 +16,7 @@ use super::script::{self, sha256_hex};
 use crate::campaign::Value;
 use crate::campaign::template::{Part, Reference, Rendered, text_of};
 use crate::ids::{ApplyId, Attempt, AxisName, HostName};
-use crate::plan::{CommandSpec, EnvSpec, JobSpec};
+use crate::plan::{CommandSpec, CountMarker, EnvSpec, JobSpec};
 use crate::shell::{NulError, quote_line};
 
 /// What all jobs of a hand-over share.
@@ -161,7 +161,7 @@ fn common_line(context: &BatchContext<'_>, job: Option<&JobSpec>) -> Result<Stri
         |m: &crate::plan::Markers| !m.files.is_empty() || m.log.is_some() || m.count.is_some();
     set("B_MARKERS", flag(markers.is_some_and(some)))?;
     let globs =
-        markers.into_iter().flat_map(|m| m.files.iter().chain(m.count.as_ref().map(|c| &c.0)));
+        markers.into_iter().flat_map(|m| m.files.iter().chain(m.count.as_ref().map(|c| &c.files)));
     let elsewhere = |glob: &Rendered| matches!(glob.first(), Some(Part::Ref(place)) if *place != Reference::OutDir);
     set("B_STAMP", flag(globs.into_iter().any(elsewhere)))?;
     set("B_PREPARE", flag(job.is_some_and(|job| job.prepare.is_some())))?;
@@ -241,7 +241,7 @@ fn job_line(job: &BatchJob) -> Result<String, String> {
     for (index, glob) in spec.markers.files.iter().enumerate() {
         push(&mut line, format_args!("; marker_file {index} {}", place_and_pattern(glob)?));
     }
-    if let Some((glob, min)) = &spec.markers.count {
+    if let Some(CountMarker { files: glob, min }) = &spec.markers.count {
         push(&mut line, format_args!("; marker_count {} {min}", place_and_pattern(glob)?));
     }
     if let Some(pattern) = &spec.markers.log {

@@ -148,9 +148,10 @@ impl LocalHost {
         parse_probe(self.name.as_str(), &body)
     }
 
-    /// The environment that the account's login shell makes.
-    pub async fn account(&self) -> Result<Account, HostError> {
-        let body = self.ask("account", &[], &[], PATIENCE).await?;
+    /// The environment that the account's login shell makes, and which of `programs` it does not find.
+    pub async fn account(&self, programs: &[String]) -> Result<Account, HostError> {
+        let programs: Vec<&str> = programs.iter().map(String::as_str).collect();
+        let body = self.ask("account", &programs, &[], PATIENCE).await?;
         parse_account(self.name.as_str(), &body)
     }
 
@@ -186,7 +187,7 @@ impl LocalHost {
         seconds: u64,
         mut each: impl FnMut(Vec<HostFact>, Vec<LineError>, &JournalPosition),
     ) -> Result<JournalPosition, HostError> {
-        let nonce = nonce();
+        let nonce = random_word();
         let offset = journal.offset.to_string();
         let seconds_text = seconds.to_string();
         let mut child = self.start(
@@ -296,7 +297,7 @@ impl LocalHost {
         patience: Duration,
     ) -> Result<Vec<u8>, HostError> {
         crash_point(&format!("host.{verb}.before"));
-        let nonce = nonce();
+        let nonce = random_word();
         let mut child = self.start(verb, &nonce, arguments, Stdio::piped())?;
         let mut stdin = child.stdin.take().expect("stdin is piped");
         let mut output = child.stdout.take().expect("stdout is piped");
@@ -409,7 +410,8 @@ fn describe(status: ExitStatus) -> String {
     }
 }
 
-fn nonce() -> String {
+/// 24 hex digits that no other call has had.
+pub fn random_word() -> String {
     let mut bytes = [0; 12];
     // Uniqueness, not secrecy, is wanted: the process id and the clock serve where the kernel refuses.
     if rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()).is_err() {

@@ -16,5 +16,5 @@ pub use batch::{Batch, BatchContext, BatchJob};
 pub use error::HostError;
 pub use folder::CampaignFolder;
 pub use git::{Revision, origin, revision};
-pub use local::{LocalHost, attach_session, local_root};
+pub use local::{LocalHost, attach_session, local_root, random_word};
 pub use script::version as script_version;

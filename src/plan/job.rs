@@ -178,14 +178,6 @@ impl<'a> Job<'a> {
     /// All that the host needs.
     pub fn spec(self) -> Result<JobSpec, PlanError> {
         let campaign = self.expansion.campaign();
-        let mut env = IndexMap::with_capacity(campaign.env.len());
-        for (name, value) in &campaign.env {
-            let value = match value {
-                EnvValue::Plain(text) => EnvSpec::Text(self.render(text, &format!("env.{name}"))?),
-                EnvValue::FromEnv(variable) => EnvSpec::FromEnv(variable.clone()),
-            };
-            env.insert(name.clone(), value);
-        }
         let optional = |text: &Option<Template>, what| {
             text.as_ref().map(|text| self.render(text, what)).transpose()
         };
@@ -197,13 +189,36 @@ impl<'a> Job<'a> {
             command: self.command()?,
             prepare: optional(&campaign.prepare, "prepare")?,
             cleanup: optional(&campaign.cleanup, "cleanup")?,
-            env,
+            env: self.environment(&campaign.env)?,
             markers: self.markers()?,
             time_limit: campaign.time_limit,
             log_max: campaign.log_max,
             working_dir: campaign.working_dir.clone(),
             shell: campaign.shell.clone(),
         })
+    }
+
+    /// `[hosts.NAME] env`, rendered for this job; it wins over `[env]` and is no part of the identity.
+    pub fn host_env(
+        self,
+        env: &IndexMap<String, EnvValue>,
+    ) -> Result<IndexMap<String, EnvSpec>, PlanError> {
+        self.environment(env)
+    }
+
+    fn environment(
+        self,
+        variables: &IndexMap<String, EnvValue>,
+    ) -> Result<IndexMap<String, EnvSpec>, PlanError> {
+        let mut env = IndexMap::with_capacity(variables.len());
+        for (name, value) in variables {
+            let value = match value {
+                EnvValue::Plain(text) => EnvSpec::Text(self.render(text, &format!("env.{name}"))?),
+                EnvValue::FromEnv(variable) => EnvSpec::FromEnv(variable.clone()),
+            };
+            env.insert(name.clone(), value);
+        }
+        Ok(env)
     }
 
     /// The parts that the id is computed from, as text for the store and for telling edits.

@@ -1,6 +1,6 @@
 //! Behaviour of `sp` through its public face; one binary, one module a subject.
 
+mod campaign;
 mod lifecycle;
 mod report;
 mod store;
-mod campaign;

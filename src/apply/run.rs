@@ -1,0 +1,481 @@
+//! Executing a plan: intents, hand-over, following to the end.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+use super::collect::Collected;
+use super::follow::{Followed, Follower, job_at};
+use super::{ApplyError, Interrupt, Interrupts, Observer, Workspace};
+use crate::campaign::EnvValue;
+use crate::host::{Account, Batch, BatchContext, BatchJob, revision, script_version};
+use crate::ids::{ApplyId, Attempt, JobId};
+use crate::lifecycle::{AttemptState, Event, EventKind, Fact, HostFact};
+use crate::plan::{Action, Known, Plan, Reason};
+use crate::state::State;
+use crate::store::{ApplyLock, HostMemory, HostReport, Intended, Intent, PlannedJob, Provenance};
+
+/// Seconds between TERM and KILL at a time limit.
+const KILL_AFTER: u32 = 10;
+/// Entries that leave the queue without a word, because their secrets went with a reboot, are handed over so often.
+const ROUNDS: u32 = 3;
+
+/// How to execute a plan.
+#[derive(Debug, Clone, Default)]
+pub struct RunOptions {
+    /// Leave after the hand-over.
+    pub detach: bool,
+    /// Jobs at once; wins over the file's.
+    pub max_parallel: Option<u32>,
+    /// Failures that stop the apply; wins over the file's.
+    pub max_fail: Option<u32>,
+    /// Locale variables of the account.
+    pub locale: Vec<(String, String)>,
+}
+
+/// How it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// Everything has ended.
+    Done,
+    /// Everything was handed over, and is left to the hosts.
+    Detached,
+    /// A signal came; the jobs go on.
+    Interrupted(Interrupt),
+    /// The queue does not move, or entries keep vanishing.
+    Stuck,
+    /// The time was over.
+    TimedOut,
+}
+
+impl Workspace {
+    /// Executes a plan: hands over what is to run, follows it and what was under way, to the end.
+    pub async fn run(
+        &mut self,
+        plan: &Plan,
+        collected: &Collected,
+        lock: &ApplyLock,
+        options: &RunOptions,
+        observer: &mut dyn Observer,
+        interrupts: &mut Interrupts,
+    ) -> Result<Ended, ApplyError> {
+        let campaign = self.settings.campaign.clone();
+        let slots = self.slots(options);
+        self.withdraw_obsolete(plan).await?;
+        self.record_plan(plan)?;
+        self.collect_logs(self.ended_attempts()?.into_iter())?;
+        let mut known = Known::new(self.store.known()?);
+        let mut jobs: Vec<usize> = plan
+            .decisions
+            .iter()
+            .filter(|decision| decision.action == Action::Run)
+            .map(|decision| decision.job)
+            .collect();
+        let forced: BTreeSet<usize> = plan
+            .decisions
+            .iter()
+            .filter(|decision| decision.reason == Reason::Forced)
+            .map(|decision| decision.job)
+            .collect();
+        let mut follower = Follower {
+            observer,
+            interrupts,
+            open: self.open_of(plan)?,
+            kick: Some(slots),
+            deadline: None,
+            until_lock: false,
+            tables_at: Instant::now(),
+        };
+        if jobs.is_empty() && follower.open.is_empty() {
+            follower.observer.tables(&self.store.snapshot()?);
+            return Ok(Ended::Done);
+        }
+        let apply = new_apply_id();
+        let began = self.clock().now();
+        self.store.begin_apply(&apply, began)?;
+        let mut ended = Ended::Done;
+        for number in 1..=ROUNDS {
+            if !jobs.is_empty() {
+                let hand = Hand { apply: &apply, number, slots, options, forced: &forced };
+                let intended = self.hand_over(&hand, collected, &known, &jobs).await?;
+                for one in &intended {
+                    follower.open.insert((one.job, one.attempt), AttemptState::Queued);
+                    let job = job_at(self, one.job, one.attempt);
+                    let event =
+                        Event { ts: self.clock().now(), kind: EventKind::JobQueued { job } };
+                    follower.observer.event(&event);
+                }
+            }
+            if options.detach {
+                if jobs.is_empty() {
+                    self.host.kick(slots).await?;
+                }
+                ended = Ended::Detached;
+                break;
+            }
+            if jobs.is_empty() {
+                // What was under way may have lost its runner.
+                self.host.kick(slots).await?;
+            }
+            match follower.follow(self, Some(lock)).await? {
+                Followed::Ended | Followed::LockFree => {}
+                Followed::Interrupted(interrupt) => {
+                    ended = Ended::Interrupted(interrupt);
+                    break;
+                }
+                Followed::Stuck => {
+                    ended = Ended::Stuck;
+                    break;
+                }
+                Followed::TimedOut => {
+                    ended = Ended::TimedOut;
+                    break;
+                }
+            }
+            known = Known::new(self.store.known()?);
+            let untouched = |job: &usize| {
+                known.get(self.settings.expansion.ids()[*job]).is_none_or(|job| !job.has_history())
+            };
+            jobs.retain(untouched);
+            if jobs.is_empty() || self.stopped_by_failures(&apply, options, &campaign)? {
+                break;
+            }
+            if number == ROUNDS {
+                ended = Ended::Stuck;
+            }
+        }
+        let observer = follower.observer;
+        self.collect_logs(self.ended_attempts()?.into_iter())?;
+        let snapshot = self.store.snapshot()?;
+        observer.tables(&snapshot);
+        self.store.end_apply(&apply, self.clock().now(), 0)?;
+        Ok(ended)
+    }
+
+    /// Follows what others handed over, until it has ended. With `until_lock`, until the lock of the apply that handed it
+    /// over is free as well.
+    pub async fn watch(
+        &mut self,
+        jobs: Option<&[usize]>,
+        until_lock: bool,
+        deadline: Option<Instant>,
+        observer: &mut dyn Observer,
+        interrupts: &mut Interrupts,
+    ) -> Result<Ended, ApplyError> {
+        loop {
+            self.collect(None).await?;
+            let mut follower = Follower {
+                observer: &mut *observer,
+                interrupts: &mut *interrupts,
+                open: self.open_in(jobs)?,
+                kick: None,
+                deadline,
+                until_lock,
+                tables_at: Instant::now(),
+            };
+            match follower.follow(self, None).await? {
+                Followed::Interrupted(interrupt) => return Ok(Ended::Interrupted(interrupt)),
+                Followed::TimedOut => return Ok(Ended::TimedOut),
+                Followed::Ended => return Ok(Ended::Done),
+                // A queue that stands still may be started by somebody later: only `apply` starts.
+                Followed::Stuck if !until_lock => return Ok(Ended::Stuck),
+                Followed::LockFree | Followed::Stuck => {
+                    if let crate::store::Lock::Acquired(_) = self.lock()? {
+                        return Ok(Ended::Done);
+                    }
+                }
+            }
+        }
+    }
+
+    fn slots(&self, options: &RunOptions) -> u32 {
+        let campaign = &self.settings.campaign;
+        let own = campaign.hosts.get(self.host.name()).map_or(1, |host| host.slots).max(1);
+        options.max_parallel.or(campaign.max_parallel).map_or(own, |most| own.min(most))
+    }
+
+    async fn withdraw_obsolete(&mut self, plan: &Plan) -> Result<(), ApplyError> {
+        let gone: BTreeSet<JobId> = plan
+            .obsolete
+            .iter()
+            .filter(|obsolete| obsolete.action == Action::Withdraw)
+            .map(|obsolete| obsolete.known.id)
+            .collect();
+        if gone.is_empty() {
+            return Ok(());
+        }
+        let attempts = self.attempts_of(|job| gone.contains(&job))?;
+        self.host.cancel(&self.settings.campaign.name, "withdraw", 0, &attempts).await?;
+        Ok(())
+    }
+
+    fn record_plan(&mut self, plan: &Plan) -> Result<(), ApplyError> {
+        let expansion = &plan.expansion;
+        let mut rows = Vec::with_capacity(expansion.len());
+        for job in expansion.jobs() {
+            let params = match job.spec()?.params_json() {
+                serde_json::Value::Object(params) => params,
+                _ => serde_json::Map::new(),
+            };
+            rows.push((job.id(), job.cell_key(), job.name(), job.index(), params, job.parts()?));
+        }
+        self.store.record_plan(rows.iter().map(|(id, cell, name, index, params, parts)| {
+            PlannedJob {
+                id: *id,
+                cell: *cell,
+                name,
+                index: u32::try_from(*index).unwrap_or(u32::MAX),
+                params,
+                parts,
+            }
+        }))?;
+        Ok(())
+    }
+
+    /// What the plan waits for.
+    fn open_of(&self, plan: &Plan) -> Result<BTreeMap<(JobId, Attempt), AttemptState>, ApplyError> {
+        let waiting: BTreeSet<JobId> = plan
+            .decisions
+            .iter()
+            .filter(|decision| decision.action == Action::Wait)
+            .map(|decision| plan.expansion.ids()[decision.job])
+            .collect();
+        self.open_where(|job| waiting.contains(&job))
+    }
+
+    fn open_in(
+        &self,
+        jobs: Option<&[usize]>,
+    ) -> Result<BTreeMap<(JobId, Attempt), AttemptState>, ApplyError> {
+        let ids = self.settings.expansion.ids();
+        match jobs {
+            None => self.open_where(|job| self.settings.expansion.index_of(job).is_some()),
+            Some(jobs) => {
+                let chosen: BTreeSet<JobId> = jobs.iter().map(|job| ids[*job]).collect();
+                self.open_where(|job| chosen.contains(&job))
+            }
+        }
+    }
+
+    fn open_where(
+        &self,
+        chosen: impl Fn(JobId) -> bool,
+    ) -> Result<BTreeMap<(JobId, Attempt), AttemptState>, ApplyError> {
+        let snapshot = self.store.snapshot()?;
+        let mut open = BTreeMap::new();
+        for job in snapshot.jobs.iter().filter(|job| chosen(job.id)) {
+            for row in &job.attempts {
+                if !matches!(row.state, AttemptState::Ended(_)) {
+                    open.insert((job.id, row.attempt), row.state);
+                }
+            }
+        }
+        Ok(open)
+    }
+
+    /// Attempts that have not ended, as the host script wants them.
+    pub fn attempts_of(
+        &self,
+        chosen: impl Fn(JobId) -> bool,
+    ) -> Result<Vec<(JobId, Attempt, ApplyId)>, ApplyError> {
+        let snapshot = self.store.snapshot()?;
+        let mut attempts = Vec::new();
+        for job in snapshot.jobs.iter().filter(|job| chosen(job.id)) {
+            for row in &job.attempts {
+                if !matches!(row.state, AttemptState::Ended(_)) {
+                    attempts.push((job.id, row.attempt, row.apply.clone()));
+                }
+            }
+        }
+        Ok(attempts)
+    }
+
+    fn ended_attempts(&self) -> Result<Vec<(JobId, Attempt)>, ApplyError> {
+        let snapshot = self.store.snapshot()?;
+        let ended = snapshot.jobs.iter().flat_map(|job| {
+            job.attempts
+                .iter()
+                .filter(|row| matches!(row.state, AttemptState::Ended(_)))
+                .map(|row| (job.id, row.attempt))
+        });
+        Ok(ended.collect())
+    }
+
+    /// Whether so many jobs of this apply failed that nothing of it starts any more.
+    fn stopped_by_failures(
+        &self,
+        apply: &ApplyId,
+        options: &RunOptions,
+        campaign: &crate::campaign::Campaign,
+    ) -> Result<bool, ApplyError> {
+        let Some(most) = options.max_fail.or(campaign.max_fail) else { return Ok(false) };
+        let snapshot = self.store.snapshot()?;
+        let failed = snapshot
+            .jobs
+            .iter()
+            .filter(|job| {
+                job.newest().is_some_and(|row| row.apply == *apply && is_failure(row.state.shown()))
+            })
+            .count();
+        Ok(failed >= most as usize)
+    }
+
+    /// Writes the intent, sends the jobs, writes the fact.
+    async fn hand_over(
+        &mut self,
+        hand: &Hand<'_>,
+        collected: &Collected,
+        known: &Known,
+        jobs: &[usize],
+    ) -> Result<Vec<Intended>, ApplyError> {
+        let campaign = self.settings.campaign.clone();
+        let expansion = self.settings.expansion.clone();
+        let host = campaign.hosts.get(self.host.name()).cloned().unwrap_or_default();
+        self.check_programs(collected, &host.require).await?;
+        let account = self.host.account(&[]).await?;
+        let secrets = self.secrets()?;
+        let work_dir = self.settings.folder().join(&campaign.working_dir);
+        let intended: Vec<Intended> = jobs
+            .iter()
+            .map(|job| {
+                let id = expansion.ids()[*job];
+                let last = known.get(id).map_or(0, |known| known.attempt.0);
+                Intended { job: id, attempt: Attempt(last + 1) }
+            })
+            .collect();
+        let context = BatchContext {
+            apply: hand.apply,
+            number: hand.number,
+            host: self.host.name(),
+            origin: &self.origin,
+            work_dir: &work_dir.to_string_lossy(),
+            account: &account,
+            locale: &hand.options.locale,
+            host_vars: &host.vars,
+            init: host.init.as_deref(),
+            slots: hand.slots,
+            max_fail: hand.options.max_fail.or(campaign.max_fail),
+            kill_after: KILL_AFTER,
+            secrets: &secrets,
+        };
+        let mut batch_jobs = Vec::with_capacity(jobs.len());
+        for (job, one) in jobs.iter().zip(&intended) {
+            let view = expansion.job(*job);
+            batch_jobs.push(BatchJob {
+                spec: view.spec()?,
+                host_env: view.host_env(&host.env)?,
+                attempt: one.attempt,
+                fresh_state: hand.forced.contains(job),
+            });
+        }
+        let batch = Batch::new(&context, batch_jobs.into_iter())?;
+        let provenance = self.provenance(&account, &host);
+        let name = self.host.name().clone();
+        self.store.intend(&Intent {
+            apply: hand.apply,
+            host: &name,
+            batch: batch.sha256(),
+            at: self.settings.clock.now(),
+            provenance: &provenance,
+            attempts: &intended,
+        })?;
+        self.host.hand_over(&campaign.name, &self.origin, &batch, hand.slots).await?;
+        let facts: Vec<HostFact> = intended
+            .iter()
+            .map(|one| HostFact::Attempt {
+                job: one.job,
+                attempt: one.attempt,
+                apply: hand.apply.clone(),
+                fact: Fact::Queued,
+            })
+            .collect();
+        self.store.record(&HostReport {
+            host: &name,
+            memory: HostMemory::default(),
+            facts: &facts,
+        })?;
+        // The journal is there now, for the first time perhaps.
+        if self.store.host(&name)?.journal.is_none() {
+            self.collect(None).await?;
+        }
+        Ok(intended)
+    }
+
+    async fn check_programs(
+        &self,
+        collected: &Collected,
+        require: &[String],
+    ) -> Result<(), ApplyError> {
+        let mut programs: Vec<String> =
+            collected.hosts.values().flat_map(|answer| answer.missing.clone()).collect();
+        let mut wanted: Vec<String> = require.to_vec();
+        wanted.extend(self.settings.campaign.shell.first().cloned());
+        programs.extend(self.host.account(&wanted).await?.missing);
+        if programs.is_empty() {
+            return Ok(());
+        }
+        Err(ApplyError::Programs { host: self.host.name().to_string(), programs })
+    }
+
+    /// Values of the secrets that jobs of this host need; read from the environment, kept nowhere.
+    fn secrets(&self) -> Result<BTreeMap<String, String>, ApplyError> {
+        let campaign = &self.settings.campaign;
+        let hosts = campaign.hosts.values().flat_map(|host| host.env.values());
+        let wanted: BTreeSet<&String> = campaign
+            .env
+            .values()
+            .chain(hosts)
+            .filter_map(|value| match value {
+                EnvValue::FromEnv(variable) => Some(variable),
+                EnvValue::Plain(_) => None,
+            })
+            .collect();
+        let environment = &self.settings.environment;
+        let names: Vec<String> = wanted
+            .iter()
+            .filter(|variable| !environment.contains_key(**variable))
+            .map(|variable| (*variable).clone())
+            .collect();
+        if !names.is_empty() {
+            return Err(ApplyError::Secrets { names });
+        }
+        Ok(wanted
+            .into_iter()
+            .filter_map(|variable| Some((variable.clone(), environment.get(variable)?.clone())))
+            .collect())
+    }
+
+    fn provenance(&self, account: &Account, host: &crate::campaign::Host) -> Provenance {
+        let revision = revision(self.settings.folder());
+        let path = account.variables.iter().find(|(name, _)| name == "PATH");
+        Provenance {
+            git_rev: revision.commit,
+            dirty: revision.dirty,
+            env: host.env.keys().cloned().collect(),
+            host: path
+                .map(|(name, value)| (name.to_lowercase(), value.clone().into()))
+                .into_iter()
+                .collect(),
+            sp_version: env!("CARGO_PKG_VERSION").to_owned(),
+            host_script: script_version().to_owned(),
+            ..Provenance::default()
+        }
+    }
+}
+
+/// One hand-over of an apply.
+struct Hand<'a> {
+    apply: &'a ApplyId,
+    number: u32,
+    slots: u32,
+    options: &'a RunOptions,
+    forced: &'a BTreeSet<usize>,
+}
+
+fn is_failure(state: State) -> bool {
+    matches!(state, State::Failed | State::Timeout | State::Stalled | State::Oom | State::Lost)
+}
+
+/// Unique for ever: batches of it are named on the host.
+fn new_apply_id() -> ApplyId {
+    crate::host::random_word().parse().expect("hex digits are a name")
+}
