@@ -20,6 +20,7 @@
 pub mod apply;
 pub mod atomic_file;
 pub mod campaign;
+pub mod cli;
 pub mod clock;
 pub mod crash;
 pub mod host;

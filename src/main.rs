@@ -1,3 +1,7 @@
 //! The `sp` binary.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    solverpilot::cli::main(std::env::args_os())
+}

@@ -307,3 +307,11 @@ verb_evidence() { # CAMPAIGN ID
   [ -e "$V/$C/jobs/$ID/accepted" ] && printf 'mark name=accepted from=%s .\n' "$(cat "$V/$C/jobs/$ID/accepted")"
   queued_entries | grep -F "id=$ID "
 }
+
+# The tmux session of a running attempt, made where it is not there.
+verb_window() { # CAMPAIGN ID N
+  is_name "$1" && is_id "$2" && is_number "$3" || exit 64
+  session_name "$1" "$2"
+  tmux -L sp -f /dev/null has-session -t "=$SESSION" 2>/dev/null || open_window "$1" "$2" "$3" || exit 69
+  printf 'window %s .\n' "$SESSION"
+}

@@ -1,6 +1,7 @@
 //! Executing a plan: intents, hand-over, following to the end.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::collect::Collected;
@@ -61,7 +62,7 @@ impl Workspace {
         let campaign = self.settings.campaign.clone();
         let slots = self.slots(options);
         self.withdraw_obsolete(plan).await?;
-        self.record_plan(plan)?;
+        self.record_jobs()?;
         self.collect_logs(self.ended_attempts()?.into_iter())?;
         let mut known = Known::new(self.store.known()?);
         let mut jobs: Vec<usize> = plan
@@ -208,8 +209,9 @@ impl Workspace {
         Ok(())
     }
 
-    fn record_plan(&mut self, plan: &Plan) -> Result<(), ApplyError> {
-        let expansion = &plan.expansion;
+    /// Writes the file's jobs down in the checkpoint.
+    pub fn record_jobs(&mut self) -> Result<(), ApplyError> {
+        let expansion = Arc::clone(&self.settings.expansion);
         let mut rows = Vec::with_capacity(expansion.len());
         for job in expansion.jobs() {
             let params = match job.spec()?.params_json() {

@@ -289,6 +289,22 @@ impl LocalHost {
         Ok(String::from_utf8_lossy(&body).lines().map(str::to_owned).collect())
     }
 
+    /// Name of the tmux session of a running attempt, which is made if it is not there.
+    pub async fn window(
+        &self,
+        campaign: &CampaignName,
+        job: JobId,
+        attempt: Attempt,
+    ) -> Result<String, HostError> {
+        let (job, attempt) = (job.to_string(), attempt.to_string());
+        let body = self.ask("window", &[campaign.as_str(), &job, &attempt], &[], PATIENCE).await?;
+        let text = String::from_utf8_lossy(&body);
+        let session = text.trim().strip_prefix("window ").and_then(|text| text.strip_suffix(" ."));
+        session
+            .map(str::to_owned)
+            .ok_or_else(|| super::answer::nonsense(self.name.as_str(), "window", &body))
+    }
+
     async fn ask(
         &self,
         verb: &'static str,
@@ -387,10 +403,13 @@ fn whole_records(bytes: &[u8]) -> usize {
     whole
 }
 
-/// Replaces this process by tmux, attached to look at a job.
-pub fn attach_session(session: &str) -> io::Error {
+/// Replaces this process by tmux, attached to look at a job. A terminal that tmux does not know is taken for a plain one.
+pub fn attach_session(session: &str, terminal: Option<&str>) -> io::Error {
     use std::os::unix::process::CommandExt as _;
     let mut command = command("tmux").into_std();
+    if terminal.is_none_or(|terminal| terminal == "dumb") {
+        command.env("TERM", "xterm");
+    }
     command.args(["-L", "sp", "-f", "/dev/null", "-u", "attach-session", "-r", "-t"]);
     command.arg(format!("={session}"));
     command.exec()

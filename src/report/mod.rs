@@ -12,3 +12,5 @@ pub mod write;
 pub use results::{Cell, Column, Table, attempts, results};
 pub use status::{HostView, Status, status};
 pub use status_table::status_table;
+pub use text::{span, visible};
+pub use write::{csv, jsonl};

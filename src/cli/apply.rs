@@ -1,0 +1,324 @@
+//! `sp apply`: runs what is not done, waits, collects.
+
+use std::time::Instant;
+
+use indexmap::IndexMap;
+use serde_json::to_value;
+
+use super::args::{self, Show};
+use super::context::{Context, Loaded};
+use super::error::CliError;
+use super::exit::Exit;
+use super::observer::Screen;
+use super::plan::{count, options, show, warn_refused};
+use super::saved_plan::SavedPlan;
+use super::tables::Tables;
+use crate::apply::{Collected, Ended, Interrupt, Interrupts, Observer as _, RunOptions, Workspace};
+use crate::lifecycle::{Event, EventKind};
+use crate::plan::{Action, Options, Plan, Prefixes, Reason};
+use crate::report::span;
+use crate::state::State;
+use crate::store::{ApplyLock, Holder, Lock};
+
+pub(super) fn run(context: &Context, arguments: &args::Apply) -> Result<Exit, CliError> {
+    let saved = SavedPlan::read(&arguments.file);
+    let file = saved.as_ref().map_or(&arguments.file, |saved| &saved.file);
+    let (choice, selection) = saved.as_ref().map_or_else(
+        || (arguments.choice.clone(), arguments.selection.clone()),
+        SavedPlan::choices,
+    );
+    let loaded = context.load(file)?;
+    let mut workspace = context.open(&loaded)?;
+    let began = Instant::now();
+    context.block_on(async {
+        let mut interrupts = Interrupts::new()?;
+        let (lock, watched) = match workspace.lock()? {
+            Lock::Acquired(lock) => (lock, false),
+            Lock::Held(holder) => {
+                say_holder(context, holder.as_ref());
+                let ended = follow_other(context, &loaded, &mut workspace, &mut interrupts).await?;
+                if let Ended::Interrupted(interrupt) = ended {
+                    return Ok(interrupted(context, interrupt, &workspace, &loaded)?);
+                }
+                match workspace.lock()? {
+                    Lock::Acquired(lock) => (lock, true),
+                    Lock::Held(_) => return Ok(Exit::Unfinished),
+                }
+            }
+        };
+        let collected = workspace.collect(Some(&lock)).await?;
+        warn_refused(context, &collected);
+        let mut wanted = options(context, &loaded, &workspace, &choice, &selection)?;
+        if watched {
+            // What the other apply was there for has had its attempt; only what it never came to is left.
+            wanted.no_failed = true;
+            wanted.rerun = crate::plan::Rerun::None;
+        }
+        let plan = workspace.plan(Some(&collected), &wanted)?;
+        if let Some(saved) = &saved {
+            saved.check(&SavedPlan::of(&loaded, &plan, &choice, &selection)?)?;
+        }
+        let task = Task { context, loaded: &loaded, arguments, began };
+        task.execute(&mut workspace, plan, wanted, &collected, &lock, &mut interrupts).await
+    })?
+}
+
+fn say_holder(context: &Context, holder: Option<&Holder>) {
+    match holder {
+        Some(holder) => context.note(&format!(
+            "Another apply of this campaign is under way: `{}` (process {} on {}, since {}). Watching it.",
+            holder.command,
+            holder.pid,
+            holder.host,
+            crate::report::text::local(holder.since, &context.zone())
+        )),
+        None => context.note("Another apply of this campaign is under way. Watching it."),
+    }
+}
+
+async fn follow_other(
+    context: &Context,
+    loaded: &Loaded,
+    workspace: &mut Workspace,
+    interrupts: &mut Interrupts,
+) -> Result<Ended, CliError> {
+    let folder = loaded.file.parent().unwrap_or(std::path::Path::new("/"));
+    let tables = Tables::new(folder, workspace.state_folder(), &loaded.expansion);
+    let mut screen = Screen::new(context, tables, 0);
+    let ended = workspace.watch(None, true, None, &mut screen, interrupts).await;
+    screen.finish();
+    Ok(ended?)
+}
+
+struct Task<'a> {
+    context: &'a Context,
+    loaded: &'a Loaded,
+    arguments: &'a args::Apply,
+    began: Instant,
+}
+
+impl Task<'_> {
+    async fn execute(
+        &self,
+        workspace: &mut Workspace,
+        plan: Plan,
+        wanted: Options,
+        collected: &Collected,
+        lock: &ApplyLock,
+        interrupts: &mut Interrupts,
+    ) -> Result<Exit, CliError> {
+        let context = self.context;
+        let mut exit = Exit::Done;
+        if !context.quiet() && !context.json() {
+            let text = show(context, &plan, Show::Work)?;
+            context.say(text.trim_end());
+            context.say("");
+        }
+        let (plan, left) = self.ask(workspace, plan, wanted, collected)?;
+        if left > 0 {
+            exit = exit.and(Exit::Unfinished);
+        }
+        if plan.summary.blocked > 0 {
+            exit = exit.and(Exit::Person);
+        }
+        let folder = self.loaded.file.parent().unwrap_or(std::path::Path::new("/"));
+        let tables = Tables::new(folder, workspace.state_folder(), &self.loaded.expansion);
+        let work = plan.summary.run + plan.summary.wait;
+        let mut screen = Screen::new(context, tables, work as u64);
+        screen.event(&self.event(EventKind::Plan {
+            campaign: self.loaded.campaign.name.clone(),
+            apply: crate::host::random_word().parse().expect("hex digits are a name"),
+            summary: numbers(&plan),
+        }));
+        if collected.hosts.values().any(|answer| answer.tmux.is_none()) && plan.summary.run > 0 {
+            screen.event(&self.event(EventKind::Warning {
+                code: "no-tmux".to_owned(),
+                detail: "there is no tmux, so `sp attach` can only follow a job's log".to_owned(),
+                host: None,
+                id: None,
+            }));
+        }
+        let run_options = RunOptions {
+            detach: self.arguments.detach,
+            max_parallel: self.arguments.max_parallel,
+            max_fail: self.arguments.max_fail,
+            locale: context.locale(),
+        };
+        let ended =
+            workspace.run(&plan, collected, lock, &run_options, &mut screen, interrupts).await?;
+        match ended {
+            Ended::Interrupted(interrupt) => {
+                screen.finish();
+                return interrupted(context, interrupt, workspace, self.loaded);
+            }
+            Ended::Stuck => {
+                exit = exit.and(Exit::Unfinished);
+                context.say(&format!(
+                    "warning: the queue of host `{}` does not move; its runners' messages are in {}",
+                    workspace.host().name(),
+                    workspace.host().root().join("v1/run/errors").display()
+                ));
+            }
+            Ended::TimedOut => exit = exit.and(Exit::Unfinished),
+            Ended::Done | Ended::Detached => {}
+        }
+        if ended == Ended::Detached {
+            screen.finish();
+            let queued = count(plan.summary.run + plan.summary.wait, "job");
+            context.note(&format!("{queued} handed over. To wait for them: sp wait"));
+            return Ok(exit);
+        }
+        let (counts, failed) = outcome(workspace, &plan)?;
+        if failed {
+            exit = exit.and(Exit::JobsFailed);
+        }
+        if plan.summary.total == 0 {
+            exit = exit.and(Exit::NothingSelected);
+        }
+        let elapsed_s = self.began.elapsed().as_secs_f64();
+        screen.event(&self.event(EventKind::Summary {
+            counts: counts.clone(),
+            elapsed_s,
+            exit_code: exit.code(),
+        }));
+        let tables = screen.finish();
+        self.summarize(workspace, &plan, &counts, elapsed_s, &tables)?;
+        Ok(exit)
+    }
+
+    fn event(&self, kind: EventKind) -> Event {
+        Event { ts: self.context.clock().now(), kind }
+    }
+
+    /// What needs a yes: running a job again that has succeeded. Without one such jobs are left, and counted.
+    fn ask(
+        &self,
+        workspace: &Workspace,
+        plan: Plan,
+        mut wanted: Options,
+        collected: &Collected,
+    ) -> Result<(Plan, usize), CliError> {
+        if self.arguments.yes {
+            return Ok((plan, 0));
+        }
+        let snapshot = workspace.store().snapshot()?;
+        let succeeded: std::collections::BTreeSet<_> = snapshot
+            .jobs
+            .iter()
+            .filter(|job| job.state() == State::Succeeded)
+            .map(|job| job.id)
+            .collect();
+        let again: Vec<usize> = plan
+            .decisions
+            .iter()
+            .filter(|decision| decision.action == Action::Run && decision.reason == Reason::Forced)
+            .map(|decision| decision.job)
+            .filter(|job| succeeded.contains(&plan.expansion.ids()[*job]))
+            .collect();
+        if again.is_empty() {
+            return Ok((plan, 0));
+        }
+        let jobs = count(again.len(), "job");
+        if self.context.can_ask() {
+            if self.context.confirm(&format!("Run {jobs} again that succeeded?"))? {
+                return Ok((plan, 0));
+            }
+        } else {
+            self.context.note(&format!(
+                "{jobs} that succeeded would run again; nobody is here to say yes, so they are left (`-y` says yes)"
+            ));
+        }
+        let left: std::collections::BTreeSet<usize> = again.iter().copied().collect();
+        let rest =
+            plan.decisions.iter().map(|decision| decision.job).filter(|job| !left.contains(job));
+        wanted.selection = Some(rest.collect());
+        Ok((workspace.plan(Some(collected), &wanted)?, again.len()))
+    }
+
+    fn summarize(
+        &self,
+        workspace: &Workspace,
+        plan: &Plan,
+        counts: &IndexMap<State, u64>,
+        elapsed_s: f64,
+        tables: &Tables,
+    ) -> Result<(), CliError> {
+        let context = self.context;
+        if context.json() || context.quiet() {
+            return Ok(());
+        }
+        let words: Vec<String> =
+            counts.iter().map(|(state, number)| format!("{number} {state}")).collect();
+        let total = count(plan.summary.total, "job");
+        context.say(&format!("   Summary [{:>7}] {total}: {}", span(elapsed_s), words.join(", ")));
+        let snapshot = workspace.store().snapshot()?;
+        let prefixes = Prefixes::new(self.loaded.expansion.ids().iter().copied());
+        let failed = snapshot.jobs.iter().find(|job| {
+            job.index.is_some() && job.state().is_final() && job.state() != State::Succeeded
+        });
+        if let Some(job) = failed {
+            let short = prefixes.short(job.id);
+            context.say(&format!("           why: sp explain {short}   output: sp logs {short}"));
+        }
+        let shown = tables.folder().join("results.csv");
+        let here = std::env::current_dir().unwrap_or_default();
+        let shown = shown.strip_prefix(&here).unwrap_or(&shown).display().to_string();
+        context.say(&format!("           table: sp results   file: {shown}"));
+        Ok(())
+    }
+}
+
+fn numbers(plan: &Plan) -> IndexMap<String, u64> {
+    let Ok(serde_json::Value::Object(numbers)) = to_value(plan.summary) else {
+        return IndexMap::new();
+    };
+    numbers.into_iter().filter_map(|(name, number)| Some((name, number.as_u64()?))).collect()
+}
+
+/// Number of the plan's jobs by state, and whether one ended otherwise than `succeeded`.
+fn outcome(workspace: &Workspace, plan: &Plan) -> Result<(IndexMap<State, u64>, bool), CliError> {
+    let snapshot = workspace.store().snapshot()?;
+    let chosen: std::collections::BTreeSet<_> =
+        plan.decisions.iter().map(|decision| plan.expansion.ids()[decision.job]).collect();
+    let mut counts: IndexMap<State, u64> = IndexMap::new();
+    for state in State::ALL {
+        let number = snapshot
+            .jobs
+            .iter()
+            .filter(|job| chosen.contains(&job.id) && job.state() == state)
+            .count();
+        if number > 0 {
+            counts.insert(state, number as u64);
+        }
+    }
+    let failed = counts.keys().any(|state| state.is_final() && *state != State::Succeeded);
+    Ok((counts, failed))
+}
+
+/// What goes on without us, and how to stop it.
+pub(super) fn interrupted(
+    context: &Context,
+    interrupt: Interrupt,
+    workspace: &Workspace,
+    loaded: &Loaded,
+) -> Result<Exit, CliError> {
+    let snapshot = workspace.store().snapshot()?;
+    let number = |state| {
+        snapshot
+            .jobs
+            .iter()
+            .filter(|job| job.state() == state && loaded.expansion.index_of(job.id).is_some())
+            .count()
+    };
+    let (running, queued) = (number(State::Running), number(State::Queued));
+    if running + queued > 0 {
+        context.note(&format!(
+            "\n{running} running and {} go on without you. Wait: sp wait. Stop: sp cancel --all.",
+            count(queued, "queued job")
+        ));
+    }
+    Ok(match interrupt {
+        Interrupt::Interrupted => Exit::Interrupted,
+        Interrupt::Terminated => Exit::Terminated,
+    })
+}

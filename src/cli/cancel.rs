@@ -1,0 +1,62 @@
+//! `sp cancel`: ends jobs, whatever they are at.
+
+use std::collections::BTreeSet;
+
+use super::args;
+use super::context::{Context, resolve};
+use super::error::CliError;
+use super::exit::Exit;
+use super::plan::count;
+use crate::plan::Known;
+
+/// Seconds between TERM and KILL.
+const GRACE: u32 = 10;
+
+pub(super) fn run(context: &Context, arguments: &args::Cancel) -> Result<Exit, CliError> {
+    let loaded = context.load(&arguments.file.file)?;
+    let mut workspace = context.open(&loaded)?;
+    let known = Known::new(workspace.store().known()?);
+    let wanted = arguments
+        .jobs
+        .iter()
+        .map(|name| resolve(name, &loaded.expansion, &known).map(|job| job.id))
+        .collect::<Result<BTreeSet<_>, _>>()?;
+    let grace = if arguments.now { 0 } else { GRACE };
+    let attempts = context.block_on(async {
+        workspace.collect(None).await?;
+        let attempts = workspace.attempts_of(|job| arguments.all || wanted.contains(&job))?;
+        if !attempts.is_empty() {
+            if attempts.len() > 1 || grace > 0 {
+                context.note(&format!("Ending {}…", count(attempts.len(), "job")));
+            }
+            workspace.host().cancel(&loaded.campaign.name, "user", grace, &attempts).await?;
+            workspace.collect(None).await?;
+        }
+        Ok::<_, CliError>(attempts)
+    })??;
+    if attempts.is_empty() {
+        context.note("Nothing to cancel: no such job is queued or running.");
+        return Ok(if arguments.all { Exit::Done } else { Exit::NothingSelected });
+    }
+    let snapshot = workspace.store().snapshot()?;
+    let mut left = 0;
+    for (job, attempt, _) in &attempts {
+        let Some(row) = snapshot.jobs.iter().find(|row| row.id == *job) else { continue };
+        let Some(state) = row.attempts.iter().find(|row| row.attempt == *attempt) else { continue };
+        let name = crate::report::visible(&row.name).into_owned();
+        left += usize::from(!state.state.shown().is_final());
+        context.note(&format!(
+            "{:>10} {name}  {}",
+            state.state.shown().word().to_uppercase(),
+            state.detail
+        ));
+    }
+    if left > 0 {
+        context.say(&format!(
+            "{} did not end in time; run the same command again",
+            count(left, "job")
+        ));
+        return Ok(Exit::Unfinished);
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,280 @@
+//! What a command knows of the world around it: flags, environment, terminal, clock.
+
+use std::collections::BTreeMap;
+use std::io::{self, BufRead as _, IsTerminal as _, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::args::{Color, Global, Selection};
+use super::error::{CliError, render_diagnostic};
+use crate::apply::{Settings, Workspace};
+use crate::campaign::Campaign;
+use crate::clock::Clock;
+use crate::host::CampaignFolder;
+use crate::plan::{Expansion, Filter, Known, Selector, expand};
+
+/// The world of one command.
+pub struct Context {
+    global: Global,
+    environment: BTreeMap<String, String>,
+    clock: Clock,
+}
+
+/// A campaign file that was read and expanded.
+pub struct Loaded {
+    /// Absolute path of the file.
+    pub file: PathBuf,
+    /// The campaign.
+    pub campaign: Arc<Campaign>,
+    /// Its jobs.
+    pub expansion: Arc<Expansion>,
+}
+
+impl Context {
+    /// Reads the environment once; goes to the folder of `-C`.
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+    pub fn new(global: Global) -> Result<Self, CliError> {
+        if let Some(folder) = &global.directory {
+            std::env::set_current_dir(folder).map_err(|error| {
+                CliError::usage(
+                    "directory",
+                    format!("cannot enter `{}`: {error}", folder.display()),
+                    "",
+                )
+            })?;
+        }
+        let mut environment = BTreeMap::new();
+        for (name, value) in std::env::vars_os() {
+            // A value that is no text cannot be a secret or a path that a host is told.
+            if let (Ok(name), Ok(value)) = (name.into_string(), value.into_string()) {
+                environment.insert(name, value);
+            }
+        }
+        let clock = match std::env::var("SP_TEST_CLOCK")
+            .ok()
+            .and_then(|text| text.parse::<Timestamp>().ok())
+        {
+            Some(moment) if cfg!(debug_assertions) => Clock::Fixed(moment),
+            _ => Clock::System,
+        };
+        Ok(Self { global, environment, clock })
+    }
+
+    /// A variable of the environment.
+    pub fn variable(&self, name: &str) -> Option<&str> {
+        self.environment.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// The clock.
+    pub fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    /// `--json`.
+    pub fn json(&self) -> bool {
+        self.global.json
+    }
+
+    /// `-q`.
+    pub fn quiet(&self) -> bool {
+        self.global.quiet
+    }
+
+    /// `-v`.
+    pub fn verbose(&self) -> bool {
+        self.global.verbose > 0
+    }
+
+    /// Whether somebody is there to be asked, and may be.
+    pub fn can_ask(&self) -> bool {
+        !self.global.no_input
+            && !self.global.json
+            && self.variable("CI").is_none()
+            && io::stdin().is_terminal()
+            && io::stderr().is_terminal()
+    }
+
+    /// Whether bars that redraw themselves are welcome.
+    pub fn live(&self) -> bool {
+        !self.global.json
+            && !self.global.quiet
+            && self.variable("CI").is_none()
+            && self.variable("TERM") != Some("dumb")
+            && io::stderr().is_terminal()
+    }
+
+    fn colour(&self, terminal: bool) -> bool {
+        match self.global.color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => {
+                self.variable("NO_COLOR").is_none()
+                    && (self.variable("CLICOLOR_FORCE").is_some_and(|force| force != "0")
+                        || (terminal && self.variable("TERM") != Some("dumb")))
+            }
+        }
+    }
+
+    /// Whether to colour what goes to stdout.
+    pub fn colour_stdout(&self) -> bool {
+        self.colour(io::stdout().is_terminal())
+    }
+
+    /// Whether to colour what goes to stderr.
+    pub fn colour_stderr(&self) -> bool {
+        self.colour(io::stderr().is_terminal())
+    }
+
+    /// Columns of the terminal; 100 without one.
+    pub fn width(&self) -> usize {
+        self.columns().map_or(100, usize::from)
+    }
+
+    /// Columns of the terminal that stdout is.
+    pub fn columns(&self) -> Option<u16> {
+        if !io::stdout().is_terminal() {
+            return None;
+        }
+        terminal_size::terminal_size().map(|(width, _)| width.0)
+    }
+
+    /// The time zone of people here.
+    pub fn zone(&self) -> TimeZone {
+        TimeZone::system()
+    }
+
+    /// Stdout, for data.
+    pub fn out(&self) -> Result<Box<dyn Write>, CliError> {
+        Ok(Box::new(io::BufWriter::new(io::stdout().lock())))
+    }
+
+    /// A line for people, on stderr; nothing with `-q` or `--json`.
+    pub fn note(&self, text: &str) {
+        if !self.global.quiet && !self.global.json {
+            self.say(text);
+        }
+    }
+
+    /// A line on stderr, whatever the flags.
+    pub fn say(&self, text: &str) {
+        // Nobody is left to be told that stderr cannot be written.
+        drop(writeln!(io::stderr().lock(), "{text}"));
+    }
+
+    /// A question with no as its default.
+    pub fn confirm(&self, question: &str) -> Result<bool, CliError> {
+        let mut errors = io::stderr().lock();
+        write!(errors, "{question} [y/N] ")?;
+        errors.flush()?;
+        let mut answer = String::new();
+        io::stdin().lock().read_line(&mut answer)?;
+        Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+    }
+
+    /// Reads, checks and expands a campaign file.
+    pub fn load(&self, file: &Path) -> Result<Loaded, CliError> {
+        let (file, campaign) = self.read(file)?;
+        let folder =
+            CampaignFolder::new(file.parent().unwrap_or(Path::new("/")), &campaign.working_dir);
+        let campaign = Arc::new(campaign);
+        let expansion = Arc::new(expand(Arc::clone(&campaign), &folder)?);
+        for warning in expansion.warnings() {
+            self.note(&format!("warning: {warning}"));
+        }
+        Ok(Loaded { file, campaign, expansion })
+    }
+
+    /// Reads and checks a campaign file; prints its warnings.
+    pub fn read(&self, file: &Path) -> Result<(PathBuf, Campaign), CliError> {
+        let shown = file.display().to_string();
+        let text = std::fs::read_to_string(file).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => CliError::person(
+                "no-file",
+                format!("there is no file `{shown}` here"),
+                "`sp init` writes one to begin with; `-C DIR` looks in another folder",
+            ),
+            _ => CliError::person("file", format!("cannot read `{shown}`: {error}"), ""),
+        })?;
+        let (campaign, warnings) = Campaign::parse(&shown, &text)?;
+        if !self.global.quiet && !self.global.json {
+            for warning in &warnings {
+                drop(io::stderr().write_all(
+                    render_diagnostic(warning, self.colour_stderr(), self.width()).as_bytes(),
+                ));
+            }
+        }
+        let file =
+            std::path::absolute(file).and_then(|file| file.canonicalize()).map_err(|error| {
+                CliError::person("file", format!("cannot find `{shown}`: {error}"), "")
+            })?;
+        Ok((file, campaign))
+    }
+
+    /// Opens checkpoint and hosts of a campaign.
+    pub fn open(&self, loaded: &Loaded) -> Result<Workspace, CliError> {
+        let command_line: Vec<String> = std::env::args().collect();
+        let workspace = Workspace::open(Settings {
+            file: loaded.file.clone(),
+            campaign: Arc::clone(&loaded.campaign),
+            expansion: Arc::clone(&loaded.expansion),
+            clock: self.clock,
+            command_line: command_line.join(" "),
+            environment: self.environment.clone(),
+        })?;
+        if let Some(path) = workspace.set_aside() {
+            self.say(&format!(
+                "warning: the checkpoint was damaged; it is now {}\n         what hosts know is taken over from them; \
+                 what only it knew (older versions' names, the last plan) is lost",
+                path.display()
+            ));
+        }
+        Ok(workspace)
+    }
+
+    /// Locale variables that jobs get.
+    pub fn locale(&self) -> Vec<(String, String)> {
+        ["LANG", "TZ", "TMPDIR"]
+            .into_iter()
+            .filter_map(|name| Some((name.to_owned(), self.variable(name)?.to_owned())))
+            .collect()
+    }
+
+    /// Jobs that `-F` selects; `None` for all.
+    pub fn select(
+        &self,
+        selection: &Selection,
+        expansion: &Expansion,
+        known: &Known,
+    ) -> Result<Option<Vec<usize>>, CliError> {
+        let Some(text) = &selection.filter else { return Ok(None) };
+        let filter = Filter::parse(text, expansion)?;
+        let mut chosen = Vec::new();
+        for job in expansion.jobs() {
+            if filter.matches(job, known.get(job.id()))? {
+                chosen.push(job.index());
+            }
+        }
+        Ok(Some(chosen))
+    }
+
+    /// A runtime for what talks to hosts.
+    pub fn block_on<T>(&self, future: impl Future<Output = T>) -> Result<T, CliError> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| CliError::person("runtime", format!("cannot start: {error}"), ""))?;
+        Ok(runtime.block_on(future))
+    }
+}
+
+/// The job that a person names.
+pub fn resolve(
+    text: &str,
+    expansion: &Expansion,
+    known: &Known,
+) -> Result<crate::plan::JobRef, CliError> {
+    Ok(Selector::new(expansion, known).resolve(text)?)
+}

@@ -1,0 +1,123 @@
+//! `sp logs`: what a job has written.
+
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::Path;
+use std::time::Duration;
+
+use super::args;
+use super::context::{Context, resolve};
+use super::error::CliError;
+use super::exit::Exit;
+use crate::apply::{Interrupts, log_file};
+use crate::ids::Attempt;
+use crate::plan::Known;
+
+/// How often a growing log is looked at.
+const LOOK: Duration = Duration::from_millis(200);
+
+pub(super) fn run(context: &Context, arguments: &args::Logs) -> Result<Exit, CliError> {
+    let loaded = context.load(&arguments.file.file)?;
+    let mut workspace = context.open(&loaded)?;
+    context.block_on(workspace.collect(None))??;
+    let known = Known::new(workspace.store().known()?);
+    let job = resolve(&arguments.job, &loaded.expansion, &known)?;
+    let newest = known.get(job.id).map_or(Attempt(0), |known| known.attempt);
+    let attempt = arguments.attempt.map_or(newest, Attempt);
+    if attempt.0 == 0 || attempt > newest {
+        return Err(CliError::person(
+            "no-attempt",
+            format!("job `{}` has had {} attempts", arguments.job, newest),
+            "`sp apply` runs it",
+        ));
+    }
+    let live = workspace.host().attempt_folder(&loaded.campaign.name, job.id, attempt).join("log");
+    let kept = log_file(&workspace.state_folder(), job.id, attempt);
+    let path = if live.exists() { live } else { kept };
+    let mut file = match File::open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            context.note("it has not started yet");
+            return Ok(Exit::Done);
+        }
+        Err(error) => {
+            return Err(CliError::person(
+                "log",
+                format!("cannot read `{}`: {error}", path.display()),
+                "",
+            ));
+        }
+    };
+    if let Some(lines) = arguments.lines {
+        seek_to_last(&mut file, lines)?;
+    }
+    copy(&mut file)?;
+    if !arguments.follow {
+        return Ok(Exit::Done);
+    }
+    context.block_on(async {
+        let mut interrupts = Interrupts::new()?;
+        loop {
+            // The order matters: what was written before the end is copied after the look.
+            let running = is_open(&path);
+            copy(&mut file)?;
+            if !running {
+                return Ok(Exit::Done);
+            }
+            tokio::select! {
+                () = tokio::time::sleep(LOOK) => {}
+                _ = interrupts.next() => return Ok(Exit::Interrupted),
+            }
+        }
+    })?
+}
+
+/// Whether the attempt's records have no end yet.
+fn is_open(log: &Path) -> bool {
+    let state = log.with_file_name("state");
+    match std::fs::read_to_string(state) {
+        Ok(text) => !text.lines().any(|line| line.starts_with("end ") && line.ends_with(" .")),
+        Err(_) => false,
+    }
+}
+
+fn copy(file: &mut File) -> Result<(), CliError> {
+    let mut out = std::io::stdout().lock();
+    let mut buffer = [0; 64 * 1024];
+    loop {
+        let length = file.read(&mut buffer)?;
+        if length == 0 {
+            out.flush()?;
+            return Ok(());
+        }
+        out.write_all(&buffer[..length])?;
+    }
+}
+
+/// Goes to where the last lines begin, reading backwards.
+fn seek_to_last(file: &mut File, lines: usize) -> Result<(), CliError> {
+    let mut at = file.seek(SeekFrom::End(0))?;
+    let mut left = lines;
+    let mut buffer = vec![0; 64 * 1024];
+    let mut first = true;
+    while at > 0 {
+        let length = at.min(buffer.len() as u64);
+        at -= length;
+        file.seek(SeekFrom::Start(at))?;
+        let length = usize::try_from(length).expect("a buffer's length");
+        file.read_exact(&mut buffer[..length])?;
+        for place in (0..length).rev() {
+            let last_byte = first && place == length - 1;
+            if buffer[place] == b'\n' && !last_byte {
+                if left <= 1 {
+                    file.seek(SeekFrom::Start(at + place as u64 + 1))?;
+                    return Ok(());
+                }
+                left -= 1;
+            }
+        }
+        first = false;
+    }
+    file.seek(SeekFrom::Start(0))?;
+    Ok(())
+}

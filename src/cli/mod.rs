@@ -1,0 +1,97 @@
+//! The command line: one file a subcommand, thin; the only place that prints, reads the environment and adds hints.
+
+mod accept;
+mod apply;
+mod args;
+mod attach;
+mod cancel;
+mod context;
+mod error;
+mod exit;
+mod explain;
+mod help;
+mod init;
+mod logs;
+mod observer;
+mod path;
+mod plan;
+mod results;
+mod saved_plan;
+mod status;
+mod tables;
+mod validate;
+mod wait;
+
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser as _};
+
+use args::{Arguments, Command};
+use context::Context;
+use error::CliError;
+use exit::Exit;
+
+/// Runs `sp` with these arguments and returns its exit code.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Wrong usage is 64: clap's 2 is taken by `plan --detailed-exitcode`.
+            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };
+            drop(error.print());
+            return exit.into();
+        }
+    };
+    let json = arguments.global.json;
+    let context = match Context::new(arguments.global) {
+        Ok(context) => context,
+        Err(error) => return fail(&error, json, false, 80),
+    };
+    match run(&context, arguments.command) {
+        Ok(exit) => exit.into(),
+        Err(error) => fail(&error, json, context.colour_stderr(), context.width()),
+    }
+}
+
+fn fail(error: &CliError, json: bool, colour: bool, width: usize) -> ExitCode {
+    let text = match error {
+        CliError::BrokenPipe => String::new(),
+        error if json => format!("{}\n", error.json()),
+        error => error.render(colour, width),
+    };
+    // Nobody is left to be told that stderr cannot be written.
+    drop(std::io::stderr().write_all(text.as_bytes()));
+    error.exit().into()
+}
+
+fn run(context: &Context, command: Command) -> Result<Exit, CliError> {
+    match command {
+        Command::Init(arguments) => init::run(context, &arguments),
+        Command::Validate(arguments) => validate::run(context, &arguments),
+        Command::Plan(arguments) => plan::run(context, &arguments),
+        Command::Apply(arguments) => apply::run(context, &arguments),
+        Command::Accept(arguments) => accept::run(context, &arguments),
+        Command::Status(arguments) => status::run(context, &arguments),
+        Command::Explain(arguments) => explain::run(context, &arguments),
+        Command::Logs(arguments) => logs::run(context, &arguments),
+        Command::Attach(arguments) => attach::run(context, &arguments),
+        Command::Path(arguments) => path::run(context, &arguments),
+        Command::Cancel(arguments) => cancel::run(context, &arguments),
+        Command::Wait(arguments) => wait::run(context, &arguments),
+        Command::Results(arguments) => results::run(context, &arguments),
+        Command::Schema => {
+            context.out()?.write_all(crate::campaign::schema::json().as_bytes())?;
+            Ok(Exit::Done)
+        }
+        Command::Completions(arguments) => {
+            let mut script = Vec::new();
+            clap_complete::generate(arguments.shell, &mut Arguments::command(), "sp", &mut script);
+            context.out()?.write_all(&script)?;
+            Ok(Exit::Done)
+        }
+        Command::Man => help::manual(context),
+        Command::Help(arguments) => help::run(context, &arguments),
+    }
+}

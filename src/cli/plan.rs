@@ -1,0 +1,258 @@
+//! `sp plan`: what apply would do, and why.
+
+use std::fmt::Write as _;
+
+use super::args::{self, Choice, Show};
+use super::context::{Context, Loaded, resolve};
+use super::error::CliError;
+use super::exit::Exit;
+use super::saved_plan::SavedPlan;
+use crate::apply::{Collected, Workspace};
+use crate::plan::{
+    Action, CommandSpec, Known, Options, Plan, PlanView, Prefixes, Reason, Rerun, told, visible,
+};
+
+/// So many lines of work are shown unless all are asked for.
+const LINES: usize = 40;
+
+pub(super) fn run(context: &Context, arguments: &args::Plan) -> Result<Exit, CliError> {
+    let loaded = context.load(&arguments.file.file)?;
+    let mut workspace = context.open(&loaded)?;
+    let collected = match arguments.offline {
+        true => None,
+        false => Some(context.block_on(workspace.collect(None))??),
+    };
+    let options = options(context, &loaded, &workspace, &arguments.choice, &arguments.selection)?;
+    let plan = workspace.plan(collected.as_ref(), &options)?;
+    if let Some(path) = &arguments.out {
+        SavedPlan::of(&loaded, &plan, &arguments.choice, &arguments.selection)?.write(path)?;
+    }
+    let mut out = context.out()?;
+    if context.json() {
+        serde_json::to_writer(&mut out, &PlanView(&plan))?;
+        writeln!(out)?;
+    } else {
+        out.write_all(show(context, &plan, arguments.show)?.as_bytes())?;
+    }
+    out.flush()?;
+    if let Some(path) = &arguments.out {
+        context.note(&format!("Saved. To do exactly this: sp apply {}", path.display()));
+    }
+    Ok(exit(&plan, arguments.detailed_exitcode))
+}
+
+fn exit(plan: &Plan, detailed: bool) -> Exit {
+    let summary = &plan.summary;
+    if summary.total == 0 {
+        return Exit::NothingSelected;
+    }
+    if detailed
+        && summary.run + summary.wait + summary.withdraw + summary.adopt + summary.blocked > 0
+    {
+        return Exit::Work;
+    }
+    Exit::Done
+}
+
+/// The plan's options from the command line.
+pub(super) fn options(
+    context: &Context,
+    loaded: &Loaded,
+    workspace: &Workspace,
+    choice: &Choice,
+    selection: &args::Selection,
+) -> Result<Options, CliError> {
+    let known = if choice.rerun.is_empty() && selection.filter.is_none() {
+        Known::default()
+    } else {
+        Known::new(workspace.store().known()?)
+    };
+    let rerun = match choice.rerun.as_slice() {
+        [] => Rerun::None,
+        names if names.iter().any(|name| name == "all") => Rerun::All,
+        names => {
+            let ids = names.iter().map(|name| {
+                let job = resolve(name, &loaded.expansion, &known)?;
+                job.index.map(|_| job.id).ok_or_else(|| {
+                    CliError::usage(
+                        "obsolete",
+                        format!("job `{name}` left the matrix, so it cannot run again"),
+                        "`sp plan` shows the jobs of the file",
+                    )
+                })
+            });
+            Rerun::Jobs(ids.collect::<Result<_, _>>()?)
+        }
+    };
+    Ok(Options {
+        rerun,
+        no_failed: choice.no_failed,
+        withdraw: choice.withdraw,
+        limit: choice.limit,
+        code: None,
+        selection: context.select(selection, &loaded.expansion, &known)?,
+    })
+}
+
+/// The plan for people.
+pub(super) fn show(context: &Context, plan: &Plan, what: Show) -> Result<String, CliError> {
+    let paint = Paint { colour: context.colour_stdout() };
+    let prefixes = Prefixes::new(plan.expansion.ids().iter().copied());
+    let mut text = String::new();
+    let hosts: Vec<&str> = plan.hosts.iter().map(|host| host.name.as_str()).collect();
+    let jobs = count(plan.summary.total, "job");
+    writeln!(text, "{}: {jobs} on {}\n", plan.expansion.campaign().name, hosts.join(", "))
+        .expect("a string takes all");
+    let mut hidden = 0;
+    let mut lines = 0;
+    for decision in &plan.decisions {
+        let job = plan.expansion.job(decision.job);
+        let idle = matches!(decision.action, Action::Skip);
+        if what == Show::Work && (idle || lines >= LINES) {
+            hidden += usize::from(!idle);
+            continue;
+        }
+        lines += 1;
+        let symbol = symbol(decision.action, decision.reason);
+        let detail = decision.detail.to_string();
+        let why = if detail.is_empty() {
+            decision.reason.word().to_owned()
+        } else {
+            format!("{}: {detail}", decision.reason)
+        };
+        let line = format!("  {symbol} {}  {}  {why}", prefixes.short(job.id()), job.name());
+        writeln!(text, "{}", paint.line(symbol, line.trim_end())).expect("a string takes all");
+        if what == Show::Commands {
+            writeln!(text, "      {}", command_line(&job.command()?)).expect("a string takes all");
+        }
+        if what == Show::Files {
+            for (path, digest) in job.parts()?.inputs {
+                let digest: String = digest.chars().take(12).collect();
+                writeln!(text, "      {digest}  {}", visible(&path)).expect("a string takes all");
+            }
+        }
+    }
+    if hidden > 0 {
+        writeln!(text, "    … and {hidden} more; `--show jobs` lists all")
+            .expect("a string takes all");
+    }
+    for obsolete in &plan.obsolete {
+        if lines >= LINES && what == Show::Work {
+            break;
+        }
+        lines += 1;
+        let known = &obsolete.known;
+        let line = format!(
+            "  - {}  {}  {}",
+            prefixes.short(known.id),
+            visible(&known.name),
+            obsolete.detail
+        );
+        writeln!(text, "{}", paint.line('-', &line)).expect("a string takes all");
+    }
+    if lines > 0 {
+        text.push('\n');
+    }
+    text.push_str(&summary(plan));
+    text.push('\n');
+    Ok(text)
+}
+
+/// The last line.
+pub(super) fn summary(plan: &Plan) -> String {
+    let summary = &plan.summary;
+    if summary.run + summary.adopt + summary.wait + summary.withdraw + summary.blocked == 0 {
+        let done = plan
+            .decisions
+            .iter()
+            .filter(|d| matches!(d.reason, Reason::Succeeded | Reason::Accepted));
+        let done = done.count();
+        let rest = summary.skip - done;
+        let mut text = format!("Plan: nothing to do; {done} done");
+        if rest > 0 {
+            write!(text, ", {rest} left as they are").expect("a string takes all");
+        }
+        if summary.obsolete > 0 {
+            write!(text, ", {} obsolete", summary.obsolete).expect("a string takes all");
+        }
+        return text + ".";
+    }
+    let mut parts = vec![format!("{} to run", summary.run)];
+    let mut add = |number: usize, words: &str| {
+        if number > 0 {
+            parts.push(format!("{number} {words}"));
+        }
+    };
+    add(summary.wait, "under way");
+    add(summary.adopt, "to take over");
+    add(summary.skip, "done or left");
+    add(summary.blocked, "blocked");
+    add(summary.withdraw, "to withdraw");
+    add(summary.obsolete - summary.withdraw, "obsolete");
+    format!("Plan: {}.", parts.join(", "))
+}
+
+fn symbol(action: Action, reason: Reason) -> char {
+    match action {
+        Action::Run if reason == Reason::New => '+',
+        Action::Run => '~',
+        Action::Skip => '=',
+        Action::Adopt => '<',
+        Action::Wait => '>',
+        Action::Withdraw => '-',
+        Action::Blocked => '!',
+    }
+}
+
+fn command_line(command: &CommandSpec) -> String {
+    match command {
+        CommandSpec::Shell(text) => visible(&told(text)).into_owned(),
+        CommandSpec::Argv(words) => {
+            let words: Vec<String> = words
+                .iter()
+                .map(|word| {
+                    let word = told(word);
+                    crate::shell::quote(&word).unwrap_or(word)
+                })
+                .collect();
+            visible(&words.join(" ")).into_owned()
+        }
+    }
+}
+
+/// `1 job`, `2 jobs`.
+pub(super) fn count(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
+
+struct Paint {
+    colour: bool,
+}
+
+impl Paint {
+    fn line(&self, symbol: char, line: &str) -> String {
+        if !self.colour {
+            return line.to_owned();
+        }
+        let colour = match symbol {
+            '+' => "\x1b[32m",
+            '~' | '<' => "\x1b[33m",
+            '!' => "\x1b[31m",
+            '-' => "\x1b[35m",
+            '>' => "\x1b[36m",
+            _ => "\x1b[2m",
+        };
+        format!("{colour}{line}\x1b[0m")
+    }
+}
+
+/// What asking the host gave, unless it was not asked.
+pub(super) fn warn_refused(context: &Context, collected: &Collected) {
+    for (host, answer) in &collected.hosts {
+        for error in &answer.refused {
+            context.note(&format!(
+                "warning: host `{host}`: a line of its answer was refused: {error}"
+            ));
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! `sp results`: the table.
+
+use serde_json::Value;
+
+use super::args::{self, Format};
+use super::context::Context;
+use super::error::CliError;
+use super::exit::Exit;
+use super::plan::warn_refused;
+use super::tables::axes;
+use crate::plan::{Expansion, Known};
+use crate::report;
+use crate::store::{JobRow, Snapshot};
+
+pub(super) fn run(context: &Context, arguments: &args::Results) -> Result<Exit, CliError> {
+    let loaded = context.load(&arguments.file.file)?;
+    let mut workspace = context.open(&loaded)?;
+    if !arguments.offline {
+        let collected = context.block_on(workspace.collect(None))??;
+        warn_refused(context, &collected);
+    }
+    let mut snapshot = workspace.store().snapshot()?;
+    add_pending(&mut snapshot, &loaded.expansion)?;
+    let known = Known::new(workspace.store().known()?);
+    if let Some(chosen) = context.select(&arguments.selection, &loaded.expansion, &known)? {
+        let ids: std::collections::BTreeSet<_> =
+            chosen.into_iter().map(|job| loaded.expansion.ids()[job]).collect();
+        snapshot.jobs.retain(|job| ids.contains(&job.id));
+        if snapshot.jobs.is_empty() {
+            return Ok(Exit::NothingSelected);
+        }
+    }
+    let names = axes(&loaded.expansion);
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let table = report::results(&snapshot, &names, arguments.obsolete);
+    let format = if context.json() { Format::Json } else { arguments.format };
+    let mut out = context.out()?;
+    match format {
+        Format::Table => {
+            let text = report::write::terminal(&table, context.columns(), &context.zone());
+            out.write_all(text.as_bytes())?;
+        }
+        Format::Csv => report::write::csv(&table, &mut out)?,
+        Format::Tsv => report::write::tsv(&table, &mut out)?,
+        Format::Jsonl => report::write::jsonl(&table, &mut out)?,
+        Format::Md => report::write::markdown(&table, &mut out)?,
+        Format::Json => {
+            serde_json::to_writer(
+                &mut out,
+                &report::write::json_document(&table, &snapshot.campaign),
+            )?;
+            writeln!(out)?;
+        }
+    }
+    out.flush()?;
+    Ok(Exit::Done)
+}
+
+/// Brings a snapshot to the file as it is now: its jobs in its order, those never planned as pending ones.
+pub(super) fn add_pending(snapshot: &mut Snapshot, expansion: &Expansion) -> Result<(), CliError> {
+    for row in &mut snapshot.jobs {
+        row.index = expansion.index_of(row.id).and_then(|index| u32::try_from(index).ok());
+    }
+    let known: std::collections::BTreeSet<_> = snapshot.jobs.iter().map(|job| job.id).collect();
+    for job in expansion.jobs().filter(|job| !known.contains(&job.id())) {
+        let Value::Object(params) = job.spec()?.params_json() else { continue };
+        snapshot.jobs.push(JobRow {
+            id: job.id(),
+            name: job.name(),
+            index: u32::try_from(job.index()).ok(),
+            params,
+            accepted_from: None,
+            attempts: Vec::new(),
+        });
+    }
+    snapshot.jobs.sort_by_key(|job| job.index.unwrap_or(u32::MAX));
+    Ok(())
+}

@@ -1,0 +1,55 @@
+//! `sp status`: where every job is.
+
+use super::args;
+use super::context::Context;
+use super::error::CliError;
+use super::exit::Exit;
+use super::plan::warn_refused;
+use crate::lifecycle::event::HostState;
+use crate::plan::Known;
+use crate::report::{self, HostView};
+
+pub(super) fn run(context: &Context, arguments: &args::Status) -> Result<Exit, CliError> {
+    let loaded = context.load(&arguments.file.file)?;
+    let mut workspace = context.open(&loaded)?;
+    let mut reachable = HostState::Unknown;
+    if !arguments.offline {
+        let collected = context.block_on(workspace.collect(None))??;
+        warn_refused(context, &collected);
+        reachable = HostState::Reachable;
+    }
+    let mut snapshot = workspace.store().snapshot()?;
+    // Jobs of the file that were never planned are pending too.
+    super::results::add_pending(&mut snapshot, &loaded.expansion)?;
+    let known = Known::new(workspace.store().known()?);
+    if let Some(chosen) = context.select(&arguments.selection, &loaded.expansion, &known)? {
+        let ids: std::collections::BTreeSet<_> =
+            chosen.into_iter().map(|job| loaded.expansion.ids()[job]).collect();
+        snapshot.jobs.retain(|job| ids.contains(&job.id));
+        if snapshot.jobs.is_empty() {
+            return Ok(Exit::NothingSelected);
+        }
+    }
+    let hosts: Vec<HostView> = loaded
+        .campaign
+        .hosts
+        .iter()
+        .map(|(name, host)| HostView { name: name.clone(), state: reachable, slots: host.slots })
+        .collect();
+    let status = report::status(&snapshot, &hosts);
+    let mut out = context.out()?;
+    if context.json() {
+        serde_json::to_writer(&mut out, &status)?;
+        writeln!(out)?;
+    } else {
+        let text = report::status_table(
+            &status,
+            context.columns(),
+            &context.zone(),
+            context.clock().now(),
+        );
+        out.write_all(text.as_bytes())?;
+    }
+    out.flush()?;
+    Ok(Exit::Done)
+}
