@@ -13,7 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
     disable_help_subcommand = true,
     after_help = "A day with sp:\n  sp init              write a commented campaign.toml\n  sp plan              what would run, and why\n  sp apply             run it; the same command again does what is left\n  sp status            where every job is\n  sp results           the table\n\n`sp help TOPIC` explains files, states, identity and the rest; `sp help` lists the topics."
 )]
-pub struct Arguments {
+pub(super) struct Arguments {
     /// Flags that every command takes.
     #[command(flatten)]
     pub global: Global,
@@ -24,7 +24,7 @@ pub struct Arguments {
 
 /// Flags that every command takes.
 #[derive(Debug, Clone, Args)]
-pub struct Global {
+pub(super) struct Global {
     /// Print JSON: one document, or a line per event for `apply`
     #[arg(long, global = true, help_heading = "Everywhere")]
     pub json: bool,
@@ -53,7 +53,7 @@ pub struct Global {
 
 /// When to colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Color {
+pub(super) enum Color {
     /// On a terminal, unless NO_COLOR is set.
     Auto,
     /// Always.
@@ -64,7 +64,7 @@ pub enum Color {
 
 /// The campaign file of a command whose arguments are jobs.
 #[derive(Debug, Clone, Args)]
-pub struct File {
+pub(super) struct File {
     /// The campaign file
     #[arg(short = 'c', long = "campaign", value_name = "FILE", default_value = "campaign.toml", value_hint = ValueHint::FilePath)]
     pub file: PathBuf,
@@ -72,7 +72,7 @@ pub struct File {
 
 /// The campaign file as an argument.
 #[derive(Debug, Clone, Args)]
-pub struct FileArgument {
+pub(super) struct FileArgument {
     /// The campaign file
     #[arg(value_name = "FILE", default_value = "campaign.toml", value_hint = ValueHint::FilePath)]
     pub file: PathBuf,
@@ -80,7 +80,7 @@ pub struct FileArgument {
 
 /// Which jobs.
 #[derive(Debug, Clone, Default, Args)]
-pub struct Selection {
+pub(super) struct Selection {
     /// Only jobs for which the expression holds, over axes and state, host, exit_code, …
     #[arg(short = 'F', long = "filter", value_name = "EXPR")]
     pub filter: Option<String>,
@@ -88,7 +88,7 @@ pub struct Selection {
 
 /// What to do.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(super) enum Command {
     /// Write a commented campaign.toml to begin with
     Init(Init),
     /// Check file, templates and globs; asks no host
@@ -127,7 +127,7 @@ pub enum Command {
 
 /// `sp init`.
 #[derive(Debug, Args)]
-pub struct Init {
+pub(super) struct Init {
     /// Where to write it
     #[command(flatten)]
     pub file: FileArgument,
@@ -138,7 +138,7 @@ pub struct Init {
 
 /// `sp plan`.
 #[derive(Debug, Args)]
-pub struct Plan {
+pub(super) struct Plan {
     #[command(flatten)]
     pub file: FileArgument,
     #[command(flatten)]
@@ -161,7 +161,7 @@ pub struct Plan {
 
 /// What `sp plan` lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Show {
+pub(super) enum Show {
     /// Jobs that something happens to.
     Work,
     /// Every job.
@@ -174,7 +174,7 @@ pub enum Show {
 
 /// Choices that change the plan.
 #[derive(Debug, Clone, Default, Args)]
-pub struct Choice {
+pub(super) struct Choice {
     /// Run this job again whatever its state, or `all`
     #[arg(long, value_name = "JOB|all")]
     pub rerun: Vec<String>,
@@ -191,7 +191,7 @@ pub struct Choice {
 
 /// `sp apply`.
 #[derive(Debug, Args)]
-pub struct Apply {
+pub(super) struct Apply {
     /// The campaign file, or a plan saved by `sp plan --out`
     #[arg(value_name = "FILE|PLAN", default_value = "campaign.toml", value_hint = ValueHint::FilePath)]
     pub file: PathBuf,
@@ -215,7 +215,7 @@ pub struct Apply {
 
 /// `sp accept`.
 #[derive(Debug, Args)]
-pub struct Accept {
+pub(super) struct Accept {
     /// Jobs whose older version's result is to count
     #[arg(value_name = "JOB", required = true)]
     pub jobs: Vec<String>,
@@ -225,7 +225,7 @@ pub struct Accept {
 
 /// `sp status`.
 #[derive(Debug, Args)]
-pub struct Status {
+pub(super) struct Status {
     #[command(flatten)]
     pub file: FileArgument,
     #[command(flatten)]
@@ -237,7 +237,7 @@ pub struct Status {
 
 /// A command on one job.
 #[derive(Debug, Args)]
-pub struct OneJob {
+pub(super) struct OneJob {
     /// Id prefix, name, or axis=value,axis=value
     #[arg(value_name = "JOB")]
     pub job: String,
@@ -247,7 +247,7 @@ pub struct OneJob {
 
 /// `sp logs`.
 #[derive(Debug, Args)]
-pub struct Logs {
+pub(super) struct Logs {
     /// Id prefix, name, or axis=value,axis=value
     #[arg(value_name = "JOB")]
     pub job: String,
@@ -266,7 +266,7 @@ pub struct Logs {
 
 /// `sp cancel`.
 #[derive(Debug, Args)]
-pub struct Cancel {
+pub(super) struct Cancel {
     /// Jobs to end
     #[arg(value_name = "JOB", required_unless_present = "all", conflicts_with = "all")]
     pub jobs: Vec<String>,
@@ -282,7 +282,7 @@ pub struct Cancel {
 
 /// `sp wait`.
 #[derive(Debug, Args)]
-pub struct Wait {
+pub(super) struct Wait {
     #[command(flatten)]
     pub file: FileArgument,
     #[command(flatten)]
@@ -294,7 +294,7 @@ pub struct Wait {
 
 /// `sp results`.
 #[derive(Debug, Args)]
-pub struct Results {
+pub(super) struct Results {
     #[command(flatten)]
     pub file: FileArgument,
     #[command(flatten)]
@@ -312,7 +312,7 @@ pub struct Results {
 
 /// Form of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
+pub(super) enum Format {
     /// For a terminal.
     Table,
     /// Comma-separated.
@@ -329,7 +329,7 @@ pub enum Format {
 
 /// `sp completions`.
 #[derive(Debug, Args)]
-pub struct Completions {
+pub(super) struct Completions {
     /// For which shell
     #[arg(value_name = "SHELL")]
     pub shell: clap_complete::Shell,
@@ -337,7 +337,7 @@ pub struct Completions {
 
 /// `sp help`.
 #[derive(Debug, Args)]
-pub struct Help {
+pub(super) struct Help {
     /// A topic or a command
     #[arg(value_name = "TOPIC")]
     pub topic: Option<String>,

@@ -17,14 +17,14 @@ use crate::host::CampaignFolder;
 use crate::plan::{Expansion, Filter, Known, Selector, expand};
 
 /// The world of one command.
-pub struct Context {
+pub(super) struct Context {
     global: Global,
     environment: BTreeMap<String, String>,
     clock: Clock,
 }
 
 /// A campaign file that was read and expanded.
-pub struct Loaded {
+pub(super) struct Loaded {
     /// Absolute path of the file.
     pub file: PathBuf,
     /// The campaign.
@@ -36,7 +36,7 @@ pub struct Loaded {
 impl Context {
     /// Reads the environment once; goes to the folder of `-C`.
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
-    pub fn new(global: Global) -> Result<Self, CliError> {
+    pub(super) fn new(global: Global) -> Result<Self, CliError> {
         if let Some(folder) = &global.directory {
             std::env::set_current_dir(folder).map_err(|error| {
                 CliError::usage(
@@ -64,32 +64,32 @@ impl Context {
     }
 
     /// A variable of the environment.
-    pub fn variable(&self, name: &str) -> Option<&str> {
+    pub(super) fn variable(&self, name: &str) -> Option<&str> {
         self.environment.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
     /// The clock.
-    pub fn clock(&self) -> Clock {
+    pub(super) fn clock(&self) -> Clock {
         self.clock
     }
 
     /// `--json`.
-    pub fn json(&self) -> bool {
+    pub(super) fn json(&self) -> bool {
         self.global.json
     }
 
     /// `-q`.
-    pub fn quiet(&self) -> bool {
+    pub(super) fn quiet(&self) -> bool {
         self.global.quiet
     }
 
     /// `-v`.
-    pub fn verbose(&self) -> bool {
+    pub(super) fn verbose(&self) -> bool {
         self.global.verbose > 0
     }
 
     /// Whether somebody is there to be asked, and may be.
-    pub fn can_ask(&self) -> bool {
+    pub(super) fn can_ask(&self) -> bool {
         !self.global.no_input
             && !self.global.json
             && self.variable("CI").is_none()
@@ -98,7 +98,7 @@ impl Context {
     }
 
     /// Whether bars that redraw themselves are welcome.
-    pub fn live(&self) -> bool {
+    pub(super) fn live(&self) -> bool {
         !self.global.json
             && !self.global.quiet
             && self.variable("CI").is_none()
@@ -119,22 +119,22 @@ impl Context {
     }
 
     /// Whether to colour what goes to stdout.
-    pub fn colour_stdout(&self) -> bool {
+    pub(super) fn colour_stdout(&self) -> bool {
         self.colour(io::stdout().is_terminal())
     }
 
     /// Whether to colour what goes to stderr.
-    pub fn colour_stderr(&self) -> bool {
+    pub(super) fn colour_stderr(&self) -> bool {
         self.colour(io::stderr().is_terminal())
     }
 
     /// Columns of the terminal; 100 without one.
-    pub fn width(&self) -> usize {
+    pub(super) fn width(&self) -> usize {
         self.columns().map_or(100, usize::from)
     }
 
     /// Columns of the terminal that stdout is.
-    pub fn columns(&self) -> Option<u16> {
+    pub(super) fn columns(&self) -> Option<u16> {
         if !io::stdout().is_terminal() {
             return None;
         }
@@ -142,30 +142,30 @@ impl Context {
     }
 
     /// The time zone of people here.
-    pub fn zone(&self) -> TimeZone {
+    pub(super) fn zone(&self) -> TimeZone {
         TimeZone::system()
     }
 
     /// Stdout, for data.
-    pub fn out(&self) -> Result<Box<dyn Write>, CliError> {
+    pub(super) fn out(&self) -> Result<Box<dyn Write>, CliError> {
         Ok(Box::new(io::BufWriter::new(io::stdout().lock())))
     }
 
     /// A line for people, on stderr; nothing with `-q` or `--json`.
-    pub fn note(&self, text: &str) {
+    pub(super) fn note(&self, text: &str) {
         if !self.global.quiet && !self.global.json {
             self.say(text);
         }
     }
 
     /// A line on stderr, whatever the flags.
-    pub fn say(&self, text: &str) {
+    pub(super) fn say(&self, text: &str) {
         // Nobody is left to be told that stderr cannot be written.
         drop(writeln!(io::stderr().lock(), "{text}"));
     }
 
     /// A question with no as its default.
-    pub fn confirm(&self, question: &str) -> Result<bool, CliError> {
+    pub(super) fn confirm(&self, question: &str) -> Result<bool, CliError> {
         let mut errors = io::stderr().lock();
         write!(errors, "{question} [y/N] ")?;
         errors.flush()?;
@@ -175,7 +175,7 @@ impl Context {
     }
 
     /// Reads, checks and expands a campaign file.
-    pub fn load(&self, file: &Path) -> Result<Loaded, CliError> {
+    pub(super) fn load(&self, file: &Path) -> Result<Loaded, CliError> {
         let (file, campaign) = self.read(file)?;
         let folder =
             CampaignFolder::new(file.parent().unwrap_or(Path::new("/")), &campaign.working_dir);
@@ -188,7 +188,7 @@ impl Context {
     }
 
     /// Reads and checks a campaign file; prints its warnings.
-    pub fn read(&self, file: &Path) -> Result<(PathBuf, Campaign), CliError> {
+    pub(super) fn read(&self, file: &Path) -> Result<(PathBuf, Campaign), CliError> {
         let shown = file.display().to_string();
         let text = std::fs::read_to_string(file).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => CliError::person(
@@ -214,7 +214,7 @@ impl Context {
     }
 
     /// Opens checkpoint and hosts of a campaign.
-    pub fn open(&self, loaded: &Loaded) -> Result<Workspace, CliError> {
+    pub(super) fn open(&self, loaded: &Loaded) -> Result<Workspace, CliError> {
         let command_line: Vec<String> = std::env::args().collect();
         let workspace = Workspace::open(Settings {
             file: loaded.file.clone(),
@@ -235,7 +235,7 @@ impl Context {
     }
 
     /// Locale variables that jobs get.
-    pub fn locale(&self) -> Vec<(String, String)> {
+    pub(super) fn locale(&self) -> Vec<(String, String)> {
         ["LANG", "TZ", "TMPDIR"]
             .into_iter()
             .filter_map(|name| Some((name.to_owned(), self.variable(name)?.to_owned())))
@@ -243,7 +243,7 @@ impl Context {
     }
 
     /// Jobs that `-F` selects; `None` for all.
-    pub fn select(
+    pub(super) fn select(
         &self,
         selection: &Selection,
         expansion: &Expansion,
@@ -261,7 +261,7 @@ impl Context {
     }
 
     /// A runtime for what talks to hosts.
-    pub fn block_on<T>(&self, future: impl Future<Output = T>) -> Result<T, CliError> {
+    pub(super) fn block_on<T>(&self, future: impl Future<Output = T>) -> Result<T, CliError> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -271,7 +271,7 @@ impl Context {
 }
 
 /// The job that a person names.
-pub fn resolve(
+pub(super) fn resolve(
     text: &str,
     expansion: &Expansion,
     known: &Known,

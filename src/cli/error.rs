@@ -15,7 +15,7 @@ use crate::store::StoreError;
 
 /// Why a command ends without having done what it was asked.
 #[derive(Debug)]
-pub enum CliError {
+pub(super) enum CliError {
     /// A sentence, a code for programs, the next step.
     Said {
         /// The exit code.
@@ -35,17 +35,17 @@ pub enum CliError {
 
 impl CliError {
     /// An error a person must act on.
-    pub fn person(code: &'static str, message: impl Into<String>, help: impl Into<String>) -> Self {
+    pub(super) fn person(code: &'static str, message: impl Into<String>, help: impl Into<String>) -> Self {
         Self::Said { exit: Exit::Person, code, message: message.into(), help: help.into() }
     }
 
     /// Wrong words on the command line.
-    pub fn usage(code: &'static str, message: impl Into<String>, help: impl Into<String>) -> Self {
+    pub(super) fn usage(code: &'static str, message: impl Into<String>, help: impl Into<String>) -> Self {
         Self::Said { exit: Exit::Usage, code, message: message.into(), help: help.into() }
     }
 
     /// The exit code.
-    pub fn exit(&self) -> Exit {
+    pub(super) fn exit(&self) -> Exit {
         match self {
             Self::Said { exit, .. } => *exit,
             Self::Campaign(_) => Exit::Person,
@@ -54,7 +54,7 @@ impl CliError {
     }
 
     /// For a terminal or a log.
-    pub fn render(&self, colour: bool, width: usize) -> String {
+    pub(super) fn render(&self, colour: bool, width: usize) -> String {
         match self {
             Self::Said { message, help, .. } => {
                 let (red, cyan, plain) =
@@ -71,7 +71,7 @@ impl CliError {
     }
 
     /// For programs: one object.
-    pub fn json(&self) -> Value {
+    pub(super) fn json(&self) -> Value {
         match self {
             Self::Said { code, message, help, .. } => {
                 json!({ "error": message, "code": code, "help": help, "span": null })
@@ -94,7 +94,7 @@ impl CliError {
 }
 
 /// A diagnostic with its places in the file.
-pub fn render_diagnostic(diagnostic: &dyn Diagnostic, colour: bool, width: usize) -> String {
+pub(super) fn render_diagnostic(diagnostic: &dyn Diagnostic, colour: bool, width: usize) -> String {
     let theme = if colour { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
     let mut text = String::new();
     match GraphicalReportHandler::new_themed(theme)

@@ -17,7 +17,7 @@ use crate::store::Snapshot;
 const STILL_THERE: Duration = Duration::from_secs(30);
 
 /// Shows events and writes the tables.
-pub struct Screen<'a> {
+pub(super) struct Screen<'a> {
     context: &'a Context,
     tables: Tables,
     bar: Option<ProgressBar>,
@@ -31,7 +31,7 @@ pub struct Screen<'a> {
 
 impl<'a> Screen<'a> {
     /// A screen for so many jobs.
-    pub fn new(context: &'a Context, tables: Tables, total: u64) -> Self {
+    pub(super) fn new(context: &'a Context, tables: Tables, total: u64) -> Self {
         let bar = (context.live() && total > 0).then(|| {
             let bar = ProgressBar::new(total);
             let style = ProgressStyle::with_template("{bar:24} {pos}/{len} ended  {msg}")
@@ -54,7 +54,7 @@ impl<'a> Screen<'a> {
     }
 
     /// Takes the bar away and says again what failed.
-    pub fn finish(mut self) -> Tables {
+    pub(super) fn finish(mut self) -> Tables {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
         }

@@ -15,7 +15,7 @@ const KIND: &str = "sp-plan";
 /// A saved plan: not the jobs themselves, but all that must not have changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct SavedPlan {
+pub(super) struct SavedPlan {
     kind: String,
     format: u32,
     /// The campaign file.
@@ -34,7 +34,7 @@ pub struct SavedPlan {
 
 impl SavedPlan {
     /// What of a plan has to hold still.
-    pub fn of(
+    pub(super) fn of(
         loaded: &Loaded,
         plan: &Plan,
         choice: &Choice,
@@ -71,14 +71,14 @@ impl SavedPlan {
     }
 
     /// Writes it.
-    pub fn write(&self, path: &Path) -> Result<(), CliError> {
+    pub(super) fn write(&self, path: &Path) -> Result<(), CliError> {
         let mut text = serde_json::to_vec_pretty(self)?;
         text.push(b'\n');
         replace(path, &text, Durability::Synced).map_err(|error| failed("write", path, &error))
     }
 
     /// Reads a file that is a saved plan; `None` for any other file, a campaign file for instance.
-    pub fn read(path: &Path) -> Option<Self> {
+    pub(super) fn read(path: &Path) -> Option<Self> {
         let text = std::fs::read(path).ok().filter(|text| text.starts_with(b"{"))?;
         serde_json::from_slice::<Self>(&text)
             .ok()
@@ -86,7 +86,7 @@ impl SavedPlan {
     }
 
     /// The choices it was made with.
-    pub fn choices(&self) -> (Choice, Selection) {
+    pub(super) fn choices(&self) -> (Choice, Selection) {
         let choice = Choice {
             rerun: self.rerun.clone(),
             no_failed: self.no_failed,
@@ -97,7 +97,7 @@ impl SavedPlan {
     }
 
     /// Refuses what is not the same any more, and says what.
-    pub fn check(&self, now: &Self) -> Result<(), CliError> {
+    pub(super) fn check(&self, now: &Self) -> Result<(), CliError> {
         let what = if self.file_blake3 != now.file_blake3 {
             "the campaign file has changed"
         } else if self.jobs_blake3 != now.jobs_blake3 {

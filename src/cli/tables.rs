@@ -8,14 +8,14 @@ use crate::report;
 use crate::store::Snapshot;
 
 /// Where the tables go and which columns they have.
-pub struct Tables {
+pub(super) struct Tables {
     folder: PathBuf,
     axes: Vec<String>,
 }
 
 impl Tables {
     /// Tables in `[results] dir` below the campaign's folder, else beside the checkpoint.
-    pub fn new(campaign_folder: &Path, state_folder: PathBuf, expansion: &Expansion) -> Self {
+    pub(super) fn new(campaign_folder: &Path, state_folder: PathBuf, expansion: &Expansion) -> Self {
         let folder = match &expansion.campaign().results_dir {
             Some(dir) => campaign_folder.join(dir),
             None => state_folder,
@@ -24,12 +24,12 @@ impl Tables {
     }
 
     /// The folder.
-    pub fn folder(&self) -> &Path {
+    pub(super) fn folder(&self) -> &Path {
         &self.folder
     }
 
     /// Writes all three.
-    pub fn write(&self, snapshot: &Snapshot) -> std::io::Result<()> {
+    pub(super) fn write(&self, snapshot: &Snapshot) -> std::io::Result<()> {
         let axes: Vec<&str> = self.axes.iter().map(String::as_str).collect();
         private_folder(&self.folder)?;
         let results = report::results(snapshot, &axes, false);
@@ -44,6 +44,6 @@ impl Tables {
 }
 
 /// Names of the columns that a campaign's axes are.
-pub fn axes(expansion: &Expansion) -> Vec<String> {
+pub(super) fn axes(expansion: &Expansion) -> Vec<String> {
     expansion.columns().iter().map(|column| column.name.to_string()).collect()
 }
