@@ -74,7 +74,7 @@ pub fn translate(pattern: &str) -> Result<String, EreError> {
         .multi_line(true)
         .build()
         .parse(pattern)
-        .map_err(syntax)?;
+        .map_err(|error| syntax(&error))?;
     let mut out = String::new();
     print(&hir, &mut out)?;
     if out.len() > 60_000 {
@@ -83,9 +83,9 @@ pub fn translate(pattern: &str) -> Result<String, EreError> {
     Ok(out)
 }
 
-fn syntax(error: regex_syntax::Error) -> EreError {
+fn syntax(error: &regex_syntax::Error) -> EreError {
     use regex_syntax::{ast, hir};
-    match &error {
+    match error {
         regex_syntax::Error::Parse(e) => match e.kind() {
             ast::ErrorKind::UnsupportedLookAround => {
                 EreError::Syntax("look-around (`(?=`, `(?!`, `(?<`) is not supported".to_owned())

@@ -114,11 +114,14 @@ pub(super) struct WireFromEnv {
     pub(super) from_env: Option<At<String>>,
 }
 
+/// Groups of axis names.
+pub(super) type Groups = Vec<At<Vec<At<String>>>>;
+
 /// Axes by name, and the keys that choose among their combinations.
 #[derive(Debug, Default, JsonSchema)]
 pub(super) struct WireMatrix {
     /// Groups of axes that advance together.
-    pub(super) zip: Option<At<Vec<At<Vec<At<String>>>>>>,
+    pub(super) zip: Option<At<Groups>>,
     /// Expression that says which cells stay: `not (dtype == 'fp16' and seq > 4096)`.
     pub(super) when: Option<At<String>>,
     /// Cells to leave out, by some of their axes.

@@ -23,8 +23,9 @@ impl Checker<'_> {
             None
         };
         if let Some(wrong) = wrong {
-            let help = match what {
-                "results.dir" => "write a folder beside the campaign file, such as `results`",
+            let help = match what.rsplit('.').next().unwrap_or_default() {
+                "lines" => "write a file below `working-dir`, such as `seeds.txt`",
+                "dir" => "write a folder beside the campaign file, such as `results`",
                 _ => "write a folder below the campaign's, such as `experiments/attention`",
             };
             let finding = Finding::error("sp::campaign::path", format!("`{what}` {wrong}"));

@@ -138,6 +138,8 @@ fn expressions_test_and_compute() {
     assert_eq!(test("seq > 4096 and not (text == 'fp16')"), "true");
     assert_eq!(test("missing == 'x'"), "false");
     assert_eq!(test("missing is defined"), "false");
+    assert_eq!(test("missing < 5"), "true");
+    assert_eq!(test("missing > 5"), "false");
     assert_eq!(test("lr == 0.00001 and repeat == 2"), "true");
     assert_eq!(test("vars.data == '/d'"), "true");
     assert_eq!(test("host == 'x'"), "false");
