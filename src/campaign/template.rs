@@ -16,6 +16,7 @@ mod escape;
 mod expression;
 mod names;
 mod quotes;
+mod slices;
 #[cfg(test)]
 mod tests;
 

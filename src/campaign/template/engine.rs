@@ -15,6 +15,7 @@ use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, Undefi
 use crate::campaign::model::Value;
 use crate::campaign::template::error::describe;
 use crate::campaign::template::escape::escape_text;
+use crate::campaign::template::slices::as_subscripts;
 use crate::campaign::template::{Name, Place, Reference, RenderError, Scope, Sink, TemplateError};
 
 /// Instructions that one rendering may take; a loop over a million things is a mistake.
@@ -39,7 +40,17 @@ impl Compiled {
             .add_template_owned(TEMPLATE, text.to_owned())
             .map_err(|error| syntax_error(&error, text))?;
         let template = environment.get_template(TEMPLATE).map_err(|e| syntax_error(&e, text))?;
-        let names = free_names(template.undeclared_variables(true), text)?;
+        let mut plain = template.undeclared_variables(true);
+        if let Cow::Owned(copy) = as_subscripts(text, true) {
+            let mut other = self::environment(place).clone();
+            if other.add_template_owned(TEMPLATE, copy).is_ok() {
+                plain = other
+                    .get_template(TEMPLATE)
+                    .map_err(|e| syntax_error(&e, text))?
+                    .undeclared_variables(true);
+            }
+        }
+        let names = free_names(plain, text)?;
         let slots = Slots::new(&names);
         Ok(Self { environment, names, slots })
     }

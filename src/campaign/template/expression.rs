@@ -1,5 +1,6 @@
 //! Expressions of `when`, `expr` and `-F`: the engine's language between braces, without braces.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use minijinja::value::ValueKind;
 
 use crate::campaign::model::Value;
 use crate::campaign::template::engine::{self, Slots, Values};
+use crate::campaign::template::slices::as_subscripts;
 use crate::campaign::template::{Name, Reference, RenderError, Scope, TemplateError};
 
 /// A checked expression of `when`, `expr` and `-F`.
@@ -43,6 +45,11 @@ impl Expression {
             .compile_expression_owned(text.to_owned())
             .map_err(|error| engine::syntax_error(&error, text))?;
         let mut plain = compiled.undeclared_variables(true).into_iter().collect::<BTreeSet<_>>();
+        if let Cow::Owned(copy) = as_subscripts(text, false)
+            && let Ok(copy) = engine::expressions().compile_expression_owned(copy)
+        {
+            plain = copy.undeclared_variables(true).into_iter().collect();
+        }
         let host = plain.remove("host");
         let mut names = engine::free_names(plain, text)?;
         if host {

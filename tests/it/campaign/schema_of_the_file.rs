@@ -92,16 +92,16 @@ fn it_knows_the_keys_that_are_read() {
     assert_eq!(keys(&schema), read(""));
     let definitions = &schema["definitions"];
     for (name, prefix) in [
-        ("WireDone", "done."),
-        ("WireCount", "done.count."),
-        ("WireHost", "hosts.a."),
-        ("WireResults", "results."),
-        ("WireFromEnv", "env.A."),
-        ("WireAxisTable", "matrix.a."),
+        ("done", "done."),
+        ("done-count", "done.count."),
+        ("host", "hosts.a."),
+        ("results", "results."),
+        ("secret", "env.A."),
+        ("axis-table", "matrix.a."),
     ] {
         assert_eq!(keys(&definitions[name]), read(prefix), "{name}");
     }
-    assert_eq!(keys(&definitions["WireMatrix"]), ["exclude", "include", "when", "zip"]);
+    assert_eq!(keys(&definitions["matrix"]), ["exclude", "include", "when", "zip"]);
 }
 
 #[test]
