@@ -25,6 +25,47 @@ const TEMPLATE: &str = "template";
 /// A name that no template can spell; its value is the values themselves.
 const SELF: &str = "\0";
 
+/// Bytes of one expression, signs in it that may nest, and blocks of one template. The engine's parser and compiler recurse without a bound for
+/// `not not …` and `1 + 1 + …`; these keep them well within a thread's stack.
+const MAX_EXPRESSION: usize = 2000;
+const MAX_NESTING: usize = 500;
+const MAX_BLOCKS: usize = 200;
+
+/// Refuses what the engine would follow too deep.
+pub(super) fn check_size(text: &str, in_braces: bool) -> Result<(), TemplateError> {
+    let too_long = |at: usize, length: usize| {
+        let signs = text[at..at + length].matches(['-', '[', '(']).count();
+        (length > MAX_EXPRESSION || signs > MAX_NESTING).then(|| {
+            TemplateError::new(format!(
+                "this expression has more than {MAX_EXPRESSION} bytes or {MAX_NESTING} signs and brackets"
+            ))
+            .at(at..at + length)
+            .help("put its parts into axes with `expr`, or into a script")
+        })
+    };
+    if !in_braces {
+        return too_long(0, text.len()).map_or(Ok(()), Err);
+    }
+    let mut from = 0;
+    let mut blocks = 0;
+    while let Some(at) = text[from..].find(['{']).map(|at| from + at) {
+        from = at + 1;
+        let Some(("{{" | "{%", _)) = text[at..].split_at_checked(2) else { continue };
+        let end = text[at..].find(if text[at..].starts_with("{{") { "}}" } else { "%}" });
+        let length = end.unwrap_or(text.len() - at);
+        if let Some(error) = too_long(at, length) {
+            return Err(error);
+        }
+        blocks += usize::from(text[at..].starts_with("{%"));
+        from = at + length.max(1);
+    }
+    if blocks > MAX_BLOCKS {
+        return Err(TemplateError::new(format!("the template has more than {MAX_BLOCKS} blocks"))
+            .help("put the text into a script and run that"));
+    }
+    Ok(())
+}
+
 /// A template that the engine has compiled.
 #[derive(Debug)]
 pub(super) struct Compiled {
@@ -35,6 +76,7 @@ pub(super) struct Compiled {
 
 impl Compiled {
     pub(super) fn parse(text: &str, place: Place) -> Result<Self, TemplateError> {
+        check_size(text, true)?;
         let mut environment = environment(place).clone();
         environment
             .add_template_owned(TEMPLATE, text.to_owned())

@@ -41,6 +41,7 @@ impl Expression {
                 .at(at..at + 2)
                 .help("leave `{{` and `}}` out"));
         }
+        engine::check_size(text, false)?;
         let compiled = engine::expressions()
             .compile_expression_owned(text.to_owned())
             .map_err(|error| engine::syntax_error(&error, text))?;
