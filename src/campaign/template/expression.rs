@@ -8,8 +8,9 @@ use std::sync::Arc;
 use minijinja::value::ValueKind;
 
 use crate::campaign::model::Value;
-use crate::campaign::template::engine::{self, Slots, Values};
+use crate::campaign::template::engine;
 use crate::campaign::template::slices::as_subscripts;
+use crate::campaign::template::values::{Slots, Values};
 use crate::campaign::template::{Name, Reference, RenderError, Scope, TemplateError};
 
 /// A checked expression of `when`, `expr` and `-F`.
