@@ -56,14 +56,20 @@ impl Checker<'_> {
         self.broken.contains(key)
     }
 
-    /// Bytes of a part of a string value: exact where the file spells it without escapes, else all of the value.
+    /// Bytes in the file of a part of a string value; all of the value where that cannot be told.
     fn part(&self, at: &At<String>, range: Option<Range<usize>>) -> Range<usize> {
         let raw = self.text.get(at.span.clone()).unwrap_or_default();
-        match (raw.find(at.value.as_str()), range) {
-            (Some(offset), Some(range)) if range.start < range.end => {
-                let start = at.span.start + offset;
-                start + range.start..start + range.end
-            }
+        let Some(range) = range.filter(|range| range.start < range.end) else {
+            return at.span.clone();
+        };
+        if let Some(offset) = raw.find(at.value.as_str()) {
+            let start = at.span.start + offset;
+            return start + range.start..start + range.end;
+        }
+        let place =
+            |offset| escaped_place(raw, &at.value, offset).map(|place| at.span.start + place);
+        match (place(range.start), place(range.end)) {
+            (Some(start), Some(end)) if start < end => start..end,
             _ => at.span.clone(),
         }
     }
@@ -81,7 +87,9 @@ impl Checker<'_> {
         let shell = self.shell(wire.shell.as_ref());
         let working_dir = wire.working_dir.and_then(|at| self.folder("working-dir", &at));
         let mut shell_text = |at: Option<At<String>>, what: &str| {
-            at.and_then(|at| self.template(&at, what, Place::Shell, &References::Allowed, &names))
+            let at = at?;
+            self.not_empty(&at, what);
+            self.template(&at, what, Place::Shell, &References::Allowed, &names)
         };
         let prepare = shell_text(wire.prepare, "prepare");
         let cleanup = shell_text(wire.cleanup, "cleanup");
@@ -168,7 +176,13 @@ impl Checker<'_> {
             finding.code == "sp::campaign::misplaced_key"
                 && finding.message.starts_with(&format!("`{key}`"))
         };
-        if self.is_broken(key) || self.findings.iter().any(moved) {
+        let misspelled = format!("did you mean `{key}`?");
+        let spelled_otherwise = |finding: &Finding| {
+            finding.code == "sp::campaign::unknown_key"
+                && finding.help.as_ref() == Some(&misspelled)
+        };
+        let told = |finding: &Finding| moved(finding) || spelled_otherwise(finding);
+        if self.is_broken(key) || self.findings.iter().any(told) {
             return;
         }
         let says = |line: &&str| !line.trim().is_empty() && !line.trim_start().starts_with('#');
@@ -247,14 +261,15 @@ impl Checker<'_> {
     }
 
     fn not_empty(&mut self, at: &At<String>, what: &str) {
-        if at.value.trim().is_empty() {
-            let finding = Finding::error("sp::campaign::empty", format!("`{what}` is empty"));
-            self.push(
-                finding
-                    .at(&at.span, "nothing here")
-                    .help(format!("leave `{what}` out, or write its text")),
-            );
+        if !at.value.trim().is_empty() {
+            return;
         }
+        let help = match what {
+            "command" => "write what every job runs".to_owned(),
+            _ => format!("leave `{what}` out, or write its text"),
+        };
+        let finding = Finding::error("sp::campaign::empty", format!("`{what}` is empty"));
+        self.push(finding.at(&at.span, "nothing here").help(help));
     }
 
     /// A count that is at least 1.
@@ -316,4 +331,33 @@ impl Checker<'_> {
             }
         }
     }
+}
+
+/// Where byte `offset` of `value` stands within `raw`, its spelling in quotes with the short escapes `\"`, `\\`, `\n`
+/// and the like; `None` for any other spelling.
+fn escaped_place(raw: &str, value: &str, offset: usize) -> Option<usize> {
+    let inner = raw.strip_prefix('"')?;
+    let mut place = raw.len() - inner.len();
+    for c in value.get(..offset)?.chars() {
+        let rest = raw.get(place..)?;
+        if let Some(escaped) = rest.strip_prefix('\\') {
+            let escape = escaped.chars().next()?;
+            let meant = match escape {
+                'n' => '\n',
+                't' => '\t',
+                'r' => '\r',
+                '"' | '\\' => escape,
+                _ => return None,
+            };
+            if meant != c {
+                return None;
+            }
+            place += 2;
+        } else if rest.starts_with(c) {
+            place += c.len_utf8();
+        } else {
+            return None;
+        }
+    }
+    Some(place)
 }

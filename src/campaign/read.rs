@@ -63,6 +63,7 @@ pub(super) fn campaign(text: &str) -> (WireCampaign, Reader<'_>) {
     let mut reader = Reader { text, findings: Vec::new(), broken: BTreeSet::new() };
     if !errors.is_empty() {
         reader.findings = errors.iter().map(|error| syntax(error, text)).collect();
+        reader.findings.sort_by_key(Finding::start);
         return (WireCampaign::default(), reader);
     }
     let wire = top(&mut reader, document.get_ref());
@@ -71,21 +72,34 @@ pub(super) fn campaign(text: &str) -> (WireCampaign, Reader<'_>) {
 
 fn syntax(error: &toml::de::Error, text: &str) -> Finding {
     let span = error.span().unwrap_or(0..0);
-    let at_line = text[..span.start.min(text.len())].rfind('\n').map_or(0, |at| at + 1);
-    let line = text[at_line..].lines().next().unwrap_or_default();
+    let raw = text.get(span.clone()).unwrap_or_default();
     let message = error.message();
-    let finding = Finding::error("sp::campaign::syntax", message).at(&span, "here");
-    let value = line.split_once('=').map_or("", |(_, value)| value.trim());
-    if message.contains("duplicate key") {
-        finding.help("keep one of the two")
-    } else if value.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '/' | '.' | '{'))
-        && !matches!(value, "true" | "false")
-        && !value.starts_with('{')
-    {
-        finding.help("text stands in quotes: \"…\"")
-    } else {
-        finding
+    if message == "duplicate key" {
+        let help = match text[..span.start].chars().next_back() {
+            Some('[') => format!("put its keys below the first `[{raw}]`"),
+            _ => "keep one of the two".to_owned(),
+        };
+        return Finding::error(
+            "sp::campaign::syntax",
+            format!("`{raw}` stands here a second time"),
+        )
+        .at(&span, "second")
+        .help(help);
     }
+    let finding = Finding::error("sp::campaign::syntax", message).at(&span, "here");
+    let help = if message.starts_with("string values must be quoted") {
+        format!("write `\"{raw}\"`")
+    } else if message.starts_with("unclosed array") {
+        "close the array with `]`".to_owned()
+    } else if message.contains("basic string") || message.contains("literal string") {
+        "close the string with the quote that opens it; text of several lines stands in `\"\"\"`"
+            .to_owned()
+    } else if message.contains("escape") {
+        "write `\\\\` for a backslash, or put the text in single quotes".to_owned()
+    } else {
+        "the syntax is that of https://toml.io".to_owned()
+    };
+    finding.help(help)
 }
 
 fn top(reader: &mut Reader<'_>, document: &DeTable<'_>) -> WireCampaign {
@@ -119,7 +133,7 @@ fn top(reader: &mut Reader<'_>, document: &DeTable<'_>) -> WireCampaign {
 
 fn command(reader: &mut Reader<'_>, what: &str, node: &Node<'_>) -> Option<WireCommand> {
     match node.get_ref() {
-        DeValue::String(text) => Some(WireCommand::Shell(text.to_string())),
+        DeValue::String(_) => string(reader, what, node).map(WireCommand::Shell),
         DeValue::Array(words) => {
             let what = element(what);
             let words =
@@ -181,7 +195,7 @@ fn results(reader: &mut Reader<'_>, what: &str, node: &Node<'_>) -> Option<WireR
 
 fn env(reader: &mut Reader<'_>, what: &str, node: &Node<'_>) -> Option<WireEnv> {
     match node.get_ref() {
-        DeValue::String(text) => Some(WireEnv::Text(text.to_string())),
+        DeValue::String(_) => string(reader, what, node).map(WireEnv::Text),
         DeValue::Table(_) => {
             let mut table = Table::open(reader, what, node)?;
             let from = WireFromEnv { from_env: table.string(reader, "from-env") };
@@ -255,10 +269,26 @@ fn located<T>(
 
 fn string(reader: &mut Reader<'_>, what: &str, node: &Node<'_>) -> Option<String> {
     if let DeValue::String(text) = node.get_ref() {
+        if text.contains('\0') {
+            reader.findings.push(
+                Finding::error("sp::campaign::nul", format!("{what} holds a NUL character"))
+                    .at(&node.span(), "no argument, variable or file name can carry it")
+                    .help("leave `\\u0000` out"),
+            );
+            return None;
+        }
         return Some(text.to_string());
     }
     let raw = &reader.text[node.span()];
-    let help = (!raw.contains(['\n', '"'])).then(|| format!("put it in quotes: `\"{raw}\"`"));
+    let help = match (node.get_ref(), what.trim_matches('`')) {
+        (DeValue::Integer(_), "time-limit") => {
+            Some(format!("write `\"{raw}m\"` for minutes, or `s` or `h`"))
+        }
+        (DeValue::Integer(_), "log-max") => Some(format!("write `\"{raw}MiB\"`")),
+        (DeValue::Array(list), _) if list.len() == 1 => Some("leave the brackets out".to_owned()),
+        (DeValue::Array(_) | DeValue::Table(_), _) => None,
+        _ => Some(format!("put it in quotes: `\"{raw}\"`")),
+    };
     mismatch(reader, what, "a string", node, help.as_deref());
     None
 }
@@ -288,7 +318,7 @@ fn too_large(reader: &mut Reader<'_>, span: &Range<usize>) {
 /// A single value, typed as spelled.
 fn scalar(reader: &mut Reader<'_>, what: &str, node: &Node<'_>) -> Option<Scalar> {
     let value = match node.get_ref() {
-        DeValue::String(text) => Value::Str(text.to_string()),
+        DeValue::String(_) => Value::Str(string(reader, what, node)?),
         DeValue::Boolean(flag) => Value::Bool(*flag),
         DeValue::Integer(_) => Value::Int(integer(reader, what, node)?),
         DeValue::Float(_) => {
@@ -321,15 +351,5 @@ fn scalar(reader: &mut Reader<'_>, what: &str, node: &Node<'_>) -> Option<Scalar
             return None;
         }
     };
-    if let Value::Str(text) = &value
-        && text.contains('\0')
-    {
-        reader.findings.push(
-            Finding::error("sp::campaign::nul", format!("{what} holds a NUL character"))
-                .at(&node.span(), "no argument, variable or file name can carry it")
-                .help("leave `\\u0000` out"),
-        );
-        return None;
-    }
     Some(Scalar(value))
 }

@@ -38,6 +38,11 @@ impl Transform for StripNull {
             && let Some(Value::Object(only)) = choices.pop()
         {
             object.remove("anyOf");
+            if only.contains_key("$ref") {
+                // Draft 7 ignores what stands beside a `$ref`, and the description does.
+                object.insert("allOf".to_owned(), Value::Array(vec![Value::Object(only)]));
+                return;
+            }
             for (key, value) in only {
                 object.entry(key).or_insert(value);
             }

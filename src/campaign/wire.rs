@@ -88,6 +88,7 @@ pub(super) struct WireCampaign {
 /// The command, as text or as words.
 #[derive(Debug, JsonSchema)]
 #[schemars(untagged)]
+#[schemars(rename = "command")]
 pub(super) enum WireCommand {
     /// For the shell.
     Shell(String),
@@ -98,6 +99,7 @@ pub(super) enum WireCommand {
 /// A variable of the environment.
 #[derive(Debug, JsonSchema)]
 #[schemars(untagged)]
+#[schemars(rename = "variable")]
 pub(super) enum WireEnv {
     /// A template.
     Text(String),
@@ -108,17 +110,22 @@ pub(super) enum WireEnv {
 /// A secret, taken from the environment of `sp apply`; never stored.
 #[derive(Debug, JsonSchema)]
 #[schemars(rename_all = "kebab-case", deny_unknown_fields)]
+#[schemars(rename = "secret")]
 pub(super) struct WireFromEnv {
     /// Name of the variable there.
     #[schemars(required)]
     pub(super) from_env: Option<At<String>>,
 }
 
+/// Groups of axis names.
+pub(super) type Groups = Vec<At<Vec<At<String>>>>;
+
 /// Axes by name, and the keys that choose among their combinations.
 #[derive(Debug, Default, JsonSchema)]
+#[schemars(rename = "matrix")]
 pub(super) struct WireMatrix {
     /// Groups of axes that advance together.
-    pub(super) zip: Option<At<Vec<At<Vec<At<String>>>>>>,
+    pub(super) zip: Option<At<Groups>>,
     /// Expression that says which cells stay: `not (dtype == 'fp16' and seq > 4096)`.
     pub(super) when: Option<At<String>>,
     /// Cells to leave out, by some of their axes.
@@ -132,6 +139,7 @@ pub(super) struct WireMatrix {
 /// Values of an axis: a list, a range, files, lines, or an expression.
 #[derive(Debug, JsonSchema)]
 #[schemars(untagged)]
+#[schemars(rename = "axis")]
 pub(super) enum WireAxis {
     /// The values.
     List(#[schemars(length(min = 1))] Vec<At<Scalar>>),
@@ -142,6 +150,7 @@ pub(super) enum WireAxis {
 /// Exactly one of a range, `glob`, `lines` and `expr`.
 #[derive(Debug, Default, JsonSchema)]
 #[schemars(rename_all = "kebab-case", deny_unknown_fields)]
+#[schemars(rename = "axis-table")]
 pub(super) struct WireAxisTable {
     /// First value of a range.
     pub(super) from: Option<At<Number>>,
@@ -169,6 +178,7 @@ pub(super) struct Number(pub(super) String);
 /// What must hold for a job to count as done; all of it.
 #[derive(Debug, Default, JsonSchema)]
 #[schemars(rename_all = "kebab-case", deny_unknown_fields)]
+#[schemars(rename = "done")]
 pub(super) struct WireDone {
     /// Accepted exit codes. Default: `[0]`.
     pub(super) exit_codes: Option<At<Vec<At<ExitCode>>>>,
@@ -187,6 +197,7 @@ pub(super) struct ExitCode(pub(super) i64);
 /// At least so many files must match.
 #[derive(Debug, Default, JsonSchema)]
 #[schemars(rename_all = "kebab-case", deny_unknown_fields)]
+#[schemars(rename = "done-count")]
 pub(super) struct WireCount {
     /// A glob as in `files`.
     #[schemars(required)]
@@ -199,6 +210,7 @@ pub(super) struct WireCount {
 /// A machine of the campaign.
 #[derive(Debug, Default, JsonSchema)]
 #[schemars(rename_all = "kebab-case", deny_unknown_fields)]
+#[schemars(rename = "host")]
 pub(super) struct WireHost {
     /// Where `sp` keeps its records there. Default: `~/.local/share/sp`.
     pub(super) root: Option<At<String>>,
@@ -222,6 +234,7 @@ pub(super) struct WireHost {
 /// Where results go.
 #[derive(Debug, Default, JsonSchema)]
 #[schemars(rename_all = "kebab-case", deny_unknown_fields)]
+#[schemars(rename = "results")]
 pub(super) struct WireResults {
     /// Folder for tables, logs and artifacts, beside the campaign file. Default: `.sp/<campaign>`.
     pub(super) dir: Option<At<String>>,

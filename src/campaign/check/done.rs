@@ -32,16 +32,13 @@ impl Checker<'_> {
         }
         let mut accepted = Vec::new();
         for code in &codes.value {
-            match u8::try_from(code.value.0) {
-                Ok(code) => accepted.push(code),
-                Err(_) => {
-                    let message = format!("{} is no exit code", code.value.0);
-                    let finding = Finding::error("sp::campaign::range", message);
-                    self.push(
-                        finding.at(&code.span, "out of range").help("exit codes go from 0 to 255"),
-                    );
-                }
+            if let Ok(code) = u8::try_from(code.value.0) {
+                accepted.push(code);
+                continue;
             }
+            let message = format!("{} is no exit code", code.value.0);
+            let finding = Finding::error("sp::campaign::range", message);
+            self.push(finding.at(&code.span, "out of range").help("exit codes go from 0 to 255"));
         }
         accepted
     }
@@ -71,7 +68,7 @@ impl Checker<'_> {
         if !complete && !self.is_broken("done.count.files") && !self.is_broken("done.count.min") {
             let finding = Finding::error(
                 "sp::campaign::missing_key",
-                "`done.count` has two keys, `files` and `min`",
+                "`done.count` takes both `files` and `min`",
             );
             self.push(
                 finding

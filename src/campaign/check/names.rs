@@ -40,8 +40,8 @@ const RESERVED: [(&[&str], &str); 4] = [
 
 /// What a reserved word is.
 pub(super) fn reserved(name: &str) -> Option<&'static str> {
-    let is = |word: &&str| word.eq_ignore_ascii_case(name);
-    RESERVED.iter().find(|(words, _)| words.iter().any(|word| is(&word))).map(|(_, what)| *what)
+    let is = |word: &str| word.eq_ignore_ascii_case(name);
+    RESERVED.iter().find(|(words, _)| words.iter().any(|word| is(word))).map(|(_, what)| *what)
 }
 
 /// The text with what no name may hold replaced by `-`; `None` when nothing is left.

@@ -53,7 +53,6 @@ impl<'a> Names<'a> {
 
     fn knows(&self, name: &Name) -> bool {
         match name {
-            Name::Repeat => true,
             Name::Axis(axis) => {
                 self.any_axis
                     || self.axes.contains_key(axis.as_str())
@@ -65,15 +64,16 @@ impl<'a> Names<'a> {
                     || self.broken.contains(&format!("vars.{var}"))
             }
             Name::Ref(Reference::HostVar(var)) => {
-                let end = format!(".vars.{var}");
-                self.host_vars.contains(var.as_str())
-                    || self.broken.iter().any(|key| {
-                        key == "hosts"
-                            || key.starts_with("hosts.")
-                                && (key.ends_with(".vars") || key.ends_with(&end))
-                    })
+                let broken = |key: &String| {
+                    let of_host = key.strip_prefix("hosts.").and_then(|key| key.split_once('.'));
+                    key == "hosts"
+                        || of_host.is_some_and(|(_, key)| {
+                            key == "vars" || key.strip_prefix("vars.") == Some(var.as_str())
+                        })
+                };
+                self.host_vars.contains(var.as_str()) || self.broken.iter().any(broken)
             }
-            Name::Ref(_) => true,
+            Name::Repeat | Name::Ref(_) => true,
         }
     }
 
@@ -194,13 +194,17 @@ impl Checker<'_> {
 
     fn unusable(&mut self, at: &At<String>, what: &str, error: TemplateError) {
         let span = self.part(at, error.range);
-        let finding =
-            Finding::error("sp::campaign::template", format!("in `{what}`, {}", error.message));
-        let finding = finding.at(&span, "here");
-        self.push(match error.help {
-            Some(help) => finding.help(help),
-            None => finding,
+        let message = format!("in `{what}`, {}", error.message);
+        let is_template = at.value.contains("{{") || at.value.contains("{%");
+        let help = error.help.unwrap_or_else(|| {
+            if is_template {
+                "write `{{ name }}`, `{{ name | filter }}` or `{% if … %}…{% endif %}`; braces as text are `{{ '{{' }}`"
+            } else {
+                "write an expression such as `seq > 4096 and dtype == 'fp16'`"
+            }
+            .to_owned()
         });
+        self.push(Finding::error("sp::campaign::template", message).at(&span, "here").help(help));
     }
 
     fn known(

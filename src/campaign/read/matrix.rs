@@ -5,7 +5,9 @@ use toml::de::DeValue;
 use super::table::{Table, join, mismatch, misplaced};
 use super::{Node, Reader, TOP_LEVEL, entries, integer, list, scalar, string};
 use crate::campaign::error::Finding;
-use crate::campaign::wire::{At, Entries, Number, Scalar, WireAxis, WireAxisTable, WireMatrix};
+use crate::campaign::wire::{
+    At, Entries, Groups, Number, Scalar, WireAxis, WireAxisTable, WireMatrix,
+};
 
 pub(super) fn matrix(reader: &mut Reader<'_>, what: &str, node: &Node<'_>) -> Option<WireMatrix> {
     let mut table = Table::open(reader, what, node)?;
@@ -34,7 +36,7 @@ pub(super) fn matrix(reader: &mut Reader<'_>, what: &str, node: &Node<'_>) -> Op
 }
 
 /// Groups of names. One flat list is the likeliest mistake.
-fn zip(reader: &mut Reader<'_>, what: &str, node: &Node<'_>) -> Option<Vec<At<Vec<At<String>>>>> {
+fn zip(reader: &mut Reader<'_>, what: &str, node: &Node<'_>) -> Option<Groups> {
     if let DeValue::Array(elements) = node.get_ref()
         && !elements.is_empty()
         && elements.iter().all(|element| element.get_ref().is_str())
@@ -104,7 +106,12 @@ fn number(reader: &mut Reader<'_>, what: &str, node: &Node<'_>) -> Option<Number
             Some(Number(spelled.collect()))
         }
         _ => {
-            mismatch(reader, what, "a finite number", node, None);
+            let bare = node.get_ref().as_str().filter(|text| text.parse::<f64>().is_ok());
+            let help = bare.map_or_else(
+                || "a range goes over numbers; write a list for anything else".to_owned(),
+                |text| format!("leave the quotes out: `{text}`"),
+            );
+            mismatch(reader, what, "a finite number", node, Some(&help));
             None
         }
     }

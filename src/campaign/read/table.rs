@@ -12,14 +12,14 @@ use crate::campaign::wire::At;
 /// A table while its keys are read.
 pub(super) struct Table<'t, 'i> {
     path: String,
-    table: &'t DeTable<'i>,
+    entries: &'t DeTable<'i>,
     asked: Vec<&'static str>,
 }
 
 impl<'t, 'i> Table<'t, 'i> {
     /// `path` as in `[hosts.gpu-1]` without its brackets; empty for the top level.
     pub(super) fn new(path: &str, table: &'t DeTable<'i>) -> Self {
-        Self { path: path.to_owned(), table, asked: Vec::new() }
+        Self { path: path.to_owned(), entries: table, asked: Vec::new() }
     }
 
     /// The table in `node`, or a finding.
@@ -39,7 +39,7 @@ impl<'t, 'i> Table<'t, 'i> {
         read: impl FnOnce(&mut Reader<'_>, &str, &'t Node<'i>) -> Option<T>,
     ) -> Option<At<T>> {
         self.asked.push(key);
-        let node = self.table.get(key)?;
+        let node = self.entries.get(key)?;
         let what = join(&self.path, key);
         let value = read(reader, &what, node);
         if value.is_none() {
@@ -74,7 +74,7 @@ impl<'t, 'i> Table<'t, 'i> {
 
     /// The entries whose keys nobody asked for.
     pub(super) fn rest(&self) -> Vec<(&'t str, Range<usize>, &'t Node<'i>)> {
-        self.table
+        self.entries
             .iter()
             .map(|(key, node)| (key.get_ref().as_ref(), key.span(), node))
             .filter(|(key, _, _)| !self.asked.contains(key))
@@ -146,7 +146,7 @@ pub(super) fn mismatch(
 ) {
     let kind = kind(node.get_ref());
     let finding =
-        Finding::error("sp::campaign::wrong_type", format!("{what} is {wanted}, not {kind}"))
+        Finding::error("sp::campaign::wrong_type", format!("{what} takes {wanted}, not {kind}"))
             .at(&node.span(), format!("this is {kind}"));
     reader.findings.push(match help {
         Some(help) => finding.help(help),

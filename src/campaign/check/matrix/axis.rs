@@ -110,7 +110,7 @@ impl Checker<'_> {
         let given: Vec<&str> = given.iter().filter(|(_, is)| *is).map(|(key, _)| *key).collect();
         match (given.as_slice(), table) {
             (["glob"], WireAxisTable { glob: Some(at), .. }) => {
-                self.glob(&at.value, at, &format!("matrix.{}.glob", key.value));
+                self.glob(at, &format!("matrix.{}.glob", key.value));
                 Some(Checked::Axis(Axis::Glob(at.value.clone())))
             }
             (["lines"], WireAxisTable { lines: Some(at), .. }) => {
