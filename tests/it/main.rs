@@ -1,1 +1,3 @@
 //! Behaviour of `sp` through its public face; one binary, one module a subject.
+
+mod plan;
