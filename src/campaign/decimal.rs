@@ -123,7 +123,8 @@ impl Decimal {
     fn with_exponent(self) -> String {
         let sign = if self.mantissa < 0 { "-" } else { "" };
         let all = self.mantissa.unsigned_abs().to_string();
-        let exponent = all.len() as i64 - 1 - i64::from(self.scale);
+        let exponent = i64::from(self.mantissa.unsigned_abs().checked_ilog10().unwrap_or(0))
+            - i64::from(self.scale);
         let digits = all.trim_end_matches('0');
         match digits.split_at_checked(1) {
             None => "0e0".to_owned(),

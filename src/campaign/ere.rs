@@ -9,6 +9,8 @@ use regex_syntax::hir::{Class, ClassBytes, ClassBytesRange, Hir, HirKind, Look};
 
 /// POSIX promises no more repetitions than this (`RE_DUP_MAX`; musl has exactly that many).
 const MAX_REPEAT: u32 = 255;
+/// Characters of an expression with its repetitions written out; more is no marker.
+const MAX_COST: u64 = 20_000;
 
 /// Why an expression cannot run on a host; reads as a sentence without its full stop.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -74,18 +76,18 @@ pub fn translate(pattern: &str) -> Result<String, EreError> {
         .multi_line(true)
         .build()
         .parse(pattern)
-        .map_err(syntax)?;
-    let mut out = String::new();
-    print(&hir, &mut out)?;
-    if out.len() > 60_000 {
+        .map_err(|error| syntax(&error))?;
+    if cost(&hir) > MAX_COST {
         return Err(EreError::TooLarge);
     }
+    let mut out = String::new();
+    print(&hir, &mut out)?;
     Ok(out)
 }
 
-fn syntax(error: regex_syntax::Error) -> EreError {
+fn syntax(error: &regex_syntax::Error) -> EreError {
     use regex_syntax::{ast, hir};
-    match &error {
+    match error {
         regex_syntax::Error::Parse(e) => match e.kind() {
             ast::ErrorKind::UnsupportedLookAround => {
                 EreError::Syntax("look-around (`(?=`, `(?!`, `(?<`) is not supported".to_owned())
@@ -108,10 +110,23 @@ fn syntax(error: regex_syntax::Error) -> EreError {
     }
 }
 
-fn print(hir: &Hir, out: &mut String) -> Result<(), EreError> {
-    if out.len() > 60_000 {
-        return Err(EreError::TooLarge);
+/// Characters and sets with every repetition written out, which is what a grep holds in memory.
+fn cost(hir: &Hir) -> u64 {
+    match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) | HirKind::Class(_) => 1,
+        HirKind::Literal(literal) => literal.0.len() as u64,
+        HirKind::Capture(capture) => cost(&capture.sub),
+        HirKind::Repetition(repetition) => {
+            let times = repetition.max.unwrap_or(repetition.min).max(1);
+            cost(&repetition.sub).saturating_mul(u64::from(times))
+        }
+        HirKind::Concat(parts) | HirKind::Alternation(parts) => {
+            parts.iter().map(cost).fold(0, u64::saturating_add)
+        }
     }
+}
+
+fn print(hir: &Hir, out: &mut String) -> Result<(), EreError> {
     match hir.kind() {
         HirKind::Empty => Ok(()),
         HirKind::Literal(literal) => {
@@ -361,6 +376,7 @@ mod tests {
             (r"[\x80-\xff]", EreError::Byte),
             ("a{256}", EreError::Repeat),
             ("[a&&b]", EreError::Nothing),
+            ("((a{255}){255}){255}", EreError::TooLarge),
         ] {
             assert_eq!(translate(rust), Err(error), "{rust}");
         }

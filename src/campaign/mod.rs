@@ -2,13 +2,45 @@
 //!
 //! Does not read files, expand the matrix or know of jobs: globs, `lines` and `inputs` stay patterns here.
 
+mod check;
 pub mod decimal;
 pub mod duration;
 pub mod ere;
+mod error;
 pub mod glob;
 pub mod model;
+mod read;
+pub mod schema;
 pub mod size;
 pub mod suggest;
 pub mod template;
+mod wire;
 
+use std::sync::Arc;
+
+use miette::NamedSource;
+
+pub use error::{CampaignError, Finding, Source, Warning};
 pub use model::*;
+
+impl Campaign {
+    /// Reads and checks the text of a campaign file; `file_name` is what messages call it.
+    ///
+    /// # Errors
+    /// Every mistake of the file, in one report. After a syntax error nothing else is looked at, since what a broken
+    /// line means is a guess.
+    pub fn parse(file_name: &str, text: &str) -> Result<(Self, Vec<Warning>), CampaignError> {
+        let source: Source = Arc::new(NamedSource::new(file_name, text.to_owned()));
+        let (wire, reader) = read::campaign(text);
+        let syntax = reader.findings.iter().any(|finding| finding.code == "sp::campaign::syntax");
+        let (campaign, findings) =
+            if syntax { (None, reader.findings) } else { check::check(wire, reader) };
+        match campaign {
+            Some(campaign) => {
+                let warn = |finding| Warning { finding, source_file: Arc::clone(&source) };
+                Ok((campaign, findings.into_iter().map(warn).collect()))
+            }
+            None => Err(CampaignError { findings, source_file: source }),
+        }
+    }
+}

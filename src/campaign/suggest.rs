@@ -12,7 +12,7 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
 }
 
 /// "did you mean `x`?", or all words in a row; `None` when there is nothing to list.
-pub fn help<'a>(word: &str, known: &[&'a str], list: &str) -> Option<String> {
+pub fn help(word: &str, known: &[&str], list: &str) -> Option<String> {
     if let Some(nearest) = nearest(word, known.iter().copied()) {
         return Some(format!("did you mean `{nearest}`?"));
     }

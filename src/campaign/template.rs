@@ -16,6 +16,7 @@ mod escape;
 mod expression;
 mod names;
 mod quotes;
+mod slices;
 #[cfg(test)]
 mod tests;
 
@@ -137,7 +138,10 @@ impl Template {
     /// Syntax, a name that can stand for nothing (`{{ job.foo }}`), and in [`Place::Shell`] quotes around braces.
     pub fn parse(text: &str, place: Place) -> Result<Self, TemplateError> {
         if text.contains('\0') {
-            return Err(TemplateError::new("holds a NUL byte, which nothing on a host can carry"));
+            return Err(TemplateError::new(
+                "a NUL byte stands in the text, which nothing on a host can carry",
+            )
+            .help("leave `\\u0000` out"));
         }
         let (names, body) = if let Some(segments) = names::segments(text)? {
             let names = segments.iter().filter_map(Segment::name).cloned().collect();

@@ -1,3 +1,4 @@
 //! Behaviour of `sp` through its public face; one binary, one module a subject.
 
+mod campaign;
 mod plan;

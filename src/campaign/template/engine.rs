@@ -15,6 +15,7 @@ use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, Undefi
 use crate::campaign::model::Value;
 use crate::campaign::template::error::describe;
 use crate::campaign::template::escape::escape_text;
+use crate::campaign::template::slices::as_subscripts;
 use crate::campaign::template::{Name, Place, Reference, RenderError, Scope, Sink, TemplateError};
 
 /// Instructions that one rendering may take; a loop over a million things is a mistake.
@@ -29,6 +30,7 @@ const SELF: &str = "\0";
 pub(super) struct Compiled {
     environment: Environment<'static>,
     names: BTreeSet<Name>,
+    slots: Arc<Slots>,
 }
 
 impl Compiled {
@@ -38,8 +40,19 @@ impl Compiled {
             .add_template_owned(TEMPLATE, text.to_owned())
             .map_err(|error| syntax_error(&error, text))?;
         let template = environment.get_template(TEMPLATE).map_err(|e| syntax_error(&e, text))?;
-        let names = free_names(template.undeclared_variables(true), text)?;
-        Ok(Self { environment, names })
+        let mut plain = template.undeclared_variables(true);
+        if let Cow::Owned(copy) = as_subscripts(text, true) {
+            let mut other = self::environment(place).clone();
+            if other.add_template_owned(TEMPLATE, copy).is_ok() {
+                plain = other
+                    .get_template(TEMPLATE)
+                    .map_err(|e| syntax_error(&e, text))?
+                    .undeclared_variables(true);
+            }
+        }
+        let names = free_names(plain, text)?;
+        let slots = Slots::new(&names);
+        Ok(Self { environment, names, slots })
     }
 
     pub(super) fn names(&self) -> &BTreeSet<Name> {
@@ -51,7 +64,7 @@ impl Compiled {
         scope: &dyn Scope,
         sink: &mut dyn Sink,
     ) -> Result<(), RenderError> {
-        let values = Values::collect(&self.names, scope)?;
+        let values = Values::collect(&self.slots, scope)?;
         let template = self.environment.get_template(TEMPLATE)?;
         let text =
             template.render(minijinja::Value::from_dyn_object(values)).map_err(
@@ -268,11 +281,52 @@ fn unmark(text: &str) -> Option<Reference> {
     }
 }
 
-/// What the engine sees of one job: the values of the names in use.
-#[derive(Debug, Default)]
+/// Where a template's names stand in the engine: made once, used for every job.
+#[derive(Debug)]
+pub(super) struct Slots(Vec<Slot>);
+
+#[derive(Debug)]
+struct Slot {
+    /// `vars`, `job` or `host`; `None` for a plain name.
+    group: Option<&'static str>,
+    key: String,
+    name: Name,
+    /// What every job has alike.
+    fixed: Option<minijinja::Value>,
+}
+
+impl Slots {
+    pub(super) fn new(names: &BTreeSet<Name>) -> Arc<Self> {
+        Arc::new(Self(names.iter().map(Slot::new).collect()))
+    }
+}
+
+impl Slot {
+    fn new(name: &Name) -> Self {
+        let (group, key) = match name {
+            Name::Axis(axis) => (None, axis.as_str()),
+            Name::Repeat => (None, "repeat"),
+            Name::Var(var) => (Some("vars"), var.as_str()),
+            Name::Ref(Reference::OutDir) => (Some("job"), "out_dir"),
+            Name::Ref(Reference::StateDir) => (Some("job"), "state_dir"),
+            Name::Ref(Reference::HostVar(var)) => (Some("host"), var.as_str()),
+            Name::Ref(Reference::WorkDir) => (None, "work_dir"),
+        };
+        let fixed = match name {
+            Name::Ref(reference) => {
+                Some(minijinja::Value::from(format!("\0{}\0", marker(reference))))
+            }
+            _ => None,
+        };
+        Self { group, key: key.to_owned(), name: name.clone(), fixed }
+    }
+}
+
+/// What the engine sees of one job: the values of the names in use, `None` for an empty axis.
+#[derive(Debug)]
 pub(super) struct Values {
-    plain: BTreeMap<String, Entry>,
-    groups: BTreeMap<&'static str, BTreeMap<String, Entry>>,
+    slots: Arc<Slots>,
+    entries: Vec<Option<Entry>>,
     /// Spelling of each float by its bits, the one looked up last: that is the one about to be shown.
     spellings: Mutex<BTreeMap<u64, String>>,
 }
@@ -290,54 +344,25 @@ struct Group(&'static str, Arc<Values>);
 impl Values {
     /// # Errors
     /// A value with a NUL byte.
-    pub(super) fn collect(
-        names: &BTreeSet<Name>,
-        scope: &dyn Scope,
-    ) -> Result<Arc<Self>, RenderError> {
-        let mut values = Self::default();
-        for name in names {
-            match name {
-                Name::Axis(axis) => {
-                    if let Some(value) = scope.axis(axis) {
-                        values.plain.insert(axis.clone(), Entry::of(value)?);
-                    }
-                }
-                Name::Repeat => {
-                    let value = Value::Int(i64::from(scope.repeat()));
-                    values.plain.insert("repeat".to_owned(), Entry::of(&value)?);
-                }
-                Name::Var(var) => {
-                    let entry = scope.var(var).map(Entry::of).transpose()?;
-                    let group = values.groups.entry("vars").or_default();
-                    group.extend(entry.map(|entry| (var.clone(), entry)));
-                }
-                Name::Ref(reference) => {
-                    let entry = Entry {
-                        value: minijinja::Value::from(format!("\0{}\0", marker(reference))),
-                        spelled: None,
-                    };
-                    let (group, name) = match reference {
-                        Reference::OutDir => ("job", "out_dir"),
-                        Reference::StateDir => ("job", "state_dir"),
-                        Reference::HostVar(name) => ("host", name.as_str()),
-                        Reference::WorkDir => {
-                            values.plain.insert("work_dir".to_owned(), entry);
-                            continue;
-                        }
-                    };
-                    values.groups.entry(group).or_default().insert(name.to_owned(), entry);
-                }
-            }
-        }
-        Ok(Arc::new(values))
+    pub(super) fn collect(slots: &Arc<Slots>, scope: &dyn Scope) -> Result<Arc<Self>, RenderError> {
+        let entry = |slot: &Slot| match (&slot.name, &slot.fixed) {
+            (Name::Axis(axis), _) => scope.axis(axis).map(Entry::of).transpose(),
+            (Name::Var(var), _) => scope.var(var).map(Entry::of).transpose(),
+            (Name::Repeat, _) => Entry::of(&Value::Int(i64::from(scope.repeat()))).map(Some),
+            (Name::Ref(_), fixed) => Ok(fixed.clone().map(|value| Entry { value, spelled: None })),
+        };
+        let entries = slots.0.iter().map(entry).collect::<Result<_, _>>()?;
+        Ok(Arc::new(Self { slots: Arc::clone(slots), entries, spellings: Mutex::default() }))
     }
 
-    fn look_up(&self, entry: &Entry) -> minijinja::Value {
+    fn look_up(&self, group: Option<&str>, key: &str) -> Option<minijinja::Value> {
+        let at = self.slots.0.iter().position(|slot| slot.group == group && slot.key == key)?;
+        let entry = self.entries.get(at)?.as_ref()?;
         if let Some((bits, spelled)) = &entry.spelled {
             let mut spellings = self.spellings.lock().unwrap_or_else(PoisonError::into_inner);
             spellings.insert(*bits, spelled.clone());
         }
-        entry.value.clone()
+        Some(entry.value.clone())
     }
 
     /// How the file spelled a float that has been looked up.
@@ -377,17 +402,15 @@ impl Object for Values {
         if key == SELF {
             return Some(minijinja::Value::from_dyn_object(Arc::clone(self)));
         }
-        if let Some(entry) = self.plain.get(key) {
-            return Some(self.look_up(entry));
+        if let Some(group) = self.slots.0.iter().find_map(|slot| slot.group.filter(|g| *g == key)) {
+            return Some(minijinja::Value::from_object(Group(group, Arc::clone(self))));
         }
-        let (group, _) = self.groups.get_key_value(key)?;
-        Some(minijinja::Value::from_object(Group(group, Arc::clone(self))))
+        self.look_up(None, key)
     }
 }
 
 impl Object for Group {
     fn get_value(self: &Arc<Self>, key: &minijinja::Value) -> Option<minijinja::Value> {
-        let entry = self.1.groups.get(self.0)?.get(key.as_str()?)?;
-        Some(self.1.look_up(entry))
+        self.1.look_up(Some(self.0), key.as_str()?)
     }
 }

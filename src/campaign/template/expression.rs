@@ -1,5 +1,6 @@
 //! Expressions of `when`, `expr` and `-F`: the engine's language between braces, without braces.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
@@ -7,7 +8,8 @@ use std::sync::Arc;
 use minijinja::value::ValueKind;
 
 use crate::campaign::model::Value;
-use crate::campaign::template::engine::{self, Values};
+use crate::campaign::template::engine::{self, Slots, Values};
+use crate::campaign::template::slices::as_subscripts;
 use crate::campaign::template::{Name, Reference, RenderError, Scope, TemplateError};
 
 /// A checked expression of `when`, `expr` and `-F`.
@@ -18,6 +20,7 @@ use crate::campaign::template::{Name, Reference, RenderError, Scope, TemplateErr
 pub struct Expression {
     text: String,
     names: BTreeSet<Name>,
+    slots: Arc<Slots>,
     compiled: Arc<minijinja::Expression<'static, 'static>>,
 }
 
@@ -42,6 +45,11 @@ impl Expression {
             .compile_expression_owned(text.to_owned())
             .map_err(|error| engine::syntax_error(&error, text))?;
         let mut plain = compiled.undeclared_variables(true).into_iter().collect::<BTreeSet<_>>();
+        if let Cow::Owned(copy) = as_subscripts(text, false)
+            && let Ok(copy) = engine::expressions().compile_expression_owned(copy)
+        {
+            plain = copy.undeclared_variables(true).into_iter().collect();
+        }
         let host = plain.remove("host");
         let mut names = engine::free_names(plain, text)?;
         if host {
@@ -62,7 +70,8 @@ impl Expression {
                 None => error,
             });
         }
-        Ok(Self { text: text.to_owned(), names, compiled: Arc::new(compiled) })
+        let slots = Slots::new(&names);
+        Ok(Self { text: text.to_owned(), names, slots, compiled: Arc::new(compiled) })
     }
 
     /// The expression as written.
@@ -80,7 +89,7 @@ impl Expression {
     /// # Errors
     /// A result that is neither true nor false, and whatever the engine refuses.
     pub fn test(&self, scope: &dyn Scope) -> Result<bool, RenderError> {
-        let values = Values::collect(&self.names, scope)?;
+        let values = Values::collect(&self.slots, scope)?;
         let result = self.compiled.eval(minijinja::Value::from_dyn_object(values))?;
         match result.kind() {
             ValueKind::Bool => Ok(result.is_true()),
@@ -100,7 +109,7 @@ impl Expression {
     /// # Errors
     /// A list, none or undefined, a number outside 64 bits or not finite, and whatever the engine refuses.
     pub fn value(&self, scope: &dyn Scope) -> Result<Value, RenderError> {
-        let values = Values::collect(&self.names, scope)?;
+        let values = Values::collect(&self.slots, scope)?;
         let result = self.compiled.eval(minijinja::Value::from_dyn_object(Arc::clone(&values)))?;
         let refuse = |why: &str| Err(RenderError::new(format!("`{}` {why}", self.text)));
         match result.kind() {

@@ -97,6 +97,44 @@ fn a_value_is_one_word_unless_called_safe() {
     assert_eq!(shell("{% autoescape false %}{{ text }}{% endautoescape %}"), "\"it's \"'$HOME'");
 }
 
+/// No filter but `safe` lets a value out of its quotes.
+#[test]
+fn filters_leave_the_quotes_on() {
+    for expression in [
+        "text ~ text",
+        "text | upper",
+        "text | trim",
+        "text | indent(2)",
+        "text | replace('x', text)",
+        "[text, text] | join(text)",
+        "'%s %s' | format(text, text)",
+        "text | list | first",
+        "text | lines | first",
+        "text | split(' ') | last",
+        "text | default('x')",
+        "text | string",
+        "[text] | tojson",
+        "text | tojson",
+        "{'a': text} | items | first | first",
+        "[text] | first",
+        "text[2:]",
+        "text | title",
+        "text | capitalize",
+        "[text] | map('upper') | first",
+        "text | reverse",
+        "[text, 'b'] | sort | last",
+        "[text] | unique | first",
+        "text if true else ''",
+        "(text ~ 'a') | replace('a', 'b')",
+        "[text] | slice(1) | first | first",
+    ] {
+        let shown = shell(&format!("printf %s {{{{ {expression} }}}}"));
+        let words = crate::shell::split(&shown).unwrap_or_else(|| panic!("{expression}: {shown}"));
+        assert_eq!(words.len(), 3, "{expression}: {shown}");
+        assert!(!shown.replace("'$HOME", "").contains(" $HOME"), "{expression}: {shown}");
+    }
+}
+
 #[test]
 fn what_has_no_text_is_refused() {
     assert!(shell("{{ nope }}").starts_with("render: `nope` is empty in this job"));
@@ -126,6 +164,7 @@ fn names_are_found() {
         template.names().iter().map(Name::to_string).collect::<Vec<_>>().join(" ")
     };
     assert_eq!(names("{{ b }}{{ a }}{{ vars.x }}{{ job.out_dir }}"), "a b vars.x job.out_dir");
+    assert_eq!(names("{{ a[b:] }} {% for s in x %}{{ s[:1] }}{% endfor %}"), "a b x");
     assert_eq!(names("{% for i in range(n) %}{{ i }}{{ host.y }}{% endfor %}"), "n host.y");
 }
 
@@ -138,6 +177,8 @@ fn expressions_test_and_compute() {
     assert_eq!(test("seq > 4096 and not (text == 'fp16')"), "true");
     assert_eq!(test("missing == 'x'"), "false");
     assert_eq!(test("missing is defined"), "false");
+    assert_eq!(test("missing < 5"), "true");
+    assert_eq!(test("missing > 5"), "false");
     assert_eq!(test("lr == 0.00001 and repeat == 2"), "true");
     assert_eq!(test("vars.data == '/d'"), "true");
     assert_eq!(test("host == 'x'"), "false");
