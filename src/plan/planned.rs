@@ -253,7 +253,7 @@ impl Planner<'_> {
 struct Past<'a> {
     /// For each job the other version of its cell, where the job itself has no history.
     predecessors: Vec<Option<&'a KnownJob>>,
-    /// For each column and value whether a known job has it; empty when nothing is known.
+    /// For each column and value whether a known job has it; empty when no job of the matrix is known.
     seen: Vec<Vec<bool>>,
 }
 
@@ -267,18 +267,23 @@ impl<'a> Past<'a> {
         let mut seen: Vec<Vec<bool>> =
             columns.iter().map(|column| vec![false; column.values.len()]).collect();
         let mut keys = CellKeys::new(expansion);
+        let mut some = false;
         for (job, id) in expansion.ids().iter().enumerate() {
             let by_id = known.get(*id);
             if by_id.is_none_or(|job| !job.has_history()) {
                 predecessors[job] = known.predecessor(keys.key(job), *id);
             }
             if by_id.is_some() || predecessors[job].is_some() {
+                some = true;
                 for (seen, at) in seen.iter_mut().zip(expansion.cells.cell(job)) {
                     if let Some(seen) = seen.get_mut(*at as usize) {
                         *seen = true;
                     }
                 }
             }
+        }
+        if !some {
+            seen.clear();
         }
         Self { predecessors, seen }
     }
@@ -294,7 +299,7 @@ impl<'a> Past<'a> {
             .filter(|((column, at), _)| column.kind != ColumnKind::Derived && **at != EMPTY)
             .filter(|((_, at), seen)| !seen[**at as usize]);
         match (unseen.next(), unseen.next()) {
-            (Some(((column, at), _)), None) if self.seen.iter().any(|s| s.contains(&true)) => {
+            (Some(((column, at), _)), None) => {
                 let pair = column.get(*at).map(|value| (column.name.as_str(), value));
                 format!("{} added", crate::plan::name::pairs(pair.into_iter())).into()
             }

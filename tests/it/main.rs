@@ -4,3 +4,4 @@ mod campaign;
 mod lifecycle;
 mod report;
 mod store;
+mod plan;
