@@ -24,6 +24,7 @@ fn attempt(n: u32, state: AttemptState) -> AttemptRow {
         host: "local".parse().unwrap(),
         attempt: Attempt(n),
         apply: "a1".parse().unwrap(),
+        batch: None,
         state,
         reason: if ended { "ok" } else { "" }.to_owned(),
         detail: String::new(),
