@@ -1,4 +1,5 @@
 //! The checkpoint: what it keeps, what it refuses, and what a crash leaves.
+#![expect(clippy::unwrap_used, reason = "helpers of tests; the lint sees only test functions")]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -364,12 +365,15 @@ fn made() -> Place {
     place
 }
 
+/// From the bytes of a whole file and some noise to those of a damaged one.
+type Damage = fn(Vec<u8>, &[u8]) -> Vec<u8>;
+
 #[test]
 fn damaged_files_are_set_aside() {
     let noise: Vec<u8> =
-        (0..20_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+        (0..20_000_u32).map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()[1]).collect();
     let whole = |place: &Place| fs::read(place.db()).unwrap();
-    let damages: [(&str, fn(Vec<u8>, &[u8]) -> Vec<u8>); 5] = [
+    let damages: [(&str, Damage); 5] = [
         ("noise", |_, noise| noise.to_vec()),
         ("empty", |_, _| Vec::new()),
         ("one byte", |_, _| b"x".to_vec()),
