@@ -224,6 +224,7 @@ fn an_attempt_goes_from_intent_to_end() {
     let known = store.known().unwrap();
     assert_eq!(known[0].state, State::Failed);
     assert_eq!((known[0].reason.as_str(), known[0].exit_code), ("exit-code", Some(3)));
+    assert_eq!(known[0].detail, "exit code 3");
     assert_eq!((known[0].elapsed_s, known[0].host.clone()), (Some(2.25), Some(host("local"))));
     let memory = store.host(&host("local")).unwrap();
     assert_eq!(memory.journal, Some(JournalPosition { generation: "g".to_owned(), offset: 100 }));
