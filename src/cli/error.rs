@@ -35,12 +35,20 @@ pub(super) enum CliError {
 
 impl CliError {
     /// An error a person must act on.
-    pub(super) fn person(code: &'static str, message: impl Into<String>, help: impl Into<String>) -> Self {
+    pub(super) fn person(
+        code: &'static str,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Self {
         Self::Said { exit: Exit::Person, code, message: message.into(), help: help.into() }
     }
 
     /// Wrong words on the command line.
-    pub(super) fn usage(code: &'static str, message: impl Into<String>, help: impl Into<String>) -> Self {
+    pub(super) fn usage(
+        code: &'static str,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Self {
         Self::Said { exit: Exit::Usage, code, message: message.into(), help: help.into() }
     }
 

@@ -15,7 +15,11 @@ pub(super) struct Tables {
 
 impl Tables {
     /// Tables in `[results] dir` below the campaign's folder, else beside the checkpoint.
-    pub(super) fn new(campaign_folder: &Path, state_folder: PathBuf, expansion: &Expansion) -> Self {
+    pub(super) fn new(
+        campaign_folder: &Path,
+        state_folder: PathBuf,
+        expansion: &Expansion,
+    ) -> Self {
         let folder = match &expansion.campaign().results_dir {
             Some(dir) => campaign_folder.join(dir),
             None => state_folder,

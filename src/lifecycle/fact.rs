@@ -94,7 +94,8 @@ pub struct Ending {
     pub ended: Timestamp,
     /// Seconds it ran, by a clock that is never set.
     pub elapsed_s: Option<f64>,
-    /// One sentence for people, see `sentence`; empty until somebody who knows the campaign fills it.
+    /// One sentence for people, see `sentence`; empty until somebody who knows the campaign fills it. The store puts a
+    /// plainer one in place of an empty one.
     pub detail: String,
 }
 

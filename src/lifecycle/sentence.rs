@@ -54,7 +54,7 @@ pub fn sentence(ending: &Ending, context: &Context<'_>) -> String {
         Reason::MarkerClock => {
             "the clock went back during the attempt, so no file can be called fresh".to_owned()
         }
-        Reason::TimeLimit => limit("ran longer than its time limit", context.time_limit),
+        Reason::TimeLimit => limit("ran longer than its time limit", " of ", context.time_limit),
         Reason::Memory => "killed by the kernel for its use of memory".to_owned(),
         Reason::OomSuspected => {
             format!(
@@ -77,7 +77,7 @@ pub fn sentence(ending: &Ending, context: &Context<'_>) -> String {
         Reason::NotStartable => "the host could not start it".to_owned(),
         Reason::RootGone => "the host's records of it are gone".to_owned(),
         Reason::Other(_) if ending.state == Final::Stalled => {
-            limit("no output and no CPU time", context.stall_after)
+            limit("no output and no CPU time", " for ", context.stall_after)
         }
         Reason::Other(word) => match ending.exit_code {
             Some(_) => format!("{word}: {}", death(ending)),
@@ -125,9 +125,9 @@ fn marker(ending: &Ending, context: &Context<'_>) -> String {
     }
 }
 
-fn limit(words: &str, limit: Option<Duration>) -> String {
+fn limit(words: &str, joint: &str, limit: Option<Duration>) -> String {
     match limit {
-        Some(limit) => format!("{words} of {}", short_duration(limit)),
+        Some(limit) => format!("{words}{joint}{}", short_duration(limit)),
         None => words.to_owned(),
     }
 }

@@ -63,7 +63,7 @@ fn hosts(status: &Status, width: Option<u16>, zone: &TimeZone) -> String {
             host.last_seen.map_or_else(String::new, |at| local(at, zone)),
         ]);
     }
-    finished(table)
+    finished(table, &["name", "detail", "note"])
 }
 
 fn running_jobs(
@@ -73,7 +73,7 @@ fn running_jobs(
     now: Timestamp,
 ) -> String {
     let mut table = plain_table(width);
-    table.set_header(["running", "name", "host", "attempt", "since", "for", "note"]);
+    table.set_header(["running", "name", "host", "attempt", "for", "note"]);
     for job in jobs {
         let ran = job.started_at.map(|at| now.duration_since(at).as_secs_f64());
         let note = match (job.stale_since, job.orphan) {
@@ -86,12 +86,11 @@ fn running_jobs(
             visible(&job.name).into_owned(),
             host(job),
             job.attempt.map_or_else(String::new, |n| n.to_string()),
-            job.started_at.map_or_else(String::new, |at| local(at, zone)),
             ran.map_or_else(String::new, span),
             note,
         ]);
     }
-    finished(table)
+    finished(table, &["name", "detail", "note"])
 }
 
 fn troubles(jobs: &[&JobStatus], width: Option<u16>) -> String {
@@ -107,7 +106,7 @@ fn troubles(jobs: &[&JobStatus], width: Option<u16>) -> String {
             host(job),
         ]);
     }
-    let text = finished(table);
+    let text = finished(table, &["name", "detail", "note"]);
     match jobs.len().checked_sub(TROUBLES_SHOWN) {
         Some(more) if more > 0 => format!("{text}\nand {more} more"),
         _ => text,

@@ -33,9 +33,9 @@ fn is_hidden(c: char) -> bool {
             | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// A moment in files: RFC 3339 UTC, with as many decimals as it has.
+/// A moment in files: RFC 3339 UTC, always with milliseconds: readers guess the format of a column from its first value.
 pub fn utc(moment: Timestamp) -> String {
-    moment.to_string()
+    format!("{moment:.3}")
 }
 
 /// A moment on a terminal: local, to the second, with the zone.

@@ -5,7 +5,7 @@
 
 use std::io::{self, Write};
 
-use comfy_table::{ContentArrangement, Table as Drawn, presets};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table as Drawn, presets};
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value, json};
 
@@ -17,7 +17,9 @@ pub fn csv(table: &Table, out: &mut dyn Write) -> io::Result<()> {
     let mut writer = csv::Writer::from_writer(out);
     writer.write_record(table.columns.iter().map(Column::name))?;
     for row in &table.rows {
-        writer.write_record(row.iter().map(plain))?;
+        writer.write_record(
+            row.iter().zip(&table.columns).map(|(cell, column)| filed(cell, column)),
+        )?;
     }
     writer.flush()
 }
@@ -36,7 +38,9 @@ pub fn tsv(table: &Table, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "{}", cells.join("\t"))
     };
     line(&mut table.columns.iter().map(|column| column.name().to_owned()))?;
-    table.rows.iter().try_for_each(|row| line(&mut row.iter().map(plain)))
+    table.rows.iter().try_for_each(|row| {
+        line(&mut row.iter().zip(&table.columns).map(|(cell, column)| filed(cell, column)))
+    })
 }
 
 /// One JSON object a row; axes below `params`, what is missing is `null`.
@@ -105,7 +109,13 @@ pub fn terminal(table: &Table, width: Option<u16>, zone: &TimeZone) -> String {
             column.set_cell_alignment(comfy_table::CellAlignment::Right);
         }
     }
-    finished(drawn)
+    let flowing: Vec<&str> = table
+        .columns
+        .iter()
+        .filter(|column| matches!(column, Column::Axis(_) | Column::Fixed("name" | "detail")))
+        .map(Column::name)
+        .collect();
+    finished(drawn, &flowing)
 }
 
 /// The look of every table on a terminal: no frame, blanks between columns.
@@ -119,10 +129,19 @@ pub(super) fn plain_table(width: Option<u16>) -> Drawn {
     drawn
 }
 
-/// The text of such a table: two blanks between columns, none at the ends.
-pub(super) fn finished(mut drawn: Drawn) -> String {
-    for column in drawn.column_iter_mut() {
+/// The text of such a table: two blanks between columns, none at the ends. Where room is short, `flowing` columns wrap.
+pub(super) fn finished(mut drawn: Drawn, flowing: &[&str]) -> String {
+    let whole: Vec<bool> = drawn
+        .header()
+        .map(|row| {
+            row.cell_iter().map(|cell| !flowing.contains(&cell.content().as_str())).collect()
+        })
+        .unwrap_or_default();
+    for (column, whole) in drawn.column_iter_mut().zip(whole) {
         column.set_padding((0, 2));
+        if whole {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
     }
     drawn.trim_fmt()
 }
@@ -146,7 +165,15 @@ fn float(number: f64) -> String {
     }
 }
 
-/// The cell in CSV and TSV.
+/// The cell in CSV and TSV. Texts that are for people only are safe to print; an axis value is data.
+fn filed(cell: &Cell, column: &Column) -> String {
+    match (cell, column) {
+        (Cell::Text(text), Column::Fixed(_)) => visible(text).into_owned(),
+        (cell, _) => plain(cell),
+    }
+}
+
+/// The cell as text.
 fn plain(cell: &Cell) -> String {
     match cell {
         Cell::Empty => String::new(),

@@ -8,6 +8,7 @@ use super::memory::{Change, HostReport, Recorded, read_host};
 use super::{apply_ordinal, host_ordinal, job_ordinal};
 use crate::ids::{ApplyId, Attempt, JobId};
 use crate::lifecycle::JournalPosition;
+use crate::lifecycle::sentence::{Context, sentence};
 use crate::lifecycle::{
     AttemptState, Ending, Fact, HostFact, IllegalEvent, Marker, Reason, Verdict,
 };
@@ -215,6 +216,11 @@ impl Place<'_> {
     }
 
     fn end(&self, ordinal: i64, state: AttemptState, ending: &Ending) -> rusqlite::Result<usize> {
+        // Who knows the campaign has filled it; for any other reader a plainer sentence is better than none.
+        let detail = match ending.detail.as_str() {
+            "" => sentence(ending, &Context::default()),
+            detail => detail.to_owned(),
+        };
         self.transaction
             .prepare_cached(
                 "UPDATE attempt SET state = ?2, reason = ?3, detail = ?4, exit_code = ?5, signal = ?6, witness = ?7,
@@ -226,7 +232,7 @@ impl Place<'_> {
                 ordinal,
                 state.word(),
                 ending.reason.word(),
-                ending.detail,
+                detail,
                 ending.exit_code,
                 ending.signal,
                 ending.by,

@@ -24,6 +24,8 @@ const MIGRATIONS: &[M<'_>] = &[M::up(include_str!("../../schema/checkpoint.sql")
 /// `application_id` of a checkpoint, as in the schema.
 const APPLICATION: i64 = 0x7370_5f63;
 const FILE: &str = "checkpoint.db";
+/// Bytes of the smallest page of SQLite. A shorter file would pass for an empty database.
+const SMALLEST: u64 = 512;
 /// How long a writer waits for another one: transactions last milliseconds.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -243,8 +245,8 @@ fn check_format(connection: &Connection, path: &Path) -> Result<bool, StoreError
     let damaged =
         |cause: &str| StoreError::Damaged { path: path.to_owned(), cause: cause.to_owned() };
     let length = fs::metadata(path).map_err(StoreError::io("look at", path))?.len();
-    if length == 0 {
-        return Err(damaged("the file is empty"));
+    if length < SMALLEST {
+        return Err(damaged("the file is empty or cut short"));
     }
     // The first read also plays back what a crash left; only then the length is final.
     let application = number("PRAGMA application_id")?;

@@ -106,6 +106,8 @@ pub struct AttemptRow {
     pub attempt: Attempt,
     /// By which apply.
     pub apply: ApplyId,
+    /// Hash of the file that handed it over; unknown for one that was adopted.
+    pub batch: Option<String>,
     /// Its state.
     pub state: AttemptState,
     /// Reason code; empty where there is none.
@@ -195,7 +197,7 @@ impl Store {
         let mut jobs = read_jobs(&transaction)?;
         let mut rows = transaction.prepare(
             "SELECT job, host, n, apply, state, reason, detail, exit_code, signal, witness, marker, leftovers, slot,
-                session, orphan, queued_at, started_at, ended_at, elapsed_s, provenance
+                session, orphan, queued_at, started_at, ended_at, elapsed_s, provenance, batch
              FROM attempt ORDER BY n, ordinal",
         )?;
         let mut rows = rows.query([])?;
@@ -209,6 +211,7 @@ impl Store {
                 host: host.name.clone(),
                 attempt: Attempt(row.get(2)?),
                 apply: apply.id.clone(),
+                batch: row.get(20)?,
                 state: parsed(row, 4)?,
                 reason: row.get(5)?,
                 detail: row.get(6)?,

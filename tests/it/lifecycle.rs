@@ -1,4 +1,5 @@
 //! What hosts say becomes facts, or errors of single lines; and no fact undoes an end.
+#![expect(clippy::unwrap_used, reason = "helpers of tests; the lint sees only test functions")]
 
 use proptest::prelude::*;
 use solverpilot::ids::{Attempt, JobId};

@@ -2,6 +2,6 @@
 
 mod campaign;
 mod lifecycle;
+mod plan;
 mod report;
 mod store;
-mod plan;

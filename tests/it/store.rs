@@ -1,1 +1,407 @@
-//! stub
+//! The checkpoint: what it keeps, what it refuses, and what a crash leaves.
+#![expect(clippy::unwrap_used, reason = "helpers of tests; the lint sees only test functions")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use proptest::prelude::*;
+use rusqlite::Connection;
+use serde_json::{Map, Value, json};
+use solverpilot::ids::{ApplyId, Attempt, CampaignName, HostName, JobId};
+use solverpilot::lifecycle::record::parse_lines;
+use solverpilot::lifecycle::{AttemptState, Fact, Final, HostFact};
+use solverpilot::plan::{CellKey, Parts};
+use solverpilot::state::State;
+use solverpilot::store::{
+    HostMemory, HostReport, Intended, Intent, JournalPosition, Opened, PlannedJob, Provenance,
+    Recorded, Store, StoreError, folder_of,
+};
+use tempfile::TempDir;
+
+use crate::lifecycle::any_fact;
+
+mod open;
+
+/// A campaign's folder with its file.
+struct Place {
+    root: TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        let place = Self { root: TempDir::new().unwrap() };
+        put(&place.file(), b"");
+        place
+    }
+
+    fn file(&self) -> PathBuf {
+        self.root.path().join("campaign.toml")
+    }
+
+    fn folder(&self) -> PathBuf {
+        folder_of(self.root.path(), &campaign())
+    }
+
+    fn db(&self) -> PathBuf {
+        self.folder().join("checkpoint.db")
+    }
+
+    fn try_open(&self) -> Result<Opened, StoreError> {
+        Store::open_patient(&self.folder(), &campaign(), &self.file(), now(), Duration::ZERO)
+    }
+
+    fn open(&self) -> Store {
+        let opened = self.try_open().unwrap();
+        assert_eq!(opened.set_aside, None);
+        opened.store
+    }
+
+    fn sql(&self, text: &str) {
+        Connection::open(self.db()).unwrap().execute_batch(text).unwrap();
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test makes files as others leave them")]
+fn put(path: &Path, content: &[u8]) {
+    fs::write(path, content).unwrap();
+}
+
+fn campaign() -> CampaignName {
+    "camp".parse().unwrap()
+}
+
+fn host(name: &str) -> HostName {
+    name.parse().unwrap()
+}
+
+fn apply() -> ApplyId {
+    "a1".parse().unwrap()
+}
+
+fn now() -> Timestamp {
+    Timestamp::from_second(1_700_000_000).unwrap()
+}
+
+fn id(n: u32) -> JobId {
+    JobId((u128::from(n) << 64 | 7).to_be_bytes())
+}
+
+struct Planned {
+    id: JobId,
+    name: String,
+    params: Map<String, Value>,
+    parts: Parts,
+}
+
+fn planned(numbers: impl IntoIterator<Item = u32>) -> Vec<Planned> {
+    let make = |n: u32| Planned {
+        id: id(n),
+        name: format!("n={n}"),
+        params: json!({"n": n, "kind": "x"}).as_object().unwrap().clone(),
+        parts: Parts {
+            shell_command: Some(format!("./bench --n {n} --out {{{{ job.out_dir }}}}")),
+            shell: vec!["bash".to_owned()],
+            working_dir: ".".to_owned(),
+            ..Parts::default()
+        },
+    };
+    numbers.into_iter().map(make).collect()
+}
+
+fn plan(store: &mut Store, jobs: &[Planned]) {
+    let rows = jobs.iter().zip(0..).map(|(job, index)| PlannedJob {
+        id: job.id,
+        cell: CellKey(job.id.0),
+        name: &job.name,
+        index,
+        params: &job.params,
+        parts: &job.parts,
+    });
+    store.record_plan(rows).unwrap();
+}
+
+fn intend(store: &mut Store, attempts: &[(u32, u32)]) -> Result<(), StoreError> {
+    let attempts: Vec<Intended> =
+        attempts.iter().map(|(job, n)| Intended { job: id(*job), attempt: Attempt(*n) }).collect();
+    let provenance = Provenance { git_rev: Some("abc".to_owned()), ..Provenance::default() };
+    store.intend(&Intent {
+        apply: &apply(),
+        host: &host("local"),
+        batch: "b1",
+        at: now(),
+        provenance: &provenance,
+        attempts: &attempts,
+    })
+}
+
+fn about(job: u32, n: u32, fact: Fact) -> HostFact {
+    HostFact::Attempt { job: id(job), attempt: Attempt(n), apply: apply(), fact }
+}
+
+fn ended(job: u32, n: u32, more: &str) -> HostFact {
+    let line = crate::lifecycle::end_line(&format!("id={} n={n} {more}", id(job)));
+    parse_lines(format!("{line}\n").as_bytes()).facts.remove(0)
+}
+
+fn started(job: u32, n: u32) -> HostFact {
+    about(job, n, Fact::Started { slot: 0, at: now() })
+}
+
+fn report(
+    store: &mut Store,
+    name: &str,
+    journal: Option<(&str, u64)>,
+    facts: &[HostFact],
+) -> Recorded {
+    let memory = HostMemory {
+        root_id: Some("r1".to_owned()),
+        journal: journal.map(|(generation, offset)| JournalPosition {
+            generation: generation.to_owned(),
+            offset,
+        }),
+        last_seen: Some(now()),
+        ..HostMemory::default()
+    };
+    store.record(&HostReport { host: &host(name), memory, facts }).unwrap()
+}
+
+fn states(store: &Store) -> Vec<(u32, State, u32)> {
+    let number = |id: JobId| u32::try_from(u128::from_be_bytes(id.0) >> 64).unwrap();
+    store.known().unwrap().iter().map(|job| (number(job.id), job.state, job.attempt.0)).collect()
+}
+
+#[test]
+fn a_plan_is_remembered_in_its_order() {
+    let place = Place::new();
+    let mut store = place.open();
+    plan(&mut store, &planned([3, 1, 2]));
+    assert_eq!(states(&store), [3, 1, 2].map(|n| (n, State::Pending, 0)));
+    let jobs = planned([2, 3, 4]);
+    plan(&mut store, &jobs);
+    assert_eq!(states(&store), [2, 3, 4, 1].map(|n| (n, State::Pending, 0)));
+    let known = store.known().unwrap();
+    assert_eq!(known.iter().map(|job| job.planned).collect::<Vec<_>>(), [true, true, true, false]);
+    assert_eq!(known[0].cell, Some(CellKey(id(2).0)));
+    assert_eq!(store.parts(id(4)).unwrap().as_ref(), Some(&jobs[2].parts));
+    assert_eq!(store.parts(id(9)).unwrap(), None);
+    let snapshot = store.snapshot().unwrap();
+    assert_eq!(
+        snapshot.jobs.iter().map(|job| job.index).collect::<Vec<_>>(),
+        [Some(0), Some(1), Some(2), None]
+    );
+    assert_eq!(snapshot.jobs[0].params, jobs[0].params);
+}
+
+#[test]
+fn an_attempt_goes_from_intent_to_end() {
+    let place = Place::new();
+    let mut store = place.open();
+    plan(&mut store, &planned(0..2));
+    store.begin_apply(&apply(), now()).unwrap();
+    intend(&mut store, &[(0, 1), (1, 1)]).unwrap();
+    assert_eq!(states(&store), [(0, State::Queued, 1), (1, State::Queued, 1)]);
+    let facts = [
+        about(0, 1, Fact::Queued),
+        started(0, 1),
+        ended(0, 1, "state=failed reason=exit-code rc=3"),
+    ];
+    let recorded = report(&mut store, "local", Some(("g", 100)), &facts);
+    let steps: Vec<_> = recorded.changes.iter().map(|change| (change.from, change.to)).collect();
+    assert_eq!(
+        steps,
+        [
+            (Some(AttemptState::Intended), AttemptState::Queued),
+            (Some(AttemptState::Queued), AttemptState::Running),
+            (Some(AttemptState::Running), AttemptState::Ended(Final::Failed)),
+        ]
+    );
+    // Told again, nothing changes; told otherwise, it is refused.
+    assert_eq!(report(&mut store, "local", Some(("g", 100)), &facts), Recorded::default());
+    let recorded = report(&mut store, "local", None, &[ended(0, 1, "")]);
+    assert_eq!((recorded.changes.len(), recorded.illegal.len()), (0, 1));
+    let known = store.known().unwrap();
+    assert_eq!(known[0].state, State::Failed);
+    assert_eq!((known[0].reason.as_str(), known[0].exit_code), ("exit-code", Some(3)));
+    assert_eq!(known[0].detail, "exit code 3");
+    assert_eq!((known[0].elapsed_s, known[0].host.clone()), (Some(2.25), Some(host("local"))));
+    let memory = store.host(&host("local")).unwrap();
+    assert_eq!(memory.journal, Some(JournalPosition { generation: "g".to_owned(), offset: 100 }));
+    assert_eq!((memory.root_id.as_deref(), memory.last_seen), (Some("r1"), Some(now())));
+    store.end_apply(&apply(), now(), 100).unwrap();
+    let snapshot = store.snapshot().unwrap();
+    assert_eq!(snapshot.applies[0].exit_code, Some(100));
+    let row = &snapshot.jobs[0].attempts[0];
+    assert_eq!(row.provenance.as_ref().unwrap().git_rev.as_deref(), Some("abc"));
+    assert_eq!((row.batch.as_deref(), row.witness.as_deref()), (Some("b1"), Some("runner")));
+}
+
+#[test]
+fn only_an_intent_may_be_repeated_or_taken_back() {
+    let place = Place::new();
+    let mut store = place.open();
+    plan(&mut store, &planned(0..3));
+    intend(&mut store, &[(0, 1), (1, 1)]).unwrap();
+    intend(&mut store, &[(0, 1)]).unwrap();
+    report(&mut store, "local", None, &[started(1, 1)]);
+    let error = intend(&mut store, &[(2, 1), (1, 1)]).unwrap_err();
+    assert!(matches!(error, StoreError::AttemptTaken { .. }), "{error}");
+    // The refused one wrote nothing, of its first row neither.
+    assert_eq!(states(&store)[2], (2, State::Pending, 0));
+    let both = [0, 1].map(|job| Intended { job: id(job), attempt: Attempt(1) });
+    assert_eq!(store.take_back(&host("local"), &both).unwrap(), 1);
+    assert_eq!(states(&store)[..2], [(0, State::Pending, 0), (1, State::Running, 1)]);
+}
+
+#[test]
+fn what_only_a_host_knows_is_adopted() {
+    let place = Place::new();
+    let mut store = place.open();
+    let recorded = report(&mut store, "local", Some(("g", 9)), &[ended(5, 2, ""), started(6, 1)]);
+    assert_eq!(recorded.changes.iter().map(|change| change.from).collect::<Vec<_>>(), [None, None]);
+    assert_eq!(states(&store), [(5, State::Succeeded, 2), (6, State::Running, 1)]);
+    assert_eq!(store.known().unwrap()[0].cell, None);
+    plan(&mut store, &planned([4, 5]));
+    assert_eq!(states(&store)[..2], [(4, State::Pending, 0), (5, State::Succeeded, 2)]);
+    assert_eq!(store.known().unwrap()[1].cell, Some(CellKey(id(5).0)));
+    assert!(store.parts(id(5)).unwrap().is_some());
+}
+
+#[test]
+fn the_newest_attempt_of_any_host_counts() {
+    let place = Place::new();
+    let mut store = place.open();
+    plan(&mut store, &planned(0..1));
+    report(&mut store, "b", None, &[started(0, 2)]);
+    report(&mut store, "a", None, &[ended(0, 1, "state=failed reason=exit-code rc=1")]);
+    let known = store.known().unwrap().remove(0);
+    assert_eq!((known.state, known.attempt.0, known.host), (State::Running, 2, Some(host("b"))));
+    assert_eq!(known.elapsed_s, Some(2.25));
+}
+
+#[test]
+fn an_accepted_result_counts_until_a_later_attempt() {
+    let place = Place::new();
+    let mut store = place.open();
+    plan(&mut store, &planned([1]));
+    let accepted = HostFact::Accepted { job: id(1), from: id(0) };
+    let facts =
+        [ended(0, 1, ""), ended(1, 1, "state=failed reason=exit-code rc=1"), accepted.clone()];
+    report(&mut store, "local", Some(("g", 50)), &facts);
+    let known = store.known().unwrap().remove(0);
+    assert_eq!(
+        (known.state, known.reason.as_str(), known.accepted_from),
+        (State::Succeeded, "accepted", Some(id(0)))
+    );
+    assert_eq!(store.snapshot().unwrap().jobs[0].accepted_from, Some(id(0)));
+    report(
+        &mut store,
+        "local",
+        Some(("g", 90)),
+        &[ended(1, 2, "state=failed reason=exit-code rc=1")],
+    );
+    // A slower reader of the same journal, and one that starts over, tell the acceptance again.
+    report(&mut store, "local", Some(("g", 50)), std::slice::from_ref(&accepted));
+    report(&mut store, "local", Some(("h", 50)), &[accepted]);
+    let known = store.known().unwrap().remove(0);
+    assert_eq!((known.state, known.accepted_from), (State::Failed, None));
+    assert_eq!(store.snapshot().unwrap().jobs[0].accepted_from, None);
+}
+
+#[test]
+fn a_slower_reader_does_not_set_the_journal_back() {
+    let place = Place::new();
+    let mut store = place.open();
+    let offset = |store: &Store| store.host(&host("local")).unwrap().journal.unwrap();
+    report(&mut store, "local", Some(("g", 200)), &[]);
+    report(&mut store, "local", Some(("g", 100)), &[]);
+    assert_eq!(offset(&store).offset, 200);
+    report(&mut store, "local", Some(("new", 10)), &[]);
+    assert_eq!((offset(&store).generation.as_str(), offset(&store).offset), ("new", 10));
+    assert_eq!(store.host(&host("never")).unwrap(), HostMemory::default());
+}
+
+#[test]
+fn a_root_that_is_gone_loses_what_had_not_ended() {
+    let place = Place::new();
+    let mut store = place.open();
+    report(&mut store, "local", None, &[started(0, 1), ended(1, 1, "")]);
+    let gone = [0, 1, 2].map(|job| about(job, 1, Fact::RootGone));
+    report(&mut store, "local", None, &gone);
+    assert_eq!(states(&store), [(0, State::Lost, 1), (1, State::Succeeded, 1)]);
+    assert_eq!(store.known().unwrap()[0].reason, "root-gone");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_store_walks_the_life_cycle(facts in proptest::collection::vec((0..3_u32, 1..3_u32, any_fact()), 1..25)) {
+        let place = Place::new();
+        let mut store = place.open();
+        plan(&mut store, &planned(0..3));
+        let mut model = std::collections::BTreeMap::new();
+        for (job, n, fact) in facts {
+            let gone = fact == Fact::RootGone;
+            report(&mut store, "local", None, &[about(job, n, fact.clone())]);
+            let before = model.get(&(job, n)).copied();
+            if before.is_none() && gone {
+                continue;
+            }
+            let before = before.unwrap_or(AttemptState::Intended);
+            model.insert((job, n), before.next(&fact).unwrap_or(before));
+        }
+        let snapshot = store.snapshot().unwrap();
+        let mut stored = std::collections::BTreeMap::new();
+        for (job, row) in snapshot.jobs.iter().zip(0..).flat_map(|(job, n)| job.attempts.iter().map(move |row| (n, row))) {
+            stored.insert((job, row.attempt.0), row.state);
+        }
+        prop_assert_eq!(stored, model);
+        // Both ways of reading agree.
+        for (job, known) in snapshot.jobs.iter().zip(store.known().unwrap()) {
+            prop_assert_eq!(job.state(), known.state);
+            prop_assert_eq!(job.newest().map_or(0, |row| row.attempt.0), known.attempt.0);
+        }
+    }
+}
+
+/// `cargo test --release -- --ignored speed --nocapture`
+#[test]
+#[ignore = "measures"]
+fn speed() {
+    let clock = std::time::Instant::now;
+    let place = Place::new();
+    let mut store = place.open();
+    let jobs = planned(0..10_000);
+    let facts: Vec<HostFact> = (0..10_000).map(|job| ended(job, 1, "")).collect();
+    let start = clock();
+    plan(&mut store, &jobs);
+    println!("record_plan {:?}", start.elapsed());
+    let start = clock();
+    plan(&mut store, &jobs);
+    println!("record_plan, the same {:?}", start.elapsed());
+    let all: Vec<(u32, u32)> = (0..10_000).map(|job| (job, 1)).collect();
+    let start = clock();
+    intend(&mut store, &all).unwrap();
+    println!("intend {:?}", start.elapsed());
+    let start = clock();
+    report(&mut store, "local", Some(("g", 1)), &facts);
+    println!("record {:?}", start.elapsed());
+    drop(store);
+    for _ in 0..3 {
+        let start = clock();
+        let store = place.open();
+        println!("open {:?}", start.elapsed());
+        let start = clock();
+        assert_eq!(store.known().unwrap().len(), 10_000);
+        println!("known {:?}", start.elapsed());
+        let start = clock();
+        assert_eq!(store.snapshot().unwrap().jobs.len(), 10_000);
+        println!("snapshot {:?}", start.elapsed());
+        let start = clock();
+        store.check().unwrap();
+        println!("check {:?}", start.elapsed());
+    }
+    println!("{} bytes", fs::metadata(place.db()).unwrap().len());
+}
