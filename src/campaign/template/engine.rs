@@ -23,10 +23,12 @@ const FUEL: u64 = 200_000;
 /// The one template's name within its environment.
 const TEMPLATE: &str = "template";
 
-/// Bytes of one expression, signs in it that may nest, and blocks of one template. The engine's parser and compiler recurse without a bound for
-/// `not not …` and `1 + 1 + …`; these keep them well within a thread's stack.
+/// Bytes of one expression. The engine's parser and compiler recurse without a bound for `not not …` and `1 + 1 + …`;
+/// this and the next two keep them well within a thread's stack.
 const MAX_EXPRESSION: usize = 2000;
+/// Signs of one expression that may nest.
 const MAX_NESTING: usize = 500;
+/// `{% … %}` of one template.
 const MAX_BLOCKS: usize = 200;
 
 /// Refuses what the engine would follow too deep.
