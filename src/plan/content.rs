@@ -2,6 +2,7 @@
 //!
 //! Brings templates, files and values to the form that `identity` defines; the form itself is not decided here.
 
+use crate::campaign::glob;
 use crate::campaign::template::{Reference, Rendered, Sink};
 use crate::campaign::{Campaign, Command, EnvValue};
 use crate::ids::JobId;
@@ -9,6 +10,7 @@ use crate::plan::axes::{Column, ColumnKind, Row};
 use crate::plan::cells::Cells;
 use crate::plan::identity::{Form, axis_bytes};
 use crate::plan::inputs::{Inputs, pattern_text, sort_files};
+use crate::plan::name::visible;
 use crate::plan::render::{Text, Texts};
 use crate::plan::{Files, PlanError};
 
@@ -121,6 +123,14 @@ impl<'c> Content<'c> {
                     cell: cells.cell(job),
                 };
                 let pattern = render_pattern(texts, text, row)?;
+                // A value can bring `..` or a leading `/`, which the file's own check cannot see.
+                glob::check(&pattern).map_err(|error| PlanError::Pattern {
+                    what: "inputs".to_owned(),
+                    pattern: visible(&pattern).into_owned(),
+                    cell: row.words(),
+                    cause: format!("the glob {error}"),
+                    help: error.help().to_owned(),
+                })?;
                 let found = inputs
                     .load(&pattern, files)
                     .map_err(|source| PlanError::InputFiles { cell: row.words(), source })?;

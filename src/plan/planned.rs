@@ -11,14 +11,12 @@ use jiff::Timestamp;
 use crate::ids::{HostName, JobId};
 use crate::plan::PlanError;
 use crate::plan::action::{Action, Reason};
-use crate::plan::axes::{ColumnKind, EMPTY};
 use crate::plan::decide::{Options, decide};
 use crate::plan::detail::{self, Detail};
-use crate::plan::eval::Test;
 use crate::plan::expand::Expansion;
-use crate::plan::home::{Candidate, home};
-use crate::plan::job::CellKeys;
+use crate::plan::homes::Homes;
 use crate::plan::known::{Known, KnownJob, Parts};
+use crate::plan::past::Past;
 use crate::plan::prefix::Prefixes;
 use crate::state::State;
 
@@ -246,158 +244,5 @@ impl Planner<'_> {
             }
         };
         self.evidence.known.jobs().iter().filter(gone).map(make).collect()
-    }
-}
-
-/// What of the matrix was there before.
-struct Past<'a> {
-    /// For each job the other version of its cell, where the job itself has no history.
-    predecessors: Vec<Option<&'a KnownJob>>,
-    /// For each column and value whether a known job has it; empty when no job of the matrix is known.
-    seen: Vec<Vec<bool>>,
-}
-
-impl<'a> Past<'a> {
-    fn new(expansion: &Expansion, known: &'a Known) -> Self {
-        let mut predecessors = vec![None; expansion.len()];
-        if known.is_empty() {
-            return Self { predecessors, seen: Vec::new() };
-        }
-        let columns = expansion.columns();
-        let mut seen: Vec<Vec<bool>> =
-            columns.iter().map(|column| vec![false; column.values.len()]).collect();
-        let mut keys = CellKeys::new(expansion);
-        let mut some = false;
-        for (job, id) in expansion.ids().iter().enumerate() {
-            let by_id = known.get(*id);
-            if by_id.is_none_or(|job| !job.has_history()) {
-                predecessors[job] = known.predecessor(keys.key(job), *id);
-            }
-            if by_id.is_some() || predecessors[job].is_some() {
-                some = true;
-                for (seen, at) in seen.iter_mut().zip(expansion.cells.cell(job)) {
-                    if let Some(seen) = seen.get_mut(*at as usize) {
-                        *seen = true;
-                    }
-                }
-            }
-        }
-        if !some {
-            seen.clear();
-        }
-        Self { predecessors, seen }
-    }
-
-    /// `threads=4 added` when that value, and no other, is new to all that is known.
-    fn of_new(&self, expansion: &Expansion, job: usize) -> Detail {
-        let cell = expansion.cells.cell(job);
-        let mut unseen = expansion
-            .columns()
-            .iter()
-            .zip(cell)
-            .zip(&self.seen)
-            .filter(|((column, at), _)| column.kind != ColumnKind::Derived && **at != EMPTY)
-            .filter(|((_, at), seen)| !seen[**at as usize]);
-        match (unseen.next(), unseen.next()) {
-            (Some(((column, at), _)), None) => {
-                let pair = column.get(*at).map(|value| (column.name.as_str(), value));
-                format!("{} added", crate::plan::name::pairs(pair.into_iter())).into()
-            }
-            _ => "never run".into(),
-        }
-    }
-}
-
-/// Which host a job belongs to.
-struct Homes<'a> {
-    hosts: &'a [PlannedHost],
-    candidates: Vec<Candidate>,
-    /// `when` of each host.
-    tests: Vec<Option<Test<'a>>>,
-    eligible: Vec<usize>,
-}
-
-impl<'a> Homes<'a> {
-    fn new(expansion: &'a Expansion, hosts: &'a [PlannedHost]) -> Self {
-        let campaign = expansion.campaign();
-        let candidates =
-            campaign.hosts.iter().map(|(name, h)| Candidate::new(name.as_str(), h.slots));
-        let test = |(name, host): (&HostName, &'a crate::campaign::Host)| {
-            let what = format!("hosts.{name}.when");
-            let when = host.when.as_ref()?;
-            Some(Test::new(when, what, &campaign.matrix, expansion.columns()))
-        };
-        Self {
-            hosts,
-            candidates: candidates.collect(),
-            tests: campaign.hosts.iter().map(test).collect(),
-            eligible: Vec::new(),
-        }
-    }
-
-    fn place(&self, name: &HostName) -> Option<usize> {
-        self.hosts.iter().position(|host| host.name == *name)
-    }
-
-    /// The home of a job; `None` when no host may run it.
-    fn of(&mut self, expansion: &Expansion, job: usize) -> Result<Option<usize>, PlanError> {
-        self.eligible.clear();
-        for (at, test) in self.tests.iter_mut().enumerate() {
-            let may = match test {
-                Some(test) => test.holds(expansion.row(job))?,
-                None => true,
-            };
-            if may {
-                self.eligible.push(at);
-            }
-        }
-        let eligible = self.eligible.iter().copied();
-        Ok(match self.eligible.len() {
-            1 => self.eligible.first().copied(),
-            _ => home(expansion.ids()[job], &self.candidates, eligible),
-        })
-    }
-
-    /// Gives a job that should run its home, or says why it has none.
-    fn settle(
-        &mut self,
-        expansion: &Expansion,
-        mut decision: Decision,
-    ) -> Result<Decision, PlanError> {
-        decision.home = self.of(expansion, decision.job)?;
-        match decision.home.map(|at| &self.hosts[at]) {
-            None => {
-                decision.action = Action::Blocked;
-                let wants: Vec<String> = self
-                    .hosts
-                    .iter()
-                    .zip(&self.tests)
-                    .filter_map(|(h, test)| {
-                        Some(format!("{} wants `{}`", h.name, test.as_ref()?.text()))
-                    })
-                    .collect();
-                decision.detail = format!("no host may run it: {}", wants.join(", ")).into();
-            }
-            Some(PlannedHost { name, status: HostStatus::Unreachable { .. } }) => {
-                let why = decision.reason;
-                decision.action = Action::Blocked;
-                decision.reason = Reason::Unreachable;
-                decision.detail =
-                    format!("{name} decides and does not answer; to run: {why}").into();
-            }
-            Some(_) => {}
-        }
-        Ok(decision)
-    }
-
-    /// What a host that does not answer was last heard to have may have ended since.
-    fn doubt(&self, mut decision: Decision) -> Decision {
-        if let Some(PlannedHost { name, status: HostStatus::Unreachable { .. } }) =
-            decision.home.map(|at| &self.hosts[at])
-        {
-            decision.detail = format!("{} on {name} when it last answered", decision.reason).into();
-            decision.reason = Reason::Unreachable;
-        }
-        decision
     }
 }

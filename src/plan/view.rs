@@ -28,6 +28,13 @@ impl Serialize for PlanView<'_> {
     }
 }
 
+impl Plan {
+    /// The views of single jobs, in order, for output line by line.
+    pub fn job_views(&self) -> impl Iterator<Item = impl Serialize + '_> + '_ {
+        self.decisions.iter().map(|decision| DecisionView(self, decision))
+    }
+}
+
 /// A list whose members get their view while they are written.
 struct Each<'a, T, F>(&'a [T], F);
 
@@ -54,7 +61,7 @@ impl Serialize for HostView<'_> {
     }
 }
 
-/// One job of a plan, as an object; also what a line of an event stream holds.
+/// One job of a plan, as an object.
 struct DecisionView<'a>(&'a Plan, &'a Decision);
 
 impl Serialize for DecisionView<'_> {

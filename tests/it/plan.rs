@@ -1,5 +1,7 @@
 //! Matrix to jobs to plan, without a file, a process or a clock.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests; a panic is the finding")]
+
 mod decision;
 mod expansion;
 mod identity;

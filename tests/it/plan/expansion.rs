@@ -190,7 +190,7 @@ fn a_spec_holds_what_a_host_needs() {
 #[test]
 fn inputs_are_part_of_the_job() {
     let mut campaign = sweep();
-    campaign.inputs = vec![plain("bench.py"), plain("data/{{ seq }}*")];
+    campaign.inputs = vec![glob("bench.py"), glob("data/{{ seq }}*")];
     let mut files = FakeFiles::default().with("bench.py", "1");
     for seq in [1024, 2048, 4096] {
         files = files.with(&format!("data/{seq}.bin"), "x");
@@ -252,6 +252,9 @@ fn a_matrix_that_gives_no_jobs_says_why() {
     let mut pattern = campaign("x", &[("a", texts(&["ok", "../../etc"]))]);
     pattern.done.files = vec![glob("{{ a }}/*.json")];
     say(pattern);
+    let mut inputs = campaign("x", &[("a", texts(&["../secret"]))]);
+    inputs.inputs = vec![glob("{{ a }}")];
+    say(inputs);
     let mut log = campaign("x", &[("a", texts(&["x"]))]);
     log.done.log = Some(regex(r"\bdone"));
     say(log);

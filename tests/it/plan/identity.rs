@@ -30,10 +30,10 @@ fn full() -> Campaign {
     );
     campaign.repeat = 2;
     campaign.prepare = Some(shell("rm -f {{ who }}"));
-    campaign.working_dir = "experiments".to_owned();
+    "experiments".clone_into(&mut campaign.working_dir);
     env(&mut campaign, "B", "{{ lr }}");
     campaign.env.insert("A".to_owned(), EnvValue::FromEnv("TOKEN".to_owned()));
-    campaign.inputs = vec![plain("bench.py")];
+    campaign.inputs = vec![glob("bench.py")];
     campaign
 }
 
@@ -182,8 +182,9 @@ fn what_does_not_count_leaves_ids_alone() {
 
 #[test]
 fn what_counts_changes_every_id_and_the_cell_stays() {
+    type Edit = fn(&mut Campaign);
     let before = jobs(sweep());
-    let edits: [(&str, fn(&mut Campaign)); 7] = [
+    let edits: [(&str, Edit); 7] = [
         ("command", |c| c.command = Command::Shell(shell("python b.py {{ seq }} {{ dtype }}"))),
         ("command", |c| c.command = Command::Argv(vec![plain("{{ seq }}"), plain("{{ dtype }}")])),
         ("prepare", |c| c.prepare = Some(shell("make"))),
@@ -229,6 +230,76 @@ fn edits_are_told_in_words() {
     assert_eq!(old.env["TOKEN"], "{ from-env = HF_TOKEN }");
 }
 
+fn ids_of_text(text: &str) -> Vec<JobId> {
+    ids(Campaign::parse("campaign.toml", text).unwrap().0)
+}
+
+#[test]
+fn reordering_reformatting_and_comments_change_nothing() {
+    let one = r#"
+name = "a"
+command = "bench {{ seq }} {{ dtype }} {{ vars.data }} {{ lr }}"
+prepare = "make"
+[vars]
+data = "/data"
+[env]
+A = "1"
+B = "{{ seq }}"
+[matrix]
+seq = { from = 1024, to = 4096, factor = 2 }
+dtype = ["fp16", "bf16"]
+lr = [0.1, 1e-5]
+[[matrix.exclude]]
+dtype = "bf16"
+seq = 4096
+"#;
+    let other = r#"
+# The same, by another hand.
+prepare = """make"""
+command = 'bench {{seq}} {{ dtype }} {{  vars.data }} {{ lr }}'
+name = "b"
+description = "text"
+cleanup = "rm -rf tmp"
+time-limit = "10m"
+[done]
+files = ["x-{{ seq }}.json"]
+[hosts.local]
+slots = 3
+env = { A = "2" }
+[env]
+B = "{{ seq }}"
+A = "1"
+[matrix]
+lr = [1e-5, 0.1]
+exclude = [{ seq = 4_096, dtype = "bf16" }]
+dtype = ["bf16", "fp16"]
+seq = [1024, 4096, 2048]
+[vars]
+data = "/data"
+"#;
+    let set = |text| ids_of_text(text).into_iter().collect::<BTreeSet<_>>();
+    assert_eq!(set(one).len(), 10);
+    assert_eq!(set(one), set(other));
+}
+
+#[test]
+fn the_engine_and_the_short_way_give_the_same_ids() {
+    let short = ids(sweep());
+    let mut by_engine = sweep();
+    let text = "python bench.py --seq {% if true %}{{ seq }}{% endif %} --dtype {{ dtype }}";
+    by_engine.command = Command::Shell(shell(text));
+    assert_eq!(short, ids(by_engine));
+}
+
+#[test]
+fn ids_do_not_hang_on_how_many_jobs_there_are() {
+    let of =
+        |n| ids(campaign("x {{ a }} {{ b }}", &[("a", ints(0..n)), ("b", texts(&["p", "q"]))]));
+    let many = of(5000);
+    assert_eq!(of(100), many[..200]);
+    assert_eq!(many.len(), many.iter().collect::<BTreeSet<_>>().len());
+}
+
 fn values() -> impl Strategy<Value = Vec<Value>> {
     let value = prop_oneof![
         any::<i64>().prop_map(Value::Int),
@@ -244,7 +315,9 @@ fn values() -> impl Strategy<Value = Vec<Value>> {
         values.retain(|value| {
             // -0 and 0 are one value.
             let same = |v: &Value| match (v, value) {
-                (Value::Float { value: a, .. }, Value::Float { value: b, .. }) => a == b,
+                (Value::Float { value: a, .. }, Value::Float { value: b, .. }) => {
+                    (a + 0.0).to_bits() == (b + 0.0).to_bits()
+                }
                 (a, b) => a == b,
             };
             let new = !seen.iter().any(same);

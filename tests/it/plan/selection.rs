@@ -1,9 +1,11 @@
 //! JOB selectors, short ids and filters.
 
+use std::fmt::Write as _;
+
 use insta::assert_snapshot;
 use solverpilot::campaign::{Axis, Command};
 use solverpilot::ids::{Attempt, JobId};
-use solverpilot::plan::{Expansion, Filter, JobRef, Known, Prefixes, SelectError, Selector};
+use solverpilot::plan::{Expansion, Filter, Job, JobRef, Known, Prefixes, SelectError, Selector};
 use solverpilot::state::State;
 
 use super::decision::known;
@@ -39,7 +41,7 @@ fn jobs_are_found_by_id_name_and_values() {
             .ids()
             .iter()
             .fold(error.to_string(), |line, id| line.replace(&id.to_string()[..8], "ID"));
-        said += &format!("{line}\n  {}\n", error.help());
+        writeln!(said, "{line}\n  {}", error.help()).unwrap();
     }
     assert_snapshot!(said);
 }
@@ -99,7 +101,7 @@ fn filters_see_axes_and_what_is_known() {
         expansion
             .jobs()
             .filter(|job| filter.matches(*job, all.get(job.id())).unwrap())
-            .map(|job| job.index())
+            .map(Job::index)
             .collect()
     };
     assert_eq!(matching("seq > 1024 and dtype == 'fp16'"), [2, 4]);
@@ -127,7 +129,7 @@ fn filters_are_checked_before_the_first_job() {
         "seq >",
     ] {
         let error = Filter::parse(text, &expansion).unwrap_err();
-        said += &format!("{text}\n  {error}\n  {}\n", error.help.clone().unwrap_or_default());
+        writeln!(said, "{text}\n  {error}\n  {}", error.help.clone().unwrap_or_default()).unwrap();
     }
     assert_snapshot!(said);
     for text in ["host ~ 'x' == 'gpxx'", "dtype == 'host'", "twice > 3 and host == \"local\""] {

@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 use solverpilot::campaign::template::{Expression, Place, Template};
 use solverpilot::campaign::{Axis, Campaign, Command, Done, EnvValue, Host, Matrix, Value};
 use solverpilot::ids::{AxisName, HostName};
-use solverpilot::plan::{Expansion, Files, FilesError, PlanError, expand};
+use solverpilot::plan::{Expansion, Files, FilesError, Job, PlanError, expand};
 
 /// Files in memory. A pattern matches by its text before the first `*` and after the last one.
 #[derive(Debug, Default, Clone)]
@@ -152,5 +152,5 @@ pub(crate) fn said(error: &PlanError) -> String {
 }
 
 pub(crate) fn names(expansion: &Expansion) -> Vec<String> {
-    expansion.jobs().map(|job| job.name()).collect()
+    expansion.jobs().map(Job::name).collect()
 }
