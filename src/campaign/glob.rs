@@ -3,6 +3,8 @@
 //! The host expands globs by `sh`, the client by `globset`; this is the part that both read alike. It matches nothing
 //! itself.
 
+use crate::campaign::template::Part;
+
 /// Why a glob is refused; reads after "the glob …".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum GlobError {
@@ -27,6 +29,12 @@ pub enum GlobError {
     /// Shells differ in what it escapes.
     #[error("holds a backslash")]
     Backslash,
+    /// `{{ work_dir }}` and its like with no file behind it.
+    #[error("names a folder of the host without a file behind it")]
+    Folder,
+    /// `{{ work_dir }}` and its like elsewhere than in front.
+    #[error("has a folder of the host elsewhere than in front")]
+    Inner,
     /// NUL, newline and the like.
     #[error("holds a control character")]
     Control,
@@ -43,6 +51,10 @@ impl GlobError {
             Self::Parent => "only files below the folder can be named",
             Self::OpenSet => "close the set, or write `[[]` for the character itself",
             Self::Backslash => "write `[*]` for a star that means itself",
+            Self::Folder => "write `/` and a file or pattern behind the braces",
+            Self::Inner => {
+                "begin with `{{ work_dir }}/` for the tree, with nothing for the job's own folder"
+            }
             Self::Control => "leave it out, or write `?` for it",
         }
     }
@@ -75,6 +87,21 @@ pub fn check(pattern: &str) -> Result<(), GlobError> {
         }
     }
     Ok(())
+}
+
+/// Checks a rendered glob: a value may hold `/` or `..` where the template does not. It may begin with a folder that only
+/// the host knows.
+pub fn check_rendered(parts: &[Part]) -> Result<(), GlobError> {
+    match parts {
+        [] => Err(GlobError::Empty),
+        [Part::Text(text)] => check(text),
+        [Part::Ref(_)] => Err(GlobError::Folder),
+        [Part::Ref(_), Part::Text(text)] => {
+            let below = text.strip_prefix('/').filter(|below| !below.is_empty());
+            check(below.ok_or(GlobError::Folder)?)
+        }
+        _ => Err(GlobError::Inner),
+    }
 }
 
 /// The pattern with every `[…]` replaced by one `?`.

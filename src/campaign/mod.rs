@@ -1,5 +1,9 @@
 //! The campaign file: text → wire types → checked [`Campaign`], with all mistakes of the file in one report.
 //!
+//! In the order of the work: `read` (TOML to `wire`, syntax and types), `check` (everything else, with the readers of
+//! single values: [`decimal`], [`duration`], [`size`], [`glob`], [`ere`], [`template`]), `error` (the report). [`schema`]
+//! is the JSON Schema of `wire`.
+//!
 //! Does not read files, expand the matrix or know of jobs: globs, `lines` and `inputs` stay patterns here.
 
 mod check;

@@ -133,7 +133,7 @@ fn top(reader: &mut Reader<'_>, document: &DeTable<'_>) -> WireCampaign {
 
 fn command(reader: &mut Reader<'_>, what: &str, node: &Node<'_>) -> Option<WireCommand> {
     match node.get_ref() {
-        DeValue::String(text) => Some(WireCommand::Shell(text.to_string())),
+        DeValue::String(_) => string(reader, what, node).map(WireCommand::Shell),
         DeValue::Array(words) => {
             let what = element(what);
             let words =
@@ -195,7 +195,7 @@ fn results(reader: &mut Reader<'_>, what: &str, node: &Node<'_>) -> Option<WireR
 
 fn env(reader: &mut Reader<'_>, what: &str, node: &Node<'_>) -> Option<WireEnv> {
     match node.get_ref() {
-        DeValue::String(text) => Some(WireEnv::Text(text.to_string())),
+        DeValue::String(_) => string(reader, what, node).map(WireEnv::Text),
         DeValue::Table(_) => {
             let mut table = Table::open(reader, what, node)?;
             let from = WireFromEnv { from_env: table.string(reader, "from-env") };
@@ -269,6 +269,14 @@ fn located<T>(
 
 fn string(reader: &mut Reader<'_>, what: &str, node: &Node<'_>) -> Option<String> {
     if let DeValue::String(text) = node.get_ref() {
+        if text.contains('\0') {
+            reader.findings.push(
+                Finding::error("sp::campaign::nul", format!("{what} holds a NUL character"))
+                    .at(&node.span(), "no argument, variable or file name can carry it")
+                    .help("leave `\\u0000` out"),
+            );
+            return None;
+        }
         return Some(text.to_string());
     }
     let raw = &reader.text[node.span()];
@@ -310,7 +318,7 @@ fn too_large(reader: &mut Reader<'_>, span: &Range<usize>) {
 /// A single value, typed as spelled.
 fn scalar(reader: &mut Reader<'_>, what: &str, node: &Node<'_>) -> Option<Scalar> {
     let value = match node.get_ref() {
-        DeValue::String(text) => Value::Str(text.to_string()),
+        DeValue::String(_) => Value::Str(string(reader, what, node)?),
         DeValue::Boolean(flag) => Value::Bool(*flag),
         DeValue::Integer(_) => Value::Int(integer(reader, what, node)?),
         DeValue::Float(_) => {
@@ -343,15 +351,5 @@ fn scalar(reader: &mut Reader<'_>, what: &str, node: &Node<'_>) -> Option<Scalar
             return None;
         }
     };
-    if let Value::Str(text) = &value
-        && text.contains('\0')
-    {
-        reader.findings.push(
-            Finding::error("sp::campaign::nul", format!("{what} holds a NUL character"))
-                .at(&node.span(), "no argument, variable or file name can carry it")
-                .help("leave `\\u0000` out"),
-        );
-        return None;
-    }
     Some(Scalar(value))
 }

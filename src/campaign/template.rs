@@ -19,6 +19,7 @@ mod quotes;
 mod slices;
 #[cfg(test)]
 mod tests;
+mod values;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

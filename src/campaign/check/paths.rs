@@ -3,8 +3,8 @@
 use super::Checker;
 use super::templates::{Names, References};
 use crate::campaign::error::Finding;
-use crate::campaign::glob;
-use crate::campaign::template::{Part, Place, Rendered, Template};
+use crate::campaign::glob::{self, GlobError};
+use crate::campaign::template::{Place, Template};
 use crate::campaign::wire::At;
 
 impl Checker<'_> {
@@ -57,38 +57,21 @@ impl Checker<'_> {
     ) -> Option<Template> {
         let template = self.template(at, what, Place::Glob, references, names)?;
         if let Some(rendered) = names.trial(&template) {
-            match relative(&rendered) {
-                Ok(text) => self.glob(&text, at, what),
-                Err(message) => {
-                    let help = "begin with `{{ work_dir }}/` for the tree, with nothing for the job's own folder";
-                    let finding =
-                        Finding::error("sp::campaign::glob", format!("{message} in `{what}`"));
-                    self.push(finding.at(&at.span, "this glob").help(help));
-                }
-            }
+            self.bad_glob(glob::check_rendered(&rendered), at, what);
         }
         Some(template)
     }
 
     /// Checks a glob without values.
-    pub(super) fn glob(&mut self, pattern: &str, at: &At<String>, what: &str) {
-        if let Err(error) = glob::check(pattern) {
-            let finding =
-                Finding::error("sp::campaign::glob", format!("the glob in `{what}` {error}"));
+    pub(super) fn glob(&mut self, at: &At<String>, what: &str) {
+        self.bad_glob(glob::check(&at.value), at, what);
+    }
+
+    fn bad_glob(&mut self, checked: Result<(), GlobError>, at: &At<String>, what: &str) {
+        if let Err(error) = checked {
+            let message = format!("the glob in `{what}` {error}");
+            let finding = Finding::error("sp::campaign::glob", message);
             self.push(finding.at(&at.span, "this glob").help(error.help()));
         }
-    }
-}
-
-/// The text of a rendered glob behind the reference that it may begin with.
-fn relative(rendered: &Rendered) -> Result<String, &'static str> {
-    match rendered.as_slice() {
-        [] => Ok(String::new()),
-        [Part::Text(text)] => Ok(text.clone()),
-        [Part::Ref(_), Part::Text(text)] if text.starts_with('/') => Ok(text[1..].to_owned()),
-        [Part::Ref(_)] | [Part::Ref(_), Part::Text(_)] => {
-            Err("a folder stands without a file behind it")
-        }
-        _ => Err("a folder that the host knows stands elsewhere than in front"),
     }
 }

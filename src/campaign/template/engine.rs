@@ -4,26 +4,67 @@
 //! '/x' }}` works; a filter that changes the letters between them is found out here.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::{Kwargs, Object, ValueKind};
+use minijinja::value::{Kwargs, ValueKind};
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior};
 
-use crate::campaign::model::Value;
 use crate::campaign::template::error::describe;
 use crate::campaign::template::escape::escape_text;
 use crate::campaign::template::slices::as_subscripts;
-use crate::campaign::template::{Name, Place, Reference, RenderError, Scope, Sink, TemplateError};
+use crate::campaign::template::values::{Piece, SELF, Slots, Values, marker, pieces};
+use crate::campaign::template::{Name, Place, RenderError, Scope, Sink, TemplateError};
 
 /// Instructions that one rendering may take; a loop over a million things is a mistake.
 const FUEL: u64 = 200_000;
 /// The one template's name within its environment.
 const TEMPLATE: &str = "template";
-/// A name that no template can spell; its value is the values themselves.
-const SELF: &str = "\0";
+
+/// Bytes of one expression. The engine's parser and compiler recurse without a bound for `not not …` and `1 + 1 + …`;
+/// this and the next two keep them well within a thread's stack.
+const MAX_EXPRESSION: usize = 2000;
+/// Signs of one expression that may nest.
+const MAX_NESTING: usize = 500;
+/// `{% … %}` of one template.
+const MAX_BLOCKS: usize = 200;
+
+/// Refuses what the engine would follow too deep.
+pub(super) fn check_size(text: &str, in_braces: bool) -> Result<(), TemplateError> {
+    let too_long = |at: usize, length: usize| {
+        let signs = text[at..at + length].matches(['-', '[', '(']).count();
+        (length > MAX_EXPRESSION || signs > MAX_NESTING).then(|| {
+            TemplateError::new(format!(
+                "this expression has more than {MAX_EXPRESSION} bytes or {MAX_NESTING} signs and brackets"
+            ))
+            .at(at..at + length)
+            .help("put its parts into axes with `expr`, or into a script")
+        })
+    };
+    if !in_braces {
+        return too_long(0, text.len()).map_or(Ok(()), Err);
+    }
+    let mut from = 0;
+    let mut blocks = 0;
+    while let Some(at) = text[from..].find(['{']).map(|at| from + at) {
+        from = at + 1;
+        let Some(("{{" | "{%", _)) = text[at..].split_at_checked(2) else { continue };
+        let end = text[at..].find(if text[at..].starts_with("{{") { "}}" } else { "%}" });
+        let length = end.unwrap_or(text.len() - at);
+        if let Some(error) = too_long(at, length) {
+            return Err(error);
+        }
+        blocks += usize::from(text[at..].starts_with("{%"));
+        from = at + length.max(1);
+    }
+    if blocks > MAX_BLOCKS {
+        return Err(TemplateError::new(format!("the template has more than {MAX_BLOCKS} blocks"))
+            .help("put the text into a script and run that"));
+    }
+    Ok(())
+}
 
 /// A template that the engine has compiled.
 #[derive(Debug)]
@@ -35,6 +76,7 @@ pub(super) struct Compiled {
 
 impl Compiled {
     pub(super) fn parse(text: &str, place: Place) -> Result<Self, TemplateError> {
+        check_size(text, true)?;
         let mut environment = environment(place).clone();
         environment
             .add_template_owned(TEMPLATE, text.to_owned())
@@ -172,8 +214,12 @@ pub(super) fn free_names(
 }
 
 pub(super) fn syntax_error(error: &Error, text: &str) -> TemplateError {
-    let range: Option<Range<usize>> =
-        error.range().filter(|range| range.start < range.end && range.end <= text.len());
+    // For a character outside ASCII that it does not expect, the engine names its first byte only.
+    let whole = |range: Range<usize>| {
+        text.floor_char_boundary(range.start)..text.ceil_char_boundary(range.end)
+    };
+    let range =
+        error.range().filter(|range| range.start < range.end && range.end <= text.len()).map(whole);
     TemplateError { message: describe(error), range, help: None }
 }
 
@@ -234,183 +280,5 @@ fn plain_text(state: &State<'_, '_>, value: &minijinja::Value) -> Result<Option<
         ValueKind::Seq | ValueKind::Iterable => refuse("a list"),
         ValueKind::Map => refuse("a map"),
         _ => refuse("this value"),
-    }
-}
-
-/// Text or a reference within an engine's output.
-enum Piece<'a> {
-    Text(&'a str),
-    Ref(Reference),
-}
-
-fn pieces(text: &str) -> Result<Vec<Piece<'_>>, String> {
-    let mut pieces = Vec::new();
-    for (at, piece) in text.split('\0').enumerate() {
-        if at % 2 == 1 {
-            pieces.push(Piece::Ref(unmark(piece).ok_or_else(mangled)?));
-        } else if !piece.is_empty() {
-            pieces.push(Piece::Text(piece));
-        }
-    }
-    if text.matches('\0').count() % 2 == 1 {
-        return Err(mangled());
-    }
-    Ok(pieces)
-}
-
-fn mangled() -> String {
-    "a filter changes `job.out_dir`, `job.state_dir`, `work_dir` or `host.…`, which only the host knows; use it as it is, or join with `~`".to_owned()
-}
-
-/// Letters of both cases, so that neither `lower` nor `upper` nor `title` leaves them as they are.
-fn marker(reference: &Reference) -> String {
-    match reference {
-        Reference::OutDir => "oUt_dIr".to_owned(),
-        Reference::StateDir => "sTate_dIr".to_owned(),
-        Reference::WorkDir => "wOrk_dIr".to_owned(),
-        Reference::HostVar(name) => format!("hOst.{name}"),
-    }
-}
-
-fn unmark(text: &str) -> Option<Reference> {
-    match text {
-        "oUt_dIr" => Some(Reference::OutDir),
-        "sTate_dIr" => Some(Reference::StateDir),
-        "wOrk_dIr" => Some(Reference::WorkDir),
-        _ => text.strip_prefix("hOst.").map(|name| Reference::HostVar(name.to_owned())),
-    }
-}
-
-/// Where a template's names stand in the engine: made once, used for every job.
-#[derive(Debug)]
-pub(super) struct Slots(Vec<Slot>);
-
-#[derive(Debug)]
-struct Slot {
-    /// `vars`, `job` or `host`; `None` for a plain name.
-    group: Option<&'static str>,
-    key: String,
-    name: Name,
-    /// What every job has alike.
-    fixed: Option<minijinja::Value>,
-}
-
-impl Slots {
-    pub(super) fn new(names: &BTreeSet<Name>) -> Arc<Self> {
-        Arc::new(Self(names.iter().map(Slot::new).collect()))
-    }
-}
-
-impl Slot {
-    fn new(name: &Name) -> Self {
-        let (group, key) = match name {
-            Name::Axis(axis) => (None, axis.as_str()),
-            Name::Repeat => (None, "repeat"),
-            Name::Var(var) => (Some("vars"), var.as_str()),
-            Name::Ref(Reference::OutDir) => (Some("job"), "out_dir"),
-            Name::Ref(Reference::StateDir) => (Some("job"), "state_dir"),
-            Name::Ref(Reference::HostVar(var)) => (Some("host"), var.as_str()),
-            Name::Ref(Reference::WorkDir) => (None, "work_dir"),
-        };
-        let fixed = match name {
-            Name::Ref(reference) => {
-                Some(minijinja::Value::from(format!("\0{}\0", marker(reference))))
-            }
-            _ => None,
-        };
-        Self { group, key: key.to_owned(), name: name.clone(), fixed }
-    }
-}
-
-/// What the engine sees of one job: the values of the names in use, `None` for an empty axis.
-#[derive(Debug)]
-pub(super) struct Values {
-    slots: Arc<Slots>,
-    entries: Vec<Option<Entry>>,
-    /// Spelling of each float by its bits, the one looked up last: that is the one about to be shown.
-    spellings: Mutex<BTreeMap<u64, String>>,
-}
-
-#[derive(Debug)]
-struct Entry {
-    value: minijinja::Value,
-    spelled: Option<(u64, String)>,
-}
-
-/// `vars`, `job` or `host` within [`Values`].
-#[derive(Debug)]
-struct Group(&'static str, Arc<Values>);
-
-impl Values {
-    /// # Errors
-    /// A value with a NUL byte.
-    pub(super) fn collect(slots: &Arc<Slots>, scope: &dyn Scope) -> Result<Arc<Self>, RenderError> {
-        let entry = |slot: &Slot| match (&slot.name, &slot.fixed) {
-            (Name::Axis(axis), _) => scope.axis(axis).map(Entry::of).transpose(),
-            (Name::Var(var), _) => scope.var(var).map(Entry::of).transpose(),
-            (Name::Repeat, _) => Entry::of(&Value::Int(i64::from(scope.repeat()))).map(Some),
-            (Name::Ref(_), fixed) => Ok(fixed.clone().map(|value| Entry { value, spelled: None })),
-        };
-        let entries = slots.0.iter().map(entry).collect::<Result<_, _>>()?;
-        Ok(Arc::new(Self { slots: Arc::clone(slots), entries, spellings: Mutex::default() }))
-    }
-
-    fn look_up(&self, group: Option<&str>, key: &str) -> Option<minijinja::Value> {
-        let at = self.slots.0.iter().position(|slot| slot.group == group && slot.key == key)?;
-        let entry = self.entries.get(at)?.as_ref()?;
-        if let Some((bits, spelled)) = &entry.spelled {
-            let mut spellings = self.spellings.lock().unwrap_or_else(PoisonError::into_inner);
-            spellings.insert(*bits, spelled.clone());
-        }
-        Some(entry.value.clone())
-    }
-
-    /// How the file spelled a float that has been looked up.
-    pub(super) fn spelling(&self, number: f64) -> Option<String> {
-        let spellings = self.spellings.lock().unwrap_or_else(PoisonError::into_inner);
-        spellings.get(&number.to_bits()).cloned()
-    }
-}
-
-impl Entry {
-    fn of(value: &Value) -> Result<Self, RenderError> {
-        let mut spelled = None;
-        let value = match value {
-            Value::Str(text) if text.contains('\0') => {
-                return Err(RenderError::new(
-                    "a value holds a NUL byte, which nothing on a host can carry",
-                ));
-            }
-            Value::Str(text) => minijinja::Value::from(text.as_str()),
-            Value::Int(number) => minijinja::Value::from(*number),
-            Value::Bool(flag) => minijinja::Value::from(*flag),
-            Value::Float { value, spelled: text } => {
-                spelled = Some((value.to_bits(), text.clone()));
-                minijinja::Value::from(*value)
-            }
-        };
-        Ok(Self { value, spelled })
-    }
-}
-
-impl Object for Values {
-    fn get_value(self: &Arc<Self>, key: &minijinja::Value) -> Option<minijinja::Value> {
-        self.get_value_by_str(key.as_str()?)
-    }
-
-    fn get_value_by_str(self: &Arc<Self>, key: &str) -> Option<minijinja::Value> {
-        if key == SELF {
-            return Some(minijinja::Value::from_dyn_object(Arc::clone(self)));
-        }
-        if let Some(group) = self.slots.0.iter().find_map(|slot| slot.group.filter(|g| *g == key)) {
-            return Some(minijinja::Value::from_object(Group(group, Arc::clone(self))));
-        }
-        self.look_up(None, key)
-    }
-}
-
-impl Object for Group {
-    fn get_value(self: &Arc<Self>, key: &minijinja::Value) -> Option<minijinja::Value> {
-        self.1.look_up(Some(self.0), key.as_str()?)
     }
 }

@@ -43,16 +43,24 @@ pub(super) fn escape_text(place: Place, text: &str) -> Result<Cow<'_, str>, Rend
     }
 }
 
-/// Words that no shell reads as anything else need no quotes; a digit alone before `>` would, so numbers that stand
-/// beside such a sign are the template's matter, and every value that is not plain is quoted.
+/// Words that begin or end a command of their own where a command may stand; sources: POSIX, XCU 2.4, and bash's manual.
+const RESERVED: [&str; 17] = [
+    "if", "then", "else", "elif", "fi", "do", "done", "case", "esac", "while", "until", "for",
+    "in", "function", "select", "time", "coproc",
+];
+
+/// One word. Plain words stay as they are; everything else is quoted, `a=b` and `time` too, which would be an
+/// assignment and a keyword at the head of a command.
 fn quote(text: &str) -> Result<Cow<'_, str>, RenderError> {
     let plain = |b: u8| {
         b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'/' | b':' | b',' | b'@')
     };
-    if !text.is_empty() && text.bytes().all(plain) {
+    if !text.is_empty() && text.bytes().all(plain) && !RESERVED.contains(&text) {
         return Ok(Cow::Borrowed(text));
     }
-    shell::quote(text).map(Cow::Owned).map_err(|error| RenderError::new(format!("a value {error}")))
+    let quoted =
+        shell::quote(text).map_err(|error| RenderError::new(format!("a value {error}")))?;
+    Ok(Cow::Owned(if quoted == text { format!("'{text}'") } else { quoted }))
 }
 
 /// Bracket sets and no backslash: in a shell's unquoted `$pattern` the backslash is no escape everywhere.

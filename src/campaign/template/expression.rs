@@ -8,8 +8,9 @@ use std::sync::Arc;
 use minijinja::value::ValueKind;
 
 use crate::campaign::model::Value;
-use crate::campaign::template::engine::{self, Slots, Values};
+use crate::campaign::template::engine;
 use crate::campaign::template::slices::as_subscripts;
+use crate::campaign::template::values::{Slots, Values};
 use crate::campaign::template::{Name, Reference, RenderError, Scope, TemplateError};
 
 /// A checked expression of `when`, `expr` and `-F`.
@@ -41,6 +42,7 @@ impl Expression {
                 .at(at..at + 2)
                 .help("leave `{{` and `}}` out"));
         }
+        engine::check_size(text, false)?;
         let compiled = engine::expressions()
             .compile_expression_owned(text.to_owned())
             .map_err(|error| engine::syntax_error(&error, text))?;

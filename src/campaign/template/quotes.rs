@@ -14,7 +14,7 @@ enum Around {
     Double,
     /// `$(…)` or `(…)`.
     Parenthesis,
-    /// `$((…))`; here `<<` shifts.
+    /// `$((…))` and `((…))`; here `<<` shifts.
     Arithmetic,
     /// `${…}`.
     Brace,
@@ -102,6 +102,9 @@ impl Scanner<'_> {
             '$' if rest.starts_with("$((") => open(self, Around::Arithmetic, 3),
             '$' if rest.starts_with("$(") => open(self, Around::Parenthesis, 2),
             '$' if rest.starts_with("${") => open(self, Around::Brace, 2),
+            '(' if !quoted && rest.starts_with("((") && self.begins_word() => {
+                open(self, Around::Arithmetic, 2);
+            }
             '(' if !quoted => {
                 let inside = match self.around.last() {
                     Some(Around::Arithmetic) => Around::Arithmetic,
@@ -199,7 +202,9 @@ impl Scanner<'_> {
         if self.is_safe(range) {
             return Ok(());
         }
-        let quotes = match self.around.last() {
+        // Inside `"${x:-…}"` the quotes of a value would be text.
+        let enclosing = self.around.iter().rev().find(|around| **around != Around::Brace);
+        let quotes = match enclosing {
             Some(Around::Single) => Some("'"),
             Some(Around::Double) => Some("\""),
             _ => None,
@@ -211,9 +216,18 @@ impl Scanner<'_> {
                 "close the quotes before the braces; a value is always one word, whatever it holds",
             ));
         }
+        if self.around.contains(&Around::Arithmetic) {
+            return Err(self.refuse(
+                range,
+                "braces stand inside arithmetic, where the shell would expand a value once more",
+                "compute in the template, as in `{{ n + 1 }}`, or use `$SP_PARAM_…`",
+            ));
+        }
         let behind = &self.text[range.end..];
         let before = self.text[..range.start].chars().next_back();
-        if behind.starts_with(['<', '>']) && before.is_none_or(char::is_whitespace) {
+        let makes_a_word =
+            |c: char| c.is_alphabetic() || matches!(c, '_' | '-' | '.' | '/' | ':' | '=');
+        if behind.starts_with(['<', '>']) && !before.is_some_and(makes_a_word) {
             return Err(self.refuse(
                 range,
                 "a number in front of `<` or `>` would be read as a file descriptor",
@@ -253,6 +267,10 @@ mod tests {
             "cat <<-'E'\n\ta\n\t{{ x }}\n\tE\n",
             "echo $'{{ x }}'",
             "a='b'\"{{ x }}\"",
+            "echo $(( {{ x }} + 1 ))",
+            "(( {{ x }} > 1 ))",
+            "echo \"${a:-{{ x }}}\"",
+            "echo {{ x }}{{ y }}>out",
         ] {
             assert!(check(bad).is_err(), "{bad}");
         }
@@ -279,6 +297,10 @@ mod tests {
             "{% if x == 'a' %}{{ x }}{% endif %}",
             "case x in a) echo 'b';; esac; echo {{ x }}",
             "awk '{ print $1 }' {{ x }}",
+            "echo ${a:-{{ x }}}",
+            "( (a); echo {{ x }} )",
+            "(( 1 < 2 )) && echo {{ x }}",
+            "FOO={{ x }}>out",
         ] {
             assert_eq!(check(good), Ok(()), "{good}");
         }

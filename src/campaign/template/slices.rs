@@ -29,18 +29,16 @@ pub(super) fn as_subscripts(text: &str, in_braces: bool) -> Cow<'_, str> {
             }
         }
         match (string, c) {
-            _ if !inside => {}
-            (Some(_), '\\') => {
+            (Some(_), '\\') if inside => {
                 let escaped = next.chars().next().map_or(0, char::len_utf8);
-                out.push_str(&rest[..1 + escaped]);
+                out.push_str(&rest[..=escaped]);
                 rest = &next[escaped..];
                 continue;
             }
             (Some(quote), c) if c == quote => string = None,
-            (Some(_), _) => {}
-            (None, '\'' | '"') => string = Some(c),
-            (None, '[' | '(' | '{') => brackets.push(c),
-            (None, ']' | ')' | '}') => {
+            (None, '\'' | '"') if inside => string = Some(c),
+            (None, '[' | '(' | '{') if inside => brackets.push(c),
+            (None, ']' | ')' | '}') if inside => {
                 brackets.pop();
             }
             (None, ':') if brackets.last() == Some(&'[') => {

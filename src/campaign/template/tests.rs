@@ -92,6 +92,7 @@ fn a_value_is_one_word_unless_called_safe() {
     assert_eq!(shell("{{ text ~ '!' }}"), "\"it's \"'$HOME!'");
     assert_eq!(shell("{{ text | safe }}"), "it's $HOME");
     assert_eq!(shell("{{ '' }}"), "''");
+    assert_eq!(shell("{{ 'a=b' }} {{ 'time' }} {{ '~' }} {{ '-x' }}"), "'a=b' 'time' '~' -x");
     assert_eq!(shell("{% set x %}a {{ text }}{% endset %}{{ x }}"), "a \"it's \"'$HOME'");
     assert_eq!(shell("{{ [text, 'b'] | tojson }}").matches('\'').count() % 2, 0);
     assert_eq!(shell("{% autoescape false %}{{ text }}{% endautoescape %}"), "\"it's \"'$HOME'");

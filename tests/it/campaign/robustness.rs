@@ -35,6 +35,30 @@ fn deep_nesting_is_refused_and_not_followed() {
     }
 }
 
+/// The largest that is accepted, on a thread's default stack.
+#[test]
+fn what_is_just_short_enough_is_followed() {
+    let chain = |link: &str, times: usize| "1".to_owned() + &link.repeat(times);
+    let prefixed = |prefix: &str, times: usize| prefix.repeat(times) + "1";
+    for inner in [
+        prefixed("-", 500),
+        prefixed("not ", 490),
+        chain("+1", 990),
+        chain("|abs", 490),
+        chain("[0]", 500),
+        chain(" if 1 else 1", 160),
+        chain(" is odd", 280),
+        chain(".a", 990),
+        chain("~1", 990),
+    ] {
+        survives(&format!("name = 'a'\ncommand = '{{{{ {inner} }}}}'\n[matrix]\nn = [1]"));
+        survives(&format!("name = 'a'\ncommand = 'x'\n[matrix]\nn = [1]\nwhen = '{inner}'"));
+    }
+    let blocks = "{% if 1 %}".repeat(99) + &"{% endif %}".repeat(99);
+    survives(&format!("name = 'a'\ncommand = '{blocks}'"));
+    survives(&format!("name = 'a'\ncommand = '{}'", "{% if 1 %}".repeat(199)));
+}
+
 fn token() -> impl Strategy<Value = String> {
     prop_oneof![
         prop::sample::select(vec![

@@ -1,5 +1,8 @@
 //! The values of one axis.
 
+use std::collections::BTreeMap;
+use std::ops::Range;
+
 use super::super::Checker;
 use crate::campaign::decimal::{Decimal, RangeError, Rule, range};
 use crate::campaign::error::Finding;
@@ -9,9 +12,9 @@ use crate::campaign::wire::{At, Number, Scalar, WireAxis, WireAxisTable};
 
 /// Words that pandas reads as missing unless told otherwise; source: `na_values` in the documentation of
 /// `pandas.read_csv`.
-const MISSING: [&str; 18] = [
+const MISSING: [&str; 19] = [
     "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN",
-    "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan",
+    "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null",
 ];
 
 /// An axis, or an expression that is parsed when all names are known.
@@ -36,7 +39,7 @@ impl Checker<'_> {
         &mut self,
         key: &At<String>,
         values: &[At<Scalar>],
-        span: &std::ops::Range<usize>,
+        span: &Range<usize>,
     ) -> Option<Checked<'w>> {
         if values.is_empty() {
             if !self.is_unreadable_list(span) {
@@ -47,7 +50,7 @@ impl Checker<'_> {
             return None;
         }
         let mut checked: Vec<(Value, &At<Scalar>)> = Vec::with_capacity(values.len());
-        let mut seen = std::collections::BTreeMap::new();
+        let mut seen = BTreeMap::new();
         for at in values {
             let value = &at.value.0;
             if let Some(first) = seen.insert(same(value), at) {
@@ -70,14 +73,14 @@ impl Checker<'_> {
     }
 
     /// A list none of whose values could be read is no empty list.
-    fn is_unreadable_list(&self, span: &std::ops::Range<usize>) -> bool {
+    fn is_unreadable_list(&self, span: &Range<usize>) -> bool {
         let inside = |finding: &Finding| span.contains(&finding.start());
         self.findings.iter().any(inside)
     }
 
     fn warn_missing(&mut self, key: &At<String>, value: &Value, at: &At<Scalar>) {
         if let Value::Str(text) = value
-            && (MISSING.contains(&text.as_str()) || text == "null")
+            && MISSING.contains(&text.as_str())
         {
             let message = format!(
                 "pandas reads the value `\"{text}\"` of the axis `{}` as missing",
@@ -95,7 +98,7 @@ impl Checker<'_> {
         &mut self,
         key: &At<String>,
         table: &'w WireAxisTable,
-        span: &std::ops::Range<usize>,
+        span: &Range<usize>,
     ) -> Option<Checked<'w>> {
         let given: [(&str, bool); 8] = [
             ("from", table.from.is_some()),
@@ -110,7 +113,7 @@ impl Checker<'_> {
         let given: Vec<&str> = given.iter().filter(|(_, is)| *is).map(|(key, _)| *key).collect();
         match (given.as_slice(), table) {
             (["glob"], WireAxisTable { glob: Some(at), .. }) => {
-                self.glob(&at.value, at, &format!("matrix.{}.glob", key.value));
+                self.glob(at, &format!("matrix.{}.glob", key.value));
                 Some(Checked::Axis(Axis::Glob(at.value.clone())))
             }
             (["lines"], WireAxisTable { lines: Some(at), .. }) => {
@@ -143,7 +146,7 @@ impl Checker<'_> {
         from: &At<Number>,
         to: &At<Number>,
         table: &WireAxisTable,
-        span: &std::ops::Range<usize>,
+        span: &Range<usize>,
     ) -> Option<Checked<'w>> {
         let compute = || {
             let decimal = |at: &At<Number>| Decimal::parse(&at.value.0);
