@@ -59,7 +59,9 @@ impl Checker<'_> {
     /// Bytes in the file of a part of a string value; all of the value where that cannot be told.
     fn part(&self, at: &At<String>, range: Option<Range<usize>>) -> Range<usize> {
         let raw = self.text.get(at.span.clone()).unwrap_or_default();
-        let Some(range) = range.filter(|range| range.start < range.end) else {
+        let inside =
+            |range: &Range<usize>| at.value.get(range.clone()).is_some_and(|part| !part.is_empty());
+        let Some(range) = range.filter(inside) else {
             return at.span.clone();
         };
         if let Some(offset) = raw.find(at.value.as_str()) {

@@ -37,7 +37,10 @@ pub(crate) fn cells(campaign: &Campaign, files: &dyn Files) -> Result<Cells, Pla
     let matrix = &campaign.matrix;
     let mut columns = axes::columns(campaign, files)?;
     let dimensions = axes::dimensions(matrix, &columns)?;
-    check_count(campaign, &dimensions)?;
+    // A file of nothing but `include` lists its jobs; a product over no axis would add an empty one.
+    let only_includes =
+        dimensions.iter().all(|d| is_repeat(d, &columns)) && !matrix.include.is_empty();
+    check_count(campaign, &dimensions, &columns, only_includes)?;
     let includes = intern_includes(&matrix.include, &mut columns);
     let mut derived = Derived::new(matrix, &columns)?;
     let mut excludes = Excludes::new(&matrix.exclude, &columns);
@@ -45,9 +48,7 @@ pub(crate) fn cells(campaign: &Campaign, files: &dyn Files) -> Result<Cells, Pla
 
     let mut rows = Vec::new();
     let (mut count, mut total, mut by_when, mut by_exclude) = (0, 0, 0, 0);
-    // A file of nothing but `include` lists its jobs; a product over no axis would add an empty one.
     let mut product = Product::new(&dimensions, columns.len());
-    let only_includes = dimensions.iter().all(|d| is_repeat(d, &columns)) && !includes.is_empty();
     while !only_includes && let Some(cell) = product.next() {
         total += 1;
         derived.fill(&mut columns, &campaign.vars, cell, Given::Recomputed)?;
@@ -89,24 +90,22 @@ fn is_repeat(dimension: &Dimension, columns: &[Column]) -> bool {
 }
 
 /// Counts without expanding, so that a slip of a zero costs a sentence and not the machine's memory.
-fn check_count(campaign: &Campaign, dimensions: &[Dimension]) -> Result<(), PlanError> {
-    // Values of the axis `repeat` are capped; the count is told in full.
-    let product = dimensions
-        .iter()
-        .filter(|d| d.length <= MAX_JOBS as usize)
-        .try_fold(1_u128, |product, d| product.checked_mul(d.length as u128));
+fn check_count(
+    campaign: &Campaign,
+    dimensions: &[Dimension],
+    columns: &[Column],
+    only_includes: bool,
+) -> Result<(), PlanError> {
     let repeat = u128::from(campaign.repeat.max(1));
-    let capped = if campaign.repeat > MAX_JOBS { repeat } else { 1 };
-    let long = dimensions
-        .iter()
-        .filter(|d| d.length > MAX_JOBS as usize && capped == 1)
-        .try_fold(1_u128, |product, d| product.checked_mul(d.length as u128));
-    let count = product
-        .zip(long)
-        .and_then(|(a, b)| a.checked_mul(b))
-        .and_then(|product| product.checked_mul(capped))
-        .and_then(|n| n.checked_add(campaign.matrix.include.len() as u128 * repeat))
-        .unwrap_or(u128::MAX);
+    // The values of `repeat` are capped; the count is told in full.
+    let length = |d: &Dimension| if is_repeat(d, columns) { repeat } else { d.length as u128 };
+    let product = if only_includes {
+        Some(0)
+    } else {
+        dimensions.iter().try_fold(1_u128, |n, d| n.checked_mul(length(d)))
+    };
+    let included = campaign.matrix.include.len() as u128 * repeat;
+    let count = product.and_then(|n| n.checked_add(included)).unwrap_or(u128::MAX);
     let max = u128::from(MAX_JOBS);
     if count > max { Err(PlanError::TooManyJobs { count, max }) } else { Ok(()) }
 }

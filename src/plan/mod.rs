@@ -1,6 +1,13 @@
 //! The plan: the matrix as jobs with identities, compared with what is known, each with an action and a reason.
 //!
 //! Pure: what it needs of the file system comes through [`Files`]. It starts nothing and stores nothing.
+//!
+//! ```text
+//! expand     campaign -> jobs:  axes -> cells (eval) -> content (render, inputs) -> identity
+//! job        one job looked at: name, values, command, spec, parts
+//! planned    jobs + known + hosts -> plan:  past, decide, homes, detail (diff) -> view
+//! select     a JOB of the command line;  filter: `-F EXPR`;  prefix: short ids
+//! ```
 
 mod action;
 mod axes;

@@ -214,8 +214,12 @@ pub(super) fn free_names(
 }
 
 pub(super) fn syntax_error(error: &Error, text: &str) -> TemplateError {
-    let range: Option<Range<usize>> =
-        error.range().filter(|range| range.start < range.end && range.end <= text.len());
+    // For a character outside ASCII that it does not expect, the engine names its first byte only.
+    let whole = |range: Range<usize>| {
+        text.floor_char_boundary(range.start)..text.ceil_char_boundary(range.end)
+    };
+    let range =
+        error.range().filter(|range| range.start < range.end && range.end <= text.len()).map(whole);
     TemplateError { message: describe(error), range, help: None }
 }
 

@@ -183,6 +183,31 @@ fn an_edit_is_told_and_the_old_version_is_obsolete() {
 }
 
 #[test]
+fn the_predecessor_is_the_version_of_the_last_plan() {
+    let jobs = jobs(sweep());
+    let version = |byte: u8, planned| KnownJob {
+        id: JobId([byte; 16]),
+        planned,
+        ..known(jobs.job(0), State::Succeeded)
+    };
+    let cell = jobs.job(0).cell_key();
+    let predecessor = |versions: Vec<KnownJob>| {
+        Known::new(versions).predecessor(cell, jobs.ids()[0]).map(|job| job.id.0[0])
+    };
+    assert_eq!(predecessor(vec![version(9, false), version(3, true), version(5, false)]), Some(3));
+    assert_eq!(predecessor(vec![version(9, false), version(5, false)]), Some(5));
+    // One that nobody ran is no version to compare with.
+    let unrun = KnownJob { state: State::Pending, attempt: Attempt(0), ..version(1, true) };
+    assert_eq!(predecessor(vec![unrun, version(5, false)]), Some(5));
+    assert_eq!(predecessor(vec![known(jobs.job(0), State::Succeeded)]), None);
+    // Of two entries of one job the later one counts.
+    let newer = KnownJob { state: State::Failed, ..version(7, true) };
+    let both = Known::new(vec![version(7, true), newer]);
+    assert_eq!(both.jobs().len(), 1);
+    assert_eq!(both.get(JobId([7; 16])).map(|job| job.state), Some(State::Failed));
+}
+
+#[test]
 fn a_new_value_is_told() {
     let old = jobs(sweep());
     let mut more = sweep();
