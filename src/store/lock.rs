@@ -65,6 +65,8 @@ impl Drop for ApplyLock {
     fn drop(&mut self) {
         // Only for people who look at the file; a stale text is never read, since nobody holds the lock.
         drop(self.file.set_len(0));
+        // A child that is just being started has a copy of the descriptor until its exec: closing ours is not enough.
+        drop(self.file.unlock());
     }
 }
 

@@ -1,7 +1,9 @@
 //! Behaviour of `sp` through its public face; one binary, one module a subject.
 
+mod apply;
 mod campaign;
 mod lifecycle;
 mod plan;
 mod report;
 mod store;
+mod support;

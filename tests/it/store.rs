@@ -11,12 +11,12 @@ use rusqlite::Connection;
 use serde_json::{Map, Value, json};
 use solverpilot::ids::{ApplyId, Attempt, CampaignName, HostName, JobId};
 use solverpilot::lifecycle::record::parse_lines;
-use solverpilot::lifecycle::{AttemptState, Fact, Final, HostFact};
+use solverpilot::lifecycle::{AttemptState, Fact, Final, HostFact, JournalPosition};
 use solverpilot::plan::{CellKey, Parts};
 use solverpilot::state::State;
 use solverpilot::store::{
-    HostMemory, HostReport, Intended, Intent, JournalPosition, Opened, PlannedJob, Provenance,
-    Recorded, Store, StoreError, folder_of,
+    HostMemory, HostReport, Intended, Intent, Opened, PlannedJob, Provenance, Recorded, Store,
+    StoreError, folder_of,
 };
 use tempfile::TempDir;
 
