@@ -348,7 +348,7 @@ impl Workspace {
             apply: hand.apply,
             number: hand.number,
             host: self.host.name(),
-            origin: &self.origin,
+            origin: self.origin(),
             work_dir: &work_dir.to_string_lossy(),
             account: &account,
             locale: &hand.options.locale,
@@ -380,7 +380,7 @@ impl Workspace {
             provenance: &provenance,
             attempts: &intended,
         })?;
-        self.host.hand_over(&campaign.name, &self.origin, &batch, hand.slots).await?;
+        self.host.hand_over(&campaign.name, self.origin(), &batch, hand.slots).await?;
         let facts: Vec<HostFact> = intended
             .iter()
             .map(|one| HostFact::Attempt {

@@ -1,5 +1,6 @@
 //! A campaign with all that works on it: file, jobs, checkpoint, hosts.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -33,12 +34,12 @@ pub struct Workspace {
     pub(super) settings: Settings,
     pub(super) store: Store,
     pub(super) host: LocalHost,
-    pub(super) origin: String,
+    origin: OnceCell<String>,
     set_aside: Option<PathBuf>,
 }
 
 impl Workspace {
-    /// Opens checkpoint and hosts. A checkpoint that was damaged has been set aside, see [`Workspace::set_aside`].
+    /// Opens the checkpoint; no host is asked. A checkpoint that was damaged has been set aside, see [`Workspace::set_aside`].
     pub fn open(settings: Settings) -> Result<Self, ApplyError> {
         let folder = folder_of(settings.folder(), &settings.campaign.name);
         let opened =
@@ -46,8 +47,8 @@ impl Workspace {
         let (name, host) = settings.campaign.hosts.first().expect("a campaign has a host");
         let root = local_root(host.root.as_deref(), |name| settings.environment.get(name).cloned())
             .map_err(|why| ApplyError::Root { host: name.to_string(), why })?;
-        let host = LocalHost::open(name.clone(), root)?;
-        let origin = origin(settings.folder());
+        let host = LocalHost::new(name.clone(), root);
+        let origin = OnceCell::new();
         Ok(Self { store: opened.store, host, origin, set_aside: opened.set_aside, settings })
     }
 
@@ -81,9 +82,9 @@ impl Workspace {
         self.settings.clock
     }
 
-    /// Identity of the repository.
+    /// Identity of the repository; asked of git when it is first needed.
     pub fn origin(&self) -> &str {
-        &self.origin
+        self.origin.get_or_init(|| origin(self.settings.folder()))
     }
 
     /// Folder of the checkpoint, below the campaign's.

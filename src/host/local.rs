@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -34,6 +35,7 @@ const TAIL: usize = 400;
 pub struct LocalHost {
     name: HostName,
     root: PathBuf,
+    prepared: Arc<OnceLock<()>>,
 }
 
 /// The root a campaign asks for, as an absolute path: `~` and `$NAME` at its start or inside are taken from `variable`.
@@ -67,16 +69,23 @@ pub fn local_root(
 }
 
 impl LocalHost {
-    /// Prepares the root, which need not be there yet: folders for the user alone, and this version's script.
-    pub fn open(name: HostName, root: PathBuf) -> Result<Self, HostError> {
-        let host = Self { name, root };
-        let bin = host.root.join("v1/bin");
+    /// A host that nothing has been asked yet; its root need not be there.
+    pub fn new(name: HostName, root: PathBuf) -> Self {
+        Self { name, root, prepared: Arc::new(OnceLock::new()) }
+    }
+
+    /// Makes the root ready before the first question: folders for the user alone, and this version's script.
+    fn prepare(&self) -> Result<(), HostError> {
+        if self.prepared.get().is_some() {
+            return Ok(());
+        }
+        let bin = self.root.join("v1/bin");
         private_folder(&bin).map_err(io_error("make the folder", &bin))?;
         // What another user owns or may write to could be made to lie, or to run anything as us.
-        for folder in [host.root.as_path(), &host.root.join("v1")] {
+        for folder in [self.root.as_path(), &self.root.join("v1")] {
             let about = fs::metadata(folder).map_err(io_error("look at", folder))?;
             let wrong =
-                |why| HostError::Root { host: host.name.to_string(), path: folder.to_owned(), why };
+                |why| HostError::Root { host: self.name.to_string(), path: folder.to_owned(), why };
             if about.uid() != rustix::process::geteuid().as_raw() {
                 return Err(wrong("belongs to another user; choose another `root`"));
             }
@@ -84,8 +93,9 @@ impl LocalHost {
                 return Err(wrong("can be written by other users; `chmod go-w` it"));
             }
         }
-        host.install()?;
-        Ok(host)
+        self.install()?;
+        self.prepared.get_or_init(|| ());
+        Ok(())
     }
 
     /// Name in the campaign.
@@ -382,6 +392,7 @@ impl LocalHost {
         arguments: &[&str],
         stdin: Stdio,
     ) -> Result<Child, HostError> {
+        self.prepare()?;
         let mut command = command("/bin/sh");
         command.arg(self.script()).arg(verb).arg(&self.root).arg(nonce).args(arguments);
         // Ctrl-C at the terminal is for `sp` alone, and what it starts here must not go with it.
