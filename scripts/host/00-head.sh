@@ -6,22 +6,27 @@
 # Layout below ROOT/v1:
 #   root-id                      random word; an attempt knows the root it was made in
 #   run/runner.K run/standby.K   locks: one runner and one standby of slot K
-#   run/life.RID                 lock held as long as the runner RID (pid-starttime) lives
+#   run/life.RID                 lock held as long as the runner RID (pid-starttime-boot) lives
 #   CAMPAIGN/origin              the repository the campaign came from
-#   CAMPAIGN/queue/SEQ~BATCH/    common, c0001… : the entries of one hand-over, in order
+#   CAMPAIGN/queue/SEQ~BATCH/    slots, common, c000001… : the entries of one hand-over, in order
 #   CAMPAIGN/withdrawn/BATCH     this hand-over starts nothing any more
 #   CAMPAIGN/jobs/ID/N           a symbolic link to try-N.RID: THE CLAIM of attempt N
 #   CAMPAIGN/jobs/ID/cancelled.N somebody asked for the end of attempt N
 #   CAMPAIGN/jobs/ID/accepted    the job whose result was taken over
 #   CAMPAIGN/jobs/ID/state/      the job's own folder, the same for every attempt
 #   …/try-N.RID/                 state (records), alive (lock), log, spec, command, params.json, out/
-#   CAMPAIGN/journal             append-only index of starts and ends; the client reads on from its offset
+#   CAMPAIGN/journal             append-only index of starts, ends and accepts; the client reads on from its offset. Made anew
+#                                from the other files, with another generation, when it is gone or has lost its head
 #
 # File descriptors of a runner: 3 queue chunk, 4 runner lock, 5 alive of the next attempt, 6 state, 7 slot lock,
 # 8 alive, 9 life lock. The job inherits 7 and 8: an orphan keeps its slot busy and can be told from the dead.
 #
 # A record is one line that ends in " ."; a line without that end does not exist. The order of records in a state file
 # is the order of events: a `stop` before `exit` is the cause of the end, a `stop` after it came too late.
+
+# For all of the script. SC3013: `-nt` is not in POSIX, but all three shells have it. SC2015: `a && b || return` is meant so.
+# SC2030, SC2031: what a pipeline sets stays in it, and is not used behind it.
+# shellcheck disable=SC3013,SC2015,SC2030,SC2031
 set -u
 umask 077
 unset CDPATH ENV BASH_ENV
@@ -29,6 +34,9 @@ LC_ALL=C
 export LC_ALL
 NL='
 '
+# The shell of everything that this script starts. Tests put others in its place.
+SP_SH=${SP_SH:-/bin/sh}
+export SP_SH
 case $0 in
   /*) SELF=$0 ;;
   *) SELF=$PWD/$0 ;;
@@ -36,8 +44,8 @@ esac
 VERSION=${SELF##*/}
 # Seconds between TERM and KILL where nobody asked for another time.
 GRACE=10
-# A job that lives longer than this many seconds gets a window in tmux.
-MOMENT=0.3
+# A job that lives longer than this many hundredths of a second gets a window in tmux.
+MOMENT=30
 
 # Fault points for tests: die, without a trace, at the named step.
 fault() {
@@ -45,12 +53,28 @@ fault() {
   :
 }
 
-# Locks: whether nobody holds FILE exclusively.
+# Whether nobody holds the lock FILE exclusively. (A redirection of a command is made in its own process, so the lock goes
+# with it.)
 is_free() { # FILE
-  flock -n -s "$1" true 2>/dev/null
+  [ ! -e "$1" ] || flock -n -s 8 2>/dev/null 8<"$1"
 }
 
-# Makes files and folders durable. busybox knows sync FILE only in some builds; then the whole system is synced.
+# Waits until the lock FILE is free, SECONDS at most; true when it is. busybox has a flock that cannot wait for a time, and
+# a timeout whose second process lives on for up to a second: it gets none of our locks.
+wait_free() { # FILE SECONDS
+  [ -n "${FLOCK_WAITS-}" ] || {
+    FLOCK_WAITS=no
+    flock -w 0.01 -s 8 2>/dev/null 8<"$V/root-id" && FLOCK_WAITS=yes
+  }
+  if [ "$FLOCK_WAITS" = yes ]; then
+    flock -w "$2" -s 8 2>/dev/null 8<"$1"
+  else
+    timeout "$2" flock -s "$1" true 2>/dev/null 3<&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
+  fi
+}
+
+# Makes files and folders durable; fails where one is missing or the disk refuses. busybox knows `sync FILE` only in some
+# builds; then the whole system is synced.
 make_durable() { # FILE…
   sync "$@" 2>/dev/null && return 0
   for _file; do [ -e "$_file" ] || return 1; done

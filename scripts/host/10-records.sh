@@ -1,9 +1,22 @@
 # Records, times and processes, without starting a process where the shell can do it alone.
+# A function says what it takes behind its name, and what it sets as `-> NAME`.
+
+# Seconds with two decimals -> H, the same in hundredths. No leading zero: that would be octal.
+hundredths() { # SECONDS
+  H=${1%.*}${1#*.}
+  while :; do
+    case $H in
+      0?*) H=${H#0} ;;
+      *) return ;;
+    esac
+  done
+}
 
 # -> UP as the kernel writes it, CS the same in hundredths of a second.
 uptime_now() {
   read -r UP _ </proc/uptime || UP=0.00
-  CS=${UP%.*}${UP#*.}
+  hundredths "$UP"
+  CS=$H
 }
 
 # Learns once how the host's clock stands to its uptime: BASE hundredths of a second. For display only.
@@ -25,26 +38,19 @@ to_clock() { # CS
 
 # Hundredths -> X as seconds with two decimals.
 to_seconds() { # HUNDREDTHS
-  X=00$1
-  X=${X%??}.${X#"${X%??}"}
-  while :; do
-    case $X in
-      0?*.*) case $X in 0.*) break ;; *) X=${X#0} ;; esac ;;
-      *) break ;;
-    esac
-  done
+  X=$(($1 / 100)).$(($1 / 10 % 10))$(($1 % 10))
 }
 
-# PID -> P_START (ticks since boot, 0: no such process), P_SID, P_PARENT, P_STATE.
+# PID -> P_START (ticks since boot, 0: no such process), P_SID, P_STATE.
 process() { # PID
-  P_START=0 P_SID=-1 P_PARENT=-1 P_STATE=X
+  P_START=0 P_SID=-1 P_STATE=X
   { read -r _stat <"/proc/$1/stat"; } 2>/dev/null || return 1
   _stat=${_stat##*) }
   set -f
   # shellcheck disable=SC2086 # the fields of the file
   set -- $_stat
   set +f
-  P_STATE=$1 P_PARENT=$2 P_SID=$4 P_START=${20:-0}
+  P_STATE=$1 P_SID=$4 P_START=${20:-0}
 }
 
 # -> BOOT: the kernel's boot and the life of pid 1, so that the restart of a container is told from a reboot.
@@ -66,8 +72,8 @@ machine_now() {
   esac
 }
 
-# NAME RECORD -> F, the value of the field NAME; fails where it is missing.
-field() {
+# -> F, the value of the field NAME; empty, and a failure, where it is missing.
+field() { # NAME RECORD
   F=${2#*" $1="}
   [ "$F" = "$2" ] && {
     F=
@@ -94,20 +100,23 @@ read_state() { # FILE
   [ -n "$R_CLAIM" ]
 }
 
-# Ids, attempts and names as they may stand in a path.
-is_id() {
+# Ids, attempts, slots and names as they may stand in a path.
+is_id() { # WORD
   case $1 in
     '' | *[!0-9a-f]*) return 1 ;;
   esac
   [ ${#1} -eq 32 ]
 }
-is_number() {
+is_number() { # WORD, from 1
   case $1 in
     '' | 0* | *[!0-9]*) return 1 ;;
   esac
   [ ${#1} -le 9 ]
 }
-is_name() {
+is_slot() { # WORD
+  [ "$1" = 0 ] || is_number "$1"
+}
+is_name() { # WORD
   case $1 in
     '' | -* | *[!A-Za-z0-9_-]*) return 1 ;;
   esac

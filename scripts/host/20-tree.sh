@@ -1,30 +1,40 @@
 # The processes of an attempt, and their end. A process belongs to it when it is in the stub's session, or when it is
 # younger than the stub and carries the attempt's SP_OUT_DIR in its environment or holds its `alive` lock. Never by name,
-# never by pid alone.
+# never by pid alone, and never a process of another boot or machine.
 
-# ATTEMPT_FOLDER, after read_state -> TREE: pids, the stub left out.
-tree() {
+# -> TREE: the pids, without the stub's. After read_state. SURE=1 where the stub ended a moment ago under our own eyes, so
+# that the number of its session cannot have been given to a stranger.
+tree() { # ATTEMPT_FOLDER
   TREE=
-  [ -n "$R_START" ] || return 1
-  field pid "$R_START"
-  _sid=$F _stub=$F
-  _mark=${1#"$V/"}
-  _mark=/${_mark%/*}/try-${1##*/}.
-  field pstart "$R_START"
+  field pid "$R_START" || return 1
+  _stub=$F
+  field pstart "$R_START" || return 1
   _since=$F
-  # The session's number may have been given to a stranger since; then only the mark counts.
-  process "$_sid"
-  [ "$P_START" = "$_since" ] || [ "$P_START" = 0 ] || _sid=-1
-  _session=$(cat /proc/[0-9]*/stat 2>/dev/null | awk -v sid="$_sid" -v since="$_since" '
+  field boot "$R_CLAIM"
+  [ "$F" = "$BOOT" ] || return 1
+  field machine "$R_CLAIM"
+  [ "$F" = "$MACHINE" ] || return 1
+  field rid "$R_CLAIM"
+  _runner=${F%%-*}
+  _mark=$1
+  _mark=${_mark%/*}/try-${_mark##*/}.
+  # The kernel gives the number away again only when the last process of the session is gone. So the session is ours as
+  # long as the stub leads it; later, when one of its processes carries the mark.
+  process "$_stub"
+  _sid=$_stub
+  case $P_START in
+    "$_since") _proof=1 ;;
+    0) _proof=${SURE-0} ;;
+    *) _sid=-1 _proof=0 ;;
+  esac
+  _session=
+  [ "$_sid" = -1 ] || _session=$(cat /proc/[0-9]*/stat 2>/dev/null | awk -v sid="$_sid" -v since="$_since" '
     { pid = $1; sub(/^.*\) /, ""); if ($1 != "Z" && $4 == sid && $20 >= since && pid != sid) print pid }')
   _marked=$(grep -lsaF "SP_OUT_DIR=$1/out" /proc/[0-9]*/environ 2>/dev/null)
   # Who holds the lock `alive` under its inherited number can have it from the job only.
   # shellcheck disable=SC2012 # busybox has no find -lname
-  _holders=$(ls -l /proc/[0-9]*/fd/8 2>/dev/null | awk -v mark="$_mark" '
-    index($0, mark) && /\/alive$/ { sub(/.* \/proc\//, ""); sub(/\/.*/, ""); print }')
-  field rid "$R_CLAIM"
-  _runner=${F%%-*}
-  for _pid in $_session; do TREE="$TREE $_pid"; done
+  _holders=$(ls -l /proc/[0-9]*/fd/8 2>/dev/null | MARK=$_mark awk '
+    index($0, ENVIRON["MARK"]) && /\/alive$/ { sub(/.* \/proc\//, ""); sub(/\/.*/, ""); print }')
   for _pid in $_marked $_holders; do
     _pid=${_pid#/proc/}
     _pid=${_pid%/environ}
@@ -32,6 +42,11 @@ tree() {
     process "$_pid" || continue
     # The runner and its helpers hold the lock for a moment too.
     [ "$P_STATE" = Z ] || [ "$P_START" -lt "$_since" ] || [ "$P_SID" = "$_runner" ] && continue
+    [ "$P_SID" != "$_sid" ] || _proof=1
+    case " $TREE " in *" $_pid "*) ;; *) TREE="$TREE $_pid" ;; esac
+  done
+  [ "$_proof" = 1 ] || return 0
+  for _pid in $_session; do
     case " $TREE " in *" $_pid "*) ;; *) TREE="$TREE $_pid" ;; esac
   done
   return 0
@@ -39,14 +54,16 @@ tree() {
 
 # Signals the tree once. A stopped process gets the signal when it goes on.
 signal_tree() { # SIGNAL ATTEMPT_FOLDER
-  tree "$2" || return 0
-  [ -n "$TREE" ] || return 0
+  tree "$2" && [ -n "$TREE" ] || return 0
   # shellcheck disable=SC2086 # a list of pids
-  { kill -s "$1" $TREE && kill -s CONT $TREE; } 2>/dev/null
+  {
+    kill -s "$1" $TREE
+    kill -s CONT $TREE
+  } 2>/dev/null
   return 0
 }
 
-# Kills what is left until nothing is: stopped first, so that nobody forks away.
+# Kills what is left until nothing is: stopped first, so that nobody forks away. -> TREE: what would not go.
 kill_tree() { # ATTEMPT_FOLDER
   _round=0
   while tree "$1" && [ -n "$TREE" ] && [ $_round -lt 50 ]; do
@@ -60,17 +77,16 @@ kill_tree() { # ATTEMPT_FOLDER
   done
 }
 
-# TERM, at most GRACE seconds, KILL.
+# TERM, GRACE seconds at most, KILL. -> TREE: what would not go.
 end_tree() { # ATTEMPT_FOLDER GRACE_SECONDS
   if [ "$2" != 0 ]; then
     signal_tree TERM "$1"
-    tree "$1"
-    [ -z "$TREE" ] || timeout "$2" flock -s "$1/alive" true 2>/dev/null
-    # A child that closed its descriptors does not hold the lock: give it the same grace, looked at from time to time.
-    _tenths=$(($2 * 10))
-    while tree "$1" && [ -n "$TREE" ] && is_free "$1/alive" && [ $_tenths -gt 0 ]; do
+    uptime_now
+    _until=$((CS + $2 * 100))
+    [ -z "$TREE" ] || wait_free "$1/alive" "$2"
+    # A child that closed its descriptors does not hold the lock: it has the same grace, and is looked at from time to time.
+    while uptime_now && [ "$CS" -lt $_until ] && tree "$1" && [ -n "$TREE" ] && is_free "$1/alive"; do
       sleep 0.1
-      _tenths=$((_tenths - 1))
     done
   fi
   kill_tree "$1"

@@ -1,22 +1,22 @@
-# The stub: parent of the job's processes and leader of their session, the second witness of the exit code. A text, so
-# that no file is parsed for it. It sources the attempt's spec, which the client made:
-#   B_…          what all jobs of the hand-over share: B_APPLY B_HOST B_WORK B_LIMIT B_KILL_AFTER B_LOG_MAX B_CODES
-#                B_MARKERS B_STAMP B_CLEANUP B_SECRETS B_MAX_FAIL B_INIT, functions B_ACCOUNT and B_SHELL
+# What runs the texts of a job, and the stub. Both are texts for a shell of their own, so that no file is parsed for them.
+# They source the attempt's spec, which the client made:
+#   B_…          what all jobs of the hand-over share: B_APPLY B_ORIGIN B_HOST B_WORK B_SLOTS B_LIMIT B_KILL_AFTER B_LOG_MAX
+#                B_CODES B_MARKERS B_STAMP B_PREPARE B_CLEANUP B_SECRETS B_MAX_FAIL B_INIT, functions B_ACCOUNT and B_SHELL
 #   ENVIRONMENT  exports [env], the host's env and the parameters;  COMMAND, PREPARE, CLEANUP, MARKERS: functions
-# Arguments: attempt folder, id, attempt, slot, campaign, version, state folder.
-# shellcheck disable=SC2016,SC2034 # a text for another shell
-STUB='
-trap : HUP TERM INT QUIT USR1 USR2
-NL="
-"
+# Arguments of both: attempt folder, id, attempt, slot, campaign, file with secrets or nothing.
+
+# `child FUNCTION` runs one of the spec's functions in the environment of the job, as a process of its own.
+# shellcheck disable=SC2016 # a text for another shell
+ARGUMENTS='
 ATT=$1 ID=$2 N=$3 SLOT=$4 CAMPAIGN=$5 SECRET=$6
 cd "$ATT" || exit 126
-read -r L </proc/$$/stat; L=${L##*) }; set -f; set -- $L; set +f
-read -r U L </proc/uptime
-[ "${SP_FAULT-}" = stub-before-start ] && kill -9 $$
-printf "start pid=%s pstart=%s up=%s .\n" $$ "${20}" "$U" >&6 || exit 125
-[ "${SP_FAULT-}" = stub-started ] && kill -9 $$
+'
+# shellcheck disable=SC2016 # a text for another shell
+CHILD='
 . ./spec
+SP_OUT_DIR=$ATT/out SP_STATE_DIR=${ATT%/*}/state SP_WORK_DIR=$B_WORK SP_PARAMS_FILE=$ATT/params.json
+SP_METRICS=$ATT/metrics SP_PROGRESS=$ATT/progress
+export SP_OUT_DIR SP_STATE_DIR SP_WORK_DIR SP_PARAMS_FILE SP_METRICS SP_PROGRESS
 run() {
   if [ -n "$B_INIT" ]; then
     printf "%s\n" "$B_INIT" "exec \"\$@\"" >"$ATT/init" || exit 126
@@ -31,26 +31,34 @@ script() {
 child() (
   trap - HUP TERM INT QUIT USR1 USR2
   exec 6>&- 2>&1
-  unset LC_ALL SP_FAULT SP_BOOT_ID_FILE SP_MACHINE_ID_FILE TMUX_TMPDIR
+  unset LC_ALL SP_SH SP_FAULT SP_BOOT_ID_FILE SP_MACHINE_ID_FILE TMUX_TMPDIR
   B_ACCOUNT
   ENVIRONMENT
   export SP_CAMPAIGN="$CAMPAIGN" SP_JOB_ID="$ID" SP_ATTEMPT="$N" SP_HOST="$B_HOST" SP_SLOT="$SLOT"
   { echo 300 >/proc/self/oom_score_adj; } 2>/dev/null
   cd "$SP_WORK_DIR" || { echo "sp: cannot enter the folder $SP_WORK_DIR"; exit 126; }
   "$@"
-)
-places() {
-  SP_OUT_DIR=$ATT/out SP_STATE_DIR=${ATT%/*}/state SP_WORK_DIR=$B_WORK SP_PARAMS_FILE=$ATT/params.json
-  SP_METRICS=$ATT/metrics SP_PROGRESS=$ATT/progress
-  export SP_OUT_DIR SP_STATE_DIR SP_WORK_DIR SP_PARAMS_FILE SP_METRICS SP_PROGRESS
-}
-places
+)'
+
+# The stub: parent of the job's processes and leader of their session, the second witness of the exit code. Its stderr is
+# the file `signal`: there the shell says that its child was killed.
+# shellcheck disable=SC2016 # a text for another shell
+STUB='
+trap : HUP TERM INT QUIT USR1 USR2
+fault() { [ "${SP_FAULT-}" != "$1" ] || kill -9 $$; }
+fault stub-before-start
+'"$ARGUMENTS"'
+read -r L </proc/$$/stat; L=${L##*) }; set -f; set -- $L; set +f
+read -r U L </proc/uptime
+printf "start pid=%s pstart=%s up=%s .\n" $$ "${20}" "$U" >&6 || exit 125
+fault stub-started
+'"$CHILD"'
 printf "%s\n" "$PARAMS" >params.json
 if [ -n "$SECRET" ]; then . "$SECRET" && rm -f "$SECRET" || exit 126; fi
 if [ -n "$B_LIMIT" ]; then
   export SP_TIME_LIMIT="${B_LIMIT%.*}" SP_DEADLINE="$(($(date +%s) + ${B_LIMIT%.*}))"
 fi
-: >signal
+true >signal
 rc=0
 if [ "$B_PREPARE" = 1 ]; then
   child PREPARE
@@ -61,9 +69,15 @@ if [ $rc -eq 0 ]; then
   child COMMAND
   rc=$?
 fi
-[ "${SP_FAULT-}" = stub-ended ] && kill -9 $$
+fault stub-ended
 sig=no
 [ $rc -gt 128 ] && [ -s signal ] && sig=yes
 read -r U L </proc/uptime
-printf "exit rc=%s sig=%s up=%s .\n" $rc $sig "$U" >&6
+END="exit rc=$rc sig=$sig up=$U ."
+printf "%s\n" "$END" >&6 || until printf "\n%s\n" "$END" >&6; do sleep 1; done
 exit $rc'
+
+# The text of `cleanup`, with the same environment.
+# shellcheck disable=SC2016 # a text for another shell
+CLEANUP_TEXT=$ARGUMENTS$CHILD'
+child CLEANUP'

@@ -1,28 +1,30 @@
 # Beside a running attempt: its time limit, the size of its log, its window in tmux. It ends when the attempt's `alive`
 # lock is free, so it costs nothing while it sleeps. It never writes an end.
 
-# Run as `( watch CS_OF_START ) &`.
+# Uses ATT C ID N and B_…; run as `( watch CS ) &`.
 watch() { # CS_OF_START
   exec 3<&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
   _limit=
   if [ -n "$B_LIMIT" ]; then
-    _limit=$(($1 + ${B_LIMIT%.*}${B_LIMIT#*.}))
+    hundredths "$B_LIMIT"
+    _limit=$(($1 + H))
   fi
-  _tick=30 _window=0
+  _tick=$MOMENT _window=0
   while :; do
     uptime_now
     _wait=$_tick
     if [ -n "$_limit" ]; then
       [ $((_limit - CS)) -lt $_wait ] && _wait=$((_limit - CS))
       if [ $_wait -le 0 ]; then
-        stop_attempt time-limit runner "$B_KILL_AFTER"
+        stop_attempt time-limit runner
+        end_tree "$ATT" "$B_KILL_AFTER"
         return
       fi
     fi
     to_seconds "$_wait"
-    timeout "$X" flock -s "$ATT/alive" true && return
+    wait_free "$ATT/alive" "$X" && return
     uptime_now
-    if [ $_window = 0 ] && [ $((CS - $1)) -ge 30 ]; then
+    if [ $_window = 0 ] && [ $((CS - $1)) -ge $MOMENT ]; then
       _window=1 _tick=200
       open_window "$C" "$ID" "$N"
     else
@@ -32,14 +34,14 @@ watch() { # CS_OF_START
   done
 }
 
-# Says in the state file why, then ends the processes. An exit that is already recorded stands.
-stop_attempt() { # WHY BY GRACE ; uses ATT
-  uptime_now
+# Says in the state file why an attempt is ended; the processes are the caller's to end. An exit that is already recorded
+# stands. The newline first: what a killed writer left must not swallow the record.
+stop_attempt() { # WHY BY ; uses ATT
   read_state "$ATT/state"
-  [ -z "$R_EXIT$R_END" ] || return 0
-  printf 'stop why=%s by=%s up=%s .\n' "$1" "$2" "$UP" >>"$ATT/state"
+  [ -z "$R_EXIT$R_END$R_STOP" ] || return 0
+  uptime_now
+  printf '\nstop why=%s by=%s up=%s .\n' "$1" "$2" "$UP" >>"$ATT/state"
   make_durable "$ATT/state"
-  end_tree "$ATT" "$3"
 }
 
 # A log over its limit loses its middle while the job writes on: the tail keeps its place, the disk gets its room back.
@@ -53,7 +55,8 @@ punch_log() {
   return 0
 }
 
-session_name() { # CAMPAIGN ID -> SESSION
+# -> SESSION
+session_name() { # CAMPAIGN ID
   SESSION=sp-$1-${2%"${2#????????}"}
 }
 
@@ -62,7 +65,7 @@ open_window() { # CAMPAIGN ID ATTEMPT
   command -v tmux >/dev/null || return 1
   session_name "$1" "$2"
   tmux -L sp -f /dev/null start-server \; set-option -g exit-empty off \; \
-    new-session -d -s "$SESSION" /bin/sh "$SELF" view "$ROOT" "$1" "$2" "$3" >/dev/null 2>&1 </dev/null
+    new-session -d -s "$SESSION" "$SP_SH" "$SELF" view "$ROOT" "$1" "$2" "$3" >/dev/null 2>&1 </dev/null
 }
 
 # What runs in the window. Its end by itself changes nothing; closing session, window or pane cancels the job, which
@@ -71,17 +74,17 @@ verb_view() { # CAMPAIGN ID ATTEMPT
   C=$1 ID=$2 N=$3
   ATT=$V/$C/jobs/$ID/$N
   session_name "$C" "$ID"
-  TAIL='' HELD='' HUNG=0
-  trap 'HUNG=1' HUP
+  _hung=0
+  trap '_hung=1' HUP
   trap '' INT QUIT TSTP
   tail -n +1 -F "$ATT/log" 2>/dev/null &
-  TAIL=$!
+  _tail=$!
   until is_free "$ATT/alive"; do
     flock -s "$ATT/alive" true &
-    HELD=$!
-    wait "$HELD"
-    if [ $HUNG = 1 ]; then
-      kill "$TAIL" "$HELD" 2>/dev/null
+    _held=$!
+    wait "$_held"
+    if [ $_hung = 1 ]; then
+      kill "$_tail" "$_held" 2>/dev/null
       session_closed && {
         exec </dev/null >/dev/null 2>&1
         printf '%s %s view\n' "$ID" "$N" | verb_cancel "$C" tmux "$GRACE"
@@ -91,7 +94,7 @@ verb_view() { # CAMPAIGN ID ATTEMPT
   done
   # What the job wrote last is shown before the window goes.
   sleep 0.2
-  kill "$TAIL" 2>/dev/null
+  kill "$_tail" 2>/dev/null
 }
 session_closed() {
   _socket=${TMUX-}

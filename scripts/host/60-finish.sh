@@ -1,13 +1,13 @@
-# From the end of an attempt's processes to its final record. The same judgement for the runner's own attempt (BY=runner),
-# for an orphan that a runner supervised (BY=orphan) and for what a probe finds dead (BY=seal).
+# From the end of an attempt's processes to its final record. The same judgement for the runner's own attempt (by=runner),
+# for an orphan that a runner supervised (by=orphan) and for what a probe or a cancel finds dead (by=seal, by=cancel).
 # All of it uses C ID N ATT and, after read_state, the records; fd 6 is the attempt's state file.
 
 # Sets from the attempt's spec what is judged here. A spec that is not there judges nothing.
 load_spec() {
-  B_CODES=' 0 ' B_MARKERS=0 B_CLEANUP=0 B_LIMIT='' B_KILL_AFTER=$GRACE B_LOG_MAX=268435456 B_STAMP=0 B_MAX_FAIL=''
-  B_SECRETS=0 B_PREPARE=0 B_INIT=''
+  B_CODES=' 0 ' B_MARKERS=0 B_CLEANUP=0 B_LIMIT='' B_KILL_AFTER=$GRACE B_LOG_MAX=268435456 B_STAMP=0
   # shellcheck source=/dev/null
   [ -s "$ATT/spec" ] && . "$ATT/spec"
+  # shellcheck disable=SC2034 # MARKERS names them
   SP_OUT_DIR=$ATT/out SP_STATE_DIR=${ATT%/*}/state SP_WORK_DIR=${B_WORK-}
 }
 
@@ -20,80 +20,73 @@ cut_log() {
     head -c "$_half" "$ATT/log" &&
       printf '\n[sp: %s bytes left out: the log is longer than log-max]\n' "$((_size - 2 * _half))" &&
       tail -c "$_half" "$ATT/log"
-  } >"$ATT/log.cut" 2>/dev/null && mv "$ATT/log.cut" "$ATT/log" && return 0
+  } 2>/dev/null >"$ATT/log.cut" && mv "$ATT/log.cut" "$ATT/log" && return 0
   rm -f "$ATT/log.cut"
 }
 
-# After every attempt, whatever its end; bounded, and no part of the verdict.
-run_cleanup() {
+# After every attempt, whatever its end; bounded, and no part of the verdict. It holds the slot: what it tidies may be what
+# the next job uses. Nothing of it is left when this returns.
+run_cleanup() { # SLOT
   [ "$B_CLEANUP" = 1 ] || return 0
-  # shellcheck disable=SC2016 # a text for another shell
-  timeout -k 5 600 setsid /bin/sh -c '
-    ATT=$1 N=$2 SLOT=$3 CAMPAIGN=$4 ID=$5
-    . "$ATT/spec"
-    SP_OUT_DIR=$ATT/out SP_STATE_DIR=${ATT%/*}/state SP_WORK_DIR=$B_WORK SP_PARAMS_FILE=$ATT/params.json
-    export SP_OUT_DIR SP_STATE_DIR SP_WORK_DIR SP_PARAMS_FILE
-    unset LC_ALL SP_FAULT SP_BOOT_ID_FILE SP_MACHINE_ID_FILE TMUX_TMPDIR
-    B_ACCOUNT; ENVIRONMENT
-    export SP_CAMPAIGN="$CAMPAIGN" SP_JOB_ID="$ID" SP_ATTEMPT="$N" SP_HOST="$B_HOST" SP_SLOT="$SLOT"
-    run() { exec "$@"; }
-    script() { printf "%s\n" "$2" >"$ATT/$1" || exit 126; B_SHELL "$ATT/$1"; }
-    cd "$SP_WORK_DIR" && CLEANUP' sp-cleanup "$ATT" "$N" "$1" "$C" "$ID" \
+  timeout -k 5 600 setsid "$SP_SH" -c "$CLEANUP_TEXT" sp-cleanup "$ATT" "$ID" "$N" "$1" "$C" '' \
     </dev/null >>"$ATT/log" 2>&1 3<&- 4>&- 5>&- 6>&- 8>&- 9>&- ||
     printf '\n[sp: cleanup ended with code %s]\n' "$?" >>"$ATT/log"
+  kill_tree "$ATT"
 }
 
-# RC or `none` in, records read -> STATE WHY SIGNAL MARKER.
-judge() { # RC
-  STATE='' WHY='' SIGNAL=none MARKER=none
-  if [ -n "$R_STOP" ]; then
-    field why "$R_STOP"
-    case $F in
-      time-limit) STATE=timeout WHY=time-limit ;;
-      *)
-        STATE=cancelled
-        field by "$R_STOP"
-        WHY=by-$F
-        ;;
-    esac
-  fi
-  case "${R_EXIT}" in
-    *' sig=yes '*) SIGNAL=$(kill -l $(($1 - 128))) || SIGNAL=none ;;
+# -> STATE WHY of an attempt that was stopped; fails for one that was not.
+judge_stop() {
+  field why "$R_STOP" || return 1
+  case $F in
+    time-limit) STATE=timeout WHY=time-limit ;;
+    *)
+      field by "$R_STOP"
+      STATE=cancelled WHY=by-$F
+      ;;
   esac
-  case $SIGNAL in *[!A-Z0-9+-]* | '') [ "$SIGNAL" = none ] || SIGNAL=none ;; esac
-  [ -z "$STATE" ] || return 0
+}
+
+# -> STATE WHY SIGNAL MARKER of an attempt whose exit is on record.
+judge() { # RC
+  SIGNAL=none MARKER=none
+  case $R_EXIT in
+    *' sig=yes '*) SIGNAL=$(kill -l $(($1 - 128)) 2>/dev/null) ;;
+  esac
+  case $SIGNAL in
+    none) ;;
+    '' | *[!A-Z0-9+-]*) SIGNAL=none ;;
+  esac
+  judge_stop && return
   if [ -n "$R_PREPARE" ]; then
     STATE=failed WHY=prepare
-    return 0
+    return
   fi
   case $B_CODES in
     *" $1 "*) ;;
     *)
       STATE=failed WHY=exit-code
       [ "$SIGNAL" = none ] || WHY=signal
-      return 0
+      return
       ;;
   esac
-  if [ "$B_MARKERS" = 1 ]; then
-    _verdict=$(
-      WHY=''
-      B_ACCOUNT
-      MARKERS
-      printf '%s %s' "$WHY" "$MARKER"
-    )
-    WHY=${_verdict% *} MARKER=${_verdict#* }
-    if [ -n "$WHY" ]; then
-      STATE=failed
-      return 0
-    fi
-  fi
-  STATE=succeeded WHY=ok MARKER=none
+  STATE=succeeded WHY=ok
+  [ "$B_MARKERS" = 1 ] || return 0
+  _verdict=$(
+    WHY=''
+    call_markers
+    printf '%s %s' "$WHY" "$MARKER"
+  )
+  [ "$_verdict" != ' none' ] || return 0
+  # Nothing at all: the judgement itself broke off. What was not seen to hold does not hold.
+  _verdict=${_verdict:-marker-missing none}
+  STATE=failed WHY=${_verdict% *} MARKER=${_verdict#* }
 }
 
-# No exit record, nobody left: why nothing is known.
+# No exit record, nobody left: -> STATE WHY SIGNAL MARKER, why nothing is known.
 judge_lost() {
-  STATE=lost SIGNAL=none MARKER=none
-  boot_now
+  SIGNAL=none MARKER=none
+  judge_stop && return
+  STATE=lost
   field boot "$R_CLAIM"
   if [ "${F%.*}" != "${BOOT%.*}" ]; then
     WHY=reboot
@@ -105,21 +98,10 @@ judge_lost() {
   else
     WHY=killed
   fi
-  if [ -n "$R_STOP" ]; then
-    field why "$R_STOP"
-    case $F in
-      time-limit) STATE=timeout WHY=time-limit ;;
-      *)
-        STATE=cancelled
-        field by "$R_STOP"
-        WHY=by-$F
-        ;;
-    esac
-  fi
 }
 
-# The final record and the journal's line for it, from STATE WHY SIGNAL MARKER. Fails when it is not on the disk.
-# The newline first: a torn last line must not swallow the record.
+# Writes the final record from STATE WHY SIGNAL MARKER and -> END, the same as a line for the journal. Fails when it is not
+# in the file. The newline first: a torn last line must not swallow the record.
 write_end() { # RC BY LEFT
   uptime_now
   to_clock "$CS"
@@ -127,11 +109,12 @@ write_end() { # RC BY LEFT
   field boot "$R_CLAIM"
   if [ -n "$R_START" ] && [ "$F" = "$BOOT" ]; then
     field up "$R_START"
-    _since=${F%.*}${F#*.}
-    _until=$CS
+    hundredths "$F"
+    _since=$H _until=$CS
     if [ -n "$R_EXIT" ]; then
       field up "$R_EXIT"
-      _until=${F%.*}${F#*.}
+      hundredths "$F"
+      _until=$H
     fi
     to_clock "$_since"
     _started=$T

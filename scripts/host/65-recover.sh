@@ -1,19 +1,66 @@
-# Attempts without an end: what can be said of them, and the final record of those that nobody can end any more.
+# The journal, and attempts without an end: what can be said of them, and the final record of those that nobody can end
+# any more. The journal is an index: everything in it can be told again from the state files.
 
-# CAMPAIGN folder -> the attempts "ID N" that the journal has no end for, one a line.
-open_attempts() {
-  [ -d "$V/$C/jobs" ] || return 0
-  (cd "$V/$C/jobs" && printf '%s\n' */[1-9]*) | awk -v journal="$V/$C/journal" '
-    BEGIN {
-      while ((getline line < journal) > 0)
-        if (line ~ /^end .* \.$/) { split(line, f, " "); ended[substr(f[2], 4) " " substr(f[3], 3)] = 1 }
-    }
-    { sub(/\//, " ") }
-    /^[0-9a-f]+ [0-9]+$/ && !($0 in ended)'
+# Appends lines. What a full disk cut off must not swallow the line that comes next.
+journal() { # LINE…
+  printf '%s\n' ${JOURNAL_TORN:+''} "$@" 2>/dev/null >>"$V/$C/journal" || {
+    JOURNAL_TORN=1
+    return 1
+  }
+  JOURNAL_TORN=''
 }
 
-# ID N, with C set -> ATT and the records; fails where there is no such attempt.
-load_attempt() {
+# Every end and every accepted result of the campaign C, from their own files.
+known_ends() {
+  (
+    cd "$V/$C/jobs" 2>/dev/null || exit 0
+    # Ids and numbers only: no blanks to care for.
+    printf '%s\n' */[1-9]*/state | xargs awk '
+      FNR == 1 { told = 0 }
+      !told && /^end id=.* \.$/ { print; told = 1 }' 2>/dev/null
+    for _file in */accepted; do
+      _new=${_file%/*}
+      is_id "$_new" && read -r _old <"$_file" && is_id "$_old" || continue
+      printf 'accept id=%s from=%s .\n' "$_new" "$_old"
+    done
+  )
+}
+
+# Sees to it that the campaign C has a journal with a head; a new one begins with all that is known. Fails where the disk
+# refuses. Somebody may append to the old one meanwhile: what it then lacks is found missing by the next look.
+have_journal() {
+  { read -r _line <"$V/$C/journal"; } 2>/dev/null || _line=
+  case $_line in
+    'journal gen='?*' .') return 0 ;;
+  esac
+  _new=$V/$C/journal.$$
+  { printf 'journal gen=%s .\n' "$(random_word)" && known_ends; } 2>/dev/null >"$_new" && [ -s "$_new" ] &&
+    make_durable "$_new" && mv "$_new" "$V/$C/journal" && return 0
+  rm -f "$_new"
+  return 1
+}
+
+# Prints what the journal of the campaign C lacks: `claim ID N`, attempts that it has no end for, and `accept …` lines. A line that was torn and
+# joined by the next one says nothing, so it does not count.
+not_in_journal() {
+  (
+    cd "$V/$C/jobs" 2>/dev/null || exit 0
+    printf '%s\n' */[1-9]* */accepted
+  ) | JOURNAL=$V/$C/journal awk '
+    BEGIN {
+      while ((getline line <ENVIRON["JOURNAL"]) > 0) {
+        if (line !~ / \.$/) continue
+        count = split(line, f, " ")
+        if (f[1] == "end" && gsub(/ id=/, "", line) == 1) told[substr(f[2], 4) "/" substr(f[3], 3)] = 1
+        if (f[1] == "accept" && count == 4) told[substr(f[2], 4) "/accepted"] = 1
+      }
+    }
+    $0 in told || !/^[0-9a-f]+\/([1-9][0-9]*|accepted)$/ { next }
+    { split($0, part, "/"); print part[1], part[2] }'
+}
+
+# -> ATT and the records; fails where there is no such attempt.
+load_attempt() { # ID N ; uses C
   ID=$1 N=$2
   is_id "$ID" && is_number "$N" || return 1
   ATT=$V/$C/jobs/$ID/$N
@@ -24,17 +71,14 @@ load_attempt() {
 owner_gone() {
   field rid "$R_CLAIM" || return 0
   case $F in */*) return 0 ;; esac
-  [ ! -e "$V/run/life.$F" ] || is_free "$V/run/life.$F"
+  is_free "$V/run/life.$F"
 }
 
 # -> VERDICT: ended, starting, running, orphan, foreign, dead. `state` is read again after each look at a lock, since the
 # attempt may have ended between two looks.
 verdict() {
-  if [ -n "$R_END" ]; then
-    VERDICT=ended
-    return
-  fi
-  machine_now
+  VERDICT=ended
+  [ -z "$R_END" ] || return 0
   field machine "$R_CLAIM"
   if [ "$F" != "$MACHINE" ]; then
     VERDICT=foreign
@@ -46,15 +90,12 @@ verdict() {
     return
   fi
   read_state "$ATT/state"
-  if [ -n "$R_END" ]; then
-    VERDICT=ended
-    return
-  fi
+  [ -z "$R_END" ] || return 0
   VERDICT=orphan
   is_free "$ATT/alive" || return 0
-  tree "$ATT"
   # The stub alone may be left for a moment: it holds `alive`, so it is no case of its own.
-  [ -z "${TREE-}" ] || return 0
+  tree "$ATT"
+  [ -z "$TREE" ] || return 0
   read_state "$ATT/state"
   VERDICT=dead
   [ -z "$R_END" ] || VERDICT=ended
@@ -62,71 +103,74 @@ verdict() {
 
 # Writes the end of a dead attempt, under its lock, so that all agree from then on. Fails when somebody else is at it or
 # the disk refuses.
-seal() { # BY
+seal() { # BY LEFT
   command exec 5>>"$ATT/alive" 6>>"$ATT/state" || return 1
-  _sealed=1
-  if flock -n 5; then
+  _sealed=1 _count=0
+  # Somebody who only looks has the lock for a moment.
+  until flock -n 5 || [ $_count -ge 20 ]; do
+    _count=$((_count + 1))
+    sleep 0.02
+  done
+  if [ $_count -lt 20 ]; then
     read_state "$ATT/state"
     if [ -n "$R_END" ]; then
       _sealed=0
     else
       load_spec
-      boot_now
-      if [ -n "$R_EXIT" ]; then
-        field rc "$R_EXIT"
+      _rc=none
+      if field rc "$R_EXIT"; then
         _rc=$F
         cut_log
         judge "$_rc"
       else
-        _rc=none
         judge_lost
       fi
-      write_end "$_rc" "$1" none && make_durable "$ATT/state" && _sealed=0
+      write_end "$_rc" "$1" "$2" && make_durable "$ATT/state" && _sealed=0
+      rm -f "$SECRETS/$ROOTID.$C".*."$ID.$N"
     fi
   fi
   exec 5>&- 6>&-
+  read_state "$ATT/state"
   return $_sealed
 }
 
-# Adds what the journal lacks of an attempt that has its end.
-journal_end() {
-  read_state "$ATT/state"
-  [ -n "$R_END" ] || return 1
-  journal "$R_END"
-}
-journal() { # LINE…
-  printf '%s\n' "$@" >>"$V/$C/journal"
-}
-
-# Of one campaign: ends the dead, completes the journal, prints the others as lines of an answer.
-settle_campaign() { # BY
-  open_attempts | while read -r _id _n; do
-    load_attempt "$_id" "$_n" || continue
+# Of the campaign C: ends the dead, completes the journal, prints the others as lines of an answer. Where the journal
+# cannot be written, its lines are printed too.
+settle_campaign() {
+  not_in_journal | while read -r _id _what; do
+    if [ "$_what" = accepted ]; then
+      read -r _old <"$V/$C/jobs/$_id/accepted" && is_id "$_id" && is_id "$_old" && tell "accept id=$_id from=$_old ."
+      continue
+    fi
+    load_attempt "$_id" "$_what" || continue
     verdict
     if [ "$VERDICT" = dead ]; then
-      if seal "$1"; then VERDICT=ended; fi
-      read_state "$ATT/state"
+      seal seal none </dev/null
+      [ -z "$R_END" ] || VERDICT=ended
     fi
     if [ "$VERDICT" = ended ]; then
       # Its runner may be about to write the line; a second one is harmless.
-      journal_end
-      continue
+      tell "$R_END"
+    else
+      tell_open
     fi
-    field apply "$R_CLAIM" || F=none
-    _apply=$F
-    field slot "$R_CLAIM" || F=none
-    _slot=$F _t=none
-    if [ -n "$R_START" ]; then
-      field up "$R_START"
-      to_clock "${F%.*}${F#*.}"
-      _t=$T
-    fi
-    _session=none
-    if command -v tmux >/dev/null; then
-      session_name "$C" "$ID"
-      _session=$SESSION
-    fi
-    printf 'open id=%s n=%s apply=%s slot=%s verdict=%s t=%s session=%s .\n' \
-      "$ID" "$N" "$_apply" "$_slot" "$VERDICT" "$_t" "$_session"
   done
+}
+tell() { # LINE
+  journal "$1" || printf '%s\n' "$1"
+}
+tell_open() {
+  field apply "$R_CLAIM" || F=none
+  _apply=$F
+  field slot "$R_CLAIM" || F=none
+  _slot=$F _t=none
+  if field up "$R_START"; then
+    hundredths "$F"
+    to_clock "$H"
+    _t=$T
+  fi
+  SESSION=none
+  command -v tmux >/dev/null && session_name "$C" "$ID"
+  printf 'open id=%s n=%s apply=%s slot=%s verdict=%s t=%s session=%s .\n' \
+    "$ID" "$N" "$_apply" "$_slot" "$VERDICT" "$_t" "$SESSION"
 }

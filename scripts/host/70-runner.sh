@@ -3,26 +3,27 @@
 
 POOL=16
 
-# Starts a runner of slot K, detached. No `&`: a background list would start everything below with SIGINT ignored. The
-# first setsid runs in place, the second leads a group, so it forks and we get control back.
+# Starts a runner of slot K, detached, with nothing of our environment but what it needs. No `&`: a background list would
+# start everything below with SIGINT ignored. The first setsid runs in place, the second leads a group, so it forks and we
+# get control back.
 start_runner() { # SLOT
-  env -i PATH="$PATH" HOME="$HOME" ${TMUX_TMPDIR+TMUX_TMPDIR="$TMUX_TMPDIR"} \
+  env -i PATH="$PATH" HOME="$HOME" SP_SH="$SP_SH" ${TMUX_TMPDIR+TMUX_TMPDIR="$TMUX_TMPDIR"} \
     ${SP_BOOT_ID_FILE+SP_BOOT_ID_FILE="$SP_BOOT_ID_FILE"} ${SP_MACHINE_ID_FILE+SP_MACHINE_ID_FILE="$SP_MACHINE_ID_FILE"} \
     ${SP_FAULT+SP_FAULT="$SP_FAULT"} \
-    setsid setsid /bin/sh "$SELF" runner "$ROOT" "$1" \
+    setsid setsid "$SP_SH" "$SELF" runner "$ROOT" "$1" \
     </dev/null >/dev/null 2>>"$V/run/errors" 3<&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
 }
 
+# `inherited`: another version of this script, with the same process and its locks, found a hand-over that names us.
 verb_runner() { # SLOT [inherited]
+  is_slot "$1" || exit 64
   K=$1
   cd "$V/run" || exit 73
-  SEEN_SIGNALS=none
-  trap 'SEEN_SIGNALS=$SEEN_SIGNALS,HUP' HUP
-  trap 'SEEN_SIGNALS=$SEEN_SIGNALS,TERM' TERM
-  trap 'SEEN_SIGNALS=$SEEN_SIGNALS,INT' INT
+  # Nothing is done on a signal, but what we start must not inherit that it is ignored.
+  trap : HUP TERM INT
   process $$
-  RID=$$-$P_START
-  STANDBY=0
+  RID=${BOOT%%[!0-9a-z]*}
+  RID=$$-$P_START-$RID
   if [ "${2-}" != inherited ]; then
     command exec 3>>"standby.$K" 4>>"runner.$K" || exit 73
     flock -n 3 || exit 0
@@ -30,14 +31,12 @@ verb_runner() { # SLOT [inherited]
     exec 3>&-
     command exec 9>>"life.$RID" && flock -n 9 || exit 73
   fi
-  boot_now
-  machine_now
   clock_base
-  read -r ROOTID <"$V/root-id" || exit 73
-  PEND='' PENDLINE='' NEXT='' LOCKER='' C='' LAST=''
+  PEND='' PENDLINE='' NEXT='' LOCKER='' LAST=''
   PID_MAX=$(cat /proc/sys/kernel/pid_max)
-  if work_left; then
-    # From here on somebody stands by.
+  find_orphans
+  # Who finds nothing leaves, so that its standby does, too. What others run or nobody can end is no work.
+  if [ -n "$ORPHANS" ] || next_campaign; then
     start_runner "$K"
     supervise_orphans
     command exec 7>>"$SLOTS/$K" || exit 73
@@ -45,113 +44,132 @@ verb_runner() { # SLOT [inherited]
     while next_campaign; do
       serve
     done
+    settle
   fi
-  settle
   rm -f "$V/run/life.$RID"
   exit 0
 }
 
-# Whether there is anything to do: an entry, or an attempt without an end.
-work_left() {
-  set -- "$V"/*/queue/[0-9]*~*/c[0-9]*
-  [ -e "$1" ] && return 0
-  for _folder in "$V"/*/jobs; do
-    [ -d "$_folder" ] || continue
-    C=${_folder%/jobs}
-    C=${C##*/}
-    [ -z "$(open_attempts)" ] || return 0
+# Tidies and seals what is dead -> ORPHANS of this slot, as CAMPAIGN/ID/N. An orphan of another slot has lost its standby too: a runner
+# of that slot sees to it.
+find_orphans() {
+  ORPHANS=
+  for _folder in "$V"/*/queue/[0-9]*~*; do
+    # What a runner left that was killed between its last chunk and the folder.
+    set -- "$_folder"/c[0-9]*
+    [ -e "$1" ] || [ ! -d "$_folder" ] || drop_batch "$_folder"
   done
-  return 1
-}
-
-# Orphans of this slot: their limits go on, their markers are judged, their end is written. Dead attempts are sealed.
-supervise_orphans() {
   for _folder in "$V"/*/jobs; do
     [ -d "$_folder" ] || continue
     C=${_folder%/jobs}
     C=${C##*/}
-    for _pair in $(settle_campaign seal | awk '/ verdict=orphan /{ print substr($2, 4) "/" substr($3, 3) "/" substr($5, 6) }'); do
-      _slot=${_pair##*/}
-      _pair=${_pair%/*}
-      [ "$_slot" = "$K" ] || {
-        # Its own runner is gone too: a new one of that slot sees to it.
-        is_number "$_slot" || [ "$_slot" = 0 ] && start_runner "$_slot"
-        continue
-      }
-      load_attempt "${_pair%/*}" "${_pair#*/}" || continue
-      load_spec
-      _from=
-      if [ -n "$R_START" ]; then
-        field up "$R_START"
-        _from=${F%.*}${F#*.}
-        (watch "$_from") &
+    for _orphan in $(settle_campaign | awk '
+      / verdict=orphan / { print substr($5, 6) "/" substr($2, 4) "/" substr($3, 3) }'); do
+      _slot=${_orphan%%/*}
+      if [ "$_slot" = "$K" ]; then
+        ORPHANS="$ORPHANS $C/${_orphan#*/}"
+      elif is_slot "$_slot"; then
+        start_runner "$_slot"
       fi
-      flock -s "$ATT/alive" true
-      while tree "$ATT" && [ -n "$TREE" ] && [ -z "$R_EXIT" ]; do
-        # A job that closed its descriptors: looked at, since no lock tells of it.
-        sleep 1
-        read_state "$ATT/state"
-      done
-      end_tree "$ATT" 2
-      run_cleanup "$K"
-      seal orphan
-      journal_end
     done
   done
 }
 
-# -> C CHUNK: the first chunk of the next campaign in turn, after the last one served.
-next_campaign() {
-  _passed=0 _wrap='' _own=''
-  [ -n "$LAST" ] || _passed=1
-  for _queue in "$V"/*/queue; do
-    set -- "$_queue"/[0-9]*~*/c[0-9]*
-    _name=${_queue%/queue}
-    _name=${_name##*/}
-    if [ "$_name" = "$LAST" ]; then
-      _passed=1
-      [ -e "$1" ] && [ ! -e "$V/$_name/paused" ] && _own=$1
-      continue
-    fi
-    [ -e "$1" ] && [ ! -e "$V/$_name/paused" ] || continue
-    if [ $_passed = 1 ]; then
-      C=$_name CHUNK=$1
-      return 0
-    fi
-    [ -n "$_wrap" ] || _wrap=$1
+# -> C ATT and the records of an orphan; fails where it has its end by now.
+load_orphan() { # CAMPAIGN/ID/N
+  C=${1%%/*} N=${1##*/}
+  ID=${1#*/}
+  load_attempt "${ID%/*}" "$N" && [ -z "$R_END" ]
+}
+
+# The orphans' limits go on, all at once; then, one after the other, they are waited for, their markers judged, their ends
+# written.
+supervise_orphans() {
+  for _orphan in $ORPHANS; do
+    load_orphan "$_orphan" && field up "$R_START" || continue
+    hundredths "$F"
+    load_spec
+    (watch "$H") &
   done
-  CHUNK=${_wrap:-$_own}
-  [ -n "$CHUNK" ] || return 1
-  C=${CHUNK#"$V"/}
-  C=${C%%/*}
+  for _orphan in $ORPHANS; do
+    load_orphan "$_orphan" || continue
+    # One that closed its descriptors is looked at from time to time, since no lock tells of it.
+    flock -s 8 8<"$ATT/alive"
+    while read_state "$ATT/state" && [ -z "$R_EXIT" ] && tree "$ATT" && [ -n "$TREE" ]; do
+      sleep 1
+      flock -s 8 8<"$ATT/alive"
+    done
+    load_spec
+    clean_tree
+    run_cleanup "$K"
+    # A full disk is waited for, as at any other end.
+    until seal orphan "$LEFT" || [ ! -e "$ATT/state" ]; do sleep 1; done
+    journal "$R_END"
+  done
+}
+
+# -> C CHUNK: the first chunk for us of the next campaign in turn, after the last one served.
+next_campaign() {
+  for _pass in behind all; do
+    _passed=0
+    for _queue in "$V"/*/queue; do
+      _name=${_queue%/queue}
+      _name=${_name##*/}
+      if [ $_pass = behind ] && [ $_passed = 0 ]; then
+        [ "$_name" != "$LAST" ] || _passed=1
+        continue
+      fi
+      first_chunk "$_name" && C=$_name CHUNK=$FIRST && return 0
+    done
+  done
+  return 1
+}
+
+# -> FIRST: the first chunk of a campaign that is for this slot; fails where there is none, or the campaign is paused.
+first_chunk() { # CAMPAIGN
+  [ ! -e "$V/$1/paused" ] || return 1
+  for FIRST in "$V/$1/queue"/[0-9]*~*/c[0-9]*; do
+    [ -e "$FIRST" ] || continue
+    { read -r _slots <"${FIRST%/*}/slots"; } 2>/dev/null || return 0
+    [ "$K" -ge "$_slots" ] || return 0
+  done
+  return 1
 }
 
 # Whether another campaign waits for its turn.
 contended() {
   for _queue in "$V"/*/queue; do
-    [ "$_queue" = "$V/$C/queue" ] && continue
-    set -- "$_queue"/[0-9]*~*
-    [ -e "$1" ] && return 0
+    _name=${_queue%/queue}
+    _name=${_name##*/}
+    [ "$_name" != "$C" ] && first_chunk "$_name" && return 0
   done
   return 1
 }
 
-# Serves one chunk, or one entry of it where another campaign waits.
+# Serves the chunk CHUNK of the campaign C, or one entry of it where another campaign waits.
 serve() {
   LAST=$C
   BATCHDIR=${CHUNK%/*}
   BATCH=${BATCHDIR##*/}
   BATCH=${BATCH#*~}
-  { IFS= read -r HEADER && IFS= read -r COMMON; } <"$BATCHDIR/common" 2>/dev/null || return 0
+  if withdrawn; then
+    drop_batch "$BATCHDIR"
+    return
+  fi
+  { IFS= read -r HEADER && IFS= read -r COMMON; } 2>/dev/null <"$BATCHDIR/common" || {
+    # Withdrawn this moment, or damaged: then it is set aside, and its jobs are as if never handed over.
+    [ ! -e "$CHUNK" ] || mv "$BATCHDIR" "$V/$C/queue/damaged.$BATCH" 2>/dev/null || sleep 1
+    return
+  }
   field script "$HEADER"
   if [ "$F" != "$VERSION" ] && is_name "$F" && [ -e "$V/bin/$F" ]; then
     # The hand-over names the script that runs it. The locks stay with this process.
     settle
-    cd / && exec /bin/sh "$V/bin/$F" runner "$ROOT" "$K" inherited
+    cd / && exec "$SP_SH" "$V/bin/$F" runner "$ROOT" "$K" inherited
   fi
   eval "$COMMON"
   command exec 3<"$CHUNK" || return 0
-  AHEAD='' _stuck=0
+  AHEAD='' STUCK=0 _entry=''
   fill_pool
   while [ -n "$AHEAD" ]; do
     _entry=${AHEAD%% *}
@@ -164,38 +182,31 @@ serve() {
     esac
     run_attempt "$_entry" "${AHEAD%% *}"
     case $? in
-      0)
-        if contended; then
-          exec 3<&-
-          return 0
-        fi
-        ;;
-      73) _stuck=1 ;;
-      77)
-        exec 3<&-
-        return 0
+      0) ! contended || break ;;
+      73 | 77)
+        [ -z "$SECRET" ] || rm -f "$SECRET"
+        [ ! -e "$V/$C/paused" ] || break
+        STUCK=1
         ;;
     esac
-    [ -e "$BATCHDIR" ] || break
+    _entry=
+    [ -e "$CHUNK" ] || break
   done
-  exec 3<&-
-  [ -e "$BATCHDIR" ] || return 0
-  if [ $_stuck = 1 ]; then
+  exec 3<&- 6>&- 8>&-
+  if [ $STUCK = 1 ]; then
     settle
     sleep 1
-    return 0
+  elif [ -z "$_entry" ] && [ -e "$CHUNK" ]; then
+    rm -f "$CHUNK"
+    set -- "$BATCHDIR"/c[0-9]*
+    [ -e "$1" ] || drop_batch "$BATCHDIR"
   fi
-  rm -f "$CHUNK"
-  set -- "$BATCHDIR"/c[0-9]*
-  [ -e "$1" ] || {
-    rm -rf "$BATCHDIR"
-    rm -f "$SECRETS/$ROOTID.$C.$BATCH"
-  }
 }
 
-# Reads ahead: prepares the attempt folders of the next entries by one mkdir and one sync. An unclaimed one is harmless.
+# Reads ahead -> AHEAD, STUCK: prepares the attempt folders of the next entries by one mkdir and one sync. An unclaimed one
+# is harmless.
 fill_pool() {
-  cd "$V/$C/jobs" || return 1
+  cd "$V/$C/jobs" || return 0
   _room=$((POOL / ${B_SLOTS:-1} + 1)) _count=0 _folders='' _pool=''
   while [ $_count -lt $_room ] && IFS=' ' read -r _kind _id _n _flag _text <&3; do
     [ "$_kind" = job ] && is_id "$_id" && is_number "$_n" || continue
@@ -210,11 +221,14 @@ fill_pool() {
     eval "SPEC_$_count=\$_text"
     _count=$((_count + 1))
   done
-  [ -n "$_pool" ] || return 1
+  [ -n "$_pool" ] || return 0
   # shellcheck disable=SC2086 # ids and numbers
-  mkdir -p $_folders || { _stuck=1; return 1; }
+  mkdir -p $_folders || {
+    STUCK=1
+    return 0
+  }
   uptime_now
-  _count=0 _files=.
+  _count=0 _ahead='' _files=.
   for _item in $_pool; do
     _id=${_item%%/*}
     _n=${_item#*/}
@@ -222,36 +236,41 @@ fill_pool() {
     _try=$_id/try-$_n.$RID
     eval "_text=\$SPEC_$_count"
     _count=$((_count + 1))
-    if [ ! -s "$_try/state" ]; then
-      printf '%s\n%s\n' "$COMMON" "$_text" >"$_try/spec" &&
-        printf 'claim v=1 campaign=%s origin=%s script=%s root=%s machine=%s boot=%s snapshot=none setup=none apply=%s batch=%s slot=%s rid=%s id=%s n=%s up=%s .\n' \
-          "$C" "$B_ORIGIN" "$VERSION" "$ROOTID" "$MACHINE" "$BOOT" "$B_APPLY" "$BATCH" "$K" "$RID" "$_id" "$_n" "$UP" \
-          >"$_try/state" && true >>"$_try/alive" && true >>"$_try/log" || {
-        rm -rf "$_try"
-        _stuck=1
-        continue
-      }
-    fi
-    AHEAD="$AHEAD${AHEAD:+ }$_item"
+    [ -s "$_try/state" ] || prepare_folder || {
+      rm -rf "$_try"
+      STUCK=1
+      continue
+    }
+    _ahead="$_ahead${_ahead:+ }$_item"
     _files="$_files $_id $_try $_try/state"
   done
   # shellcheck disable=SC2086 # ids and numbers
-  make_durable $_files
+  if make_durable $_files; then AHEAD=$_ahead; else STUCK=1; fi
+}
+
+# One attempt's folder from _try _id _n _text. `state` comes last: who has one is whole.
+prepare_folder() {
+  printf '%s\n%s\n' "$COMMON" "$_text" >"$_try/spec" && true >>"$_try/alive" && true >>"$_try/log" &&
+    printf 'claim v=1 campaign=%s origin=%s script=%s root=%s machine=%s boot=%s snapshot=none setup=none apply=%s batch=%s slot=%s rid=%s id=%s n=%s up=%s .\n' \
+      "$C" "$B_ORIGIN" "$VERSION" "$ROOTID" "$MACHINE" "$BOOT" "$B_APPLY" "$BATCH" "$K" "$RID" "$_id" "$_n" "$UP" \
+      >"$_try/state"
 }
 
 # Locks `alive` of the next attempt while the present one runs: the lock belongs to the open file, so it stays with us.
-lock_next() { # ID N
-  command exec 5>>"$V/$C/jobs/$1/try-$2.$RID/alive" || return 1
+# -> NEXT LOCKER
+lock_next() { # ID/N
+  NEXT=
+  command exec 5>>"$V/$C/jobs/${1%/*}/try-${1#*/}.$RID/alive" || return 1
   flock -n 5 3<&- 4>&- 6>&- 7>&- 8>&- 9>&- &
   LOCKER=$!
-  NEXT=$1/$2
+  NEXT=$1
 }
 
-# The last end is made durable, then told.
+# The last end is made durable, then told. A journal that cannot be written is completed by the next probe.
 settle() {
   [ -n "$PEND" ] || return 0
   until make_durable "$PEND"; do sleep 1; done
-  PEND=''
+  PEND=
   journal "$PENDLINE"
 }
 
@@ -259,7 +278,19 @@ withdrawn() {
   [ -e "$V/$C/withdrawn/$BATCH" ]
 }
 
-# Claims an entry and runs it. 0: it was ours; 75: not to be started by us; 73: cannot now; 77: paused.
+# Whether the claim ID/N is ours: then its folder is no leftover.
+claimed_by_us() {
+  [ "$(readlink "$N")" = "$TRY" ]
+}
+
+# An entry that is not to be started by us leaves nothing.
+forget_try() {
+  claimed_by_us || rm -rf "$TRY"
+  [ -z "$SECRET" ] || rm -f "$SECRET"
+}
+
+# Claims an entry and runs it. 0: it was ours; 75: not to be started by us; 73: cannot now; 77: paused, so
+# that it stays in the queue.
 run_attempt() { # ID/N/FLAG NEXT_ENTRY
   ID=${1%%/*} _flag=${1##*/}
   N=${1#*/}
@@ -267,37 +298,36 @@ run_attempt() { # ID/N/FLAG NEXT_ENTRY
   TRY=try-$N.$RID ATT=$V/$C/jobs/$ID/$N SECRET=''
   cd "$V/$C/jobs/$ID" || return 73
   if [ -h "$N" ] || [ -e "cancelled.$N" ] || withdrawn; then
-    rm -rf "$TRY"
+    forget_try
     return 75
   fi
   if [ "$B_SECRETS" = 1 ]; then
     # Without its secrets a job never starts; the next apply hands it over again.
     SECRET=$SECRETS/$ROOTID.$C.$BATCH.$ID.$N
     ln "$SECRETS/$ROOTID.$C.$BATCH" "$SECRET" 2>/dev/null || [ -e "$SECRET" ] || {
+      [ ! -e "$SECRETS/$ROOTID.$C.$BATCH" ] || return 73
       withdraw_batches "$BATCH"
       return 75
     }
   fi
-  [ "$NEXT" = "$ID/$N" ] || lock_next "$ID" "$N" || return 73
+  [ "$NEXT" = "$ID/$N" ] || lock_next "$ID/$N" || return 73
+  NEXT=
   wait "$LOCKER" || return 73
-  NEXT=''
   exec 8>&5 5>&-
   command exec 6>>"$TRY/state" || return 73
   # The last look before the claim.
   [ -e "$V/$C/paused" ] && return 77
   fault before-claim
   ln -sn "$TRY" "$N" 2>/dev/null || {
-    exec 6>&- 8>&-
     [ -h "$N" ] || return 73
-    rm -rf "$TRY"
-    [ -z "$SECRET" ] || rm -f "$SECRET"
+    forget_try
     return 75
   }
   fault claimed
   # The last job's end and this claim become durable together.
   until make_durable ${PEND:+"$PEND"} .; do sleep 1; done
   [ -z "$PEND" ] || journal "$PENDLINE"
-  PEND=''
+  PEND=
   fault claim-durable
   # Whoever withdraws or cancels writes first and looks for claims then; we claim first and look then. One of us sees.
   if withdrawn || [ -e "cancelled.$N" ]; then
@@ -315,12 +345,11 @@ run_attempt() { # ID/N/FLAG NEXT_ENTRY
     mv state "state-before.$N" && mkdir state
   fi
   if [ -n "$2" ]; then
-    _next=${2%/*}
-    lock_next "${_next%/*}" "${_next#*/}"
+    lock_next "${2%/*}"
   elif [ -n "$SECRET" ]; then
     # Nothing of this hand-over is left to be claimed, unless in a later chunk.
     set -- "$BATCHDIR"/c[0-9]*
-    [ "$#" -gt 1 ] || rm -f "$SECRETS/$ROOTID.$C.$BATCH"
+    [ $# -gt 1 ] || rm -f "$SECRETS/$ROOTID.$C.$BATCH"
   fi
   [ "$B_STAMP" = 0 ] || { load_spec && make_stamp; }
   uptime_now
@@ -329,32 +358,34 @@ run_attempt() { # ID/N/FLAG NEXT_ENTRY
   to_clock "$CS"
   journal "start id=$ID n=$N apply=$B_APPLY slot=$K t=$T up=$UP ."
   (watch "$CS0") &
-  setsid /bin/sh -c "$STUB" sp-stub "$ATT" "$ID" "$N" "$K" "$C" "$SECRET" \
+  setsid "$SP_SH" -c "$STUB" sp-stub "$ATT" "$ID" "$N" "$K" "$C" "$SECRET" \
     3<&- 4>&- 5>&- 9>&- </dev/null >>"$TRY/log" 2>>"$TRY/signal"
-  _rc=$?
   exec 8>&-
   fault job-ended
-  finish "$_rc"
+  finish
 }
 
 # The end of our own attempt.
-finish() { # RC_OF_STUB
+finish() {
   read_state "$ATT/state"
-  leftovers
+  LEFT=none
+  SURE=1
+  nothing_left || clean_tree
+  SURE=0
+  [ -z "$SECRET" ] || [ ! -e "$SECRET" ] || rm -f "$SECRET"
   uptime_now
   # No disk writes faster than 4 GiB a second: a shorter job's log need not be measured.
-  [ $((CS - CS0)) -le $((B_LOG_MAX / 42949673)) ] || cut_log
+  [ $(((CS - CS0 + 1) * 42949673)) -le "$B_LOG_MAX" ] || cut_log
   [ "$B_MARKERS$B_CLEANUP" = 00 ] || load_spec
   run_cleanup "$K"
-  if [ -n "$R_EXIT" ]; then
-    field rc "$R_EXIT"
+  _rc=none
+  if field rc "$R_EXIT"; then
     _rc=$F
     judge "$_rc"
   else
     # The stub was killed: what became of the command is not known, whatever the shell makes of it.
     judge_lost
-    [ "$WHY" = killed ] || [ "$WHY" = before-start ] && WHY=stub-killed
-    _rc=none
+    [ "$STATE" != lost ] || WHY=stub-killed
   fi
   until write_end "$_rc" runner "$LEFT"; do sleep 1; done
   exec 6>&-
@@ -366,31 +397,28 @@ finish() { # RC_OF_STUB
   return 0
 }
 
-# -> LEFT. Only pids given out since the start can belong to the job; pids are given out in a ring, so the range is exact
-# as long as the ring cannot have gone round (100,000 starts a second).
-leftovers() {
-  LEFT=none
+# Whether no process of our own attempt can be left. Only pids given out since the start can belong to the job; pids are
+# given out in a ring, so the range is exact as long as the ring cannot have gone round (100,000 starts a second).
+nothing_left() {
   uptime_now
   read -r _ _ _ _ _last </proc/loadavg
   _range=$((_last - PID0))
-  if [ $_range -lt 0 ] || [ $_range -gt 512 ] || [ $(((CS - CS0 + 1) * 1000)) -gt "$PID_MAX" ]; then
-    tree "$ATT"
-    [ -n "$TREE" ] || return 0
-  else
-    field pid "$R_START"
-    _sid=${F:--1} _pid=$PID0 _suspect=0
-    while [ "$_pid" -lt "$_last" ]; do
-      _pid=$((_pid + 1))
-      [ -d "/proc/$_pid" ] && process "$_pid" || continue
-      [ "$P_STATE" = Z ] || [ "$P_SID" = $$ ] && continue
-      [ "$P_SID" = "$_sid" ] || [ -O "/proc/$_pid" ] || continue
-      _suspect=1
-      break
-    done
-    [ $_suspect = 1 ] || return 0
-    tree "$ATT"
-    [ -n "$TREE" ] || return 0
-  fi
+  [ $_range -ge 0 ] && [ $_range -le 512 ] && [ $(((CS - CS0 + 1) * 1000)) -le "$PID_MAX" ] || return 1
+  field pid "$R_START"
+  _sid=${F:-none} _pid=$PID0
+  while [ "$_pid" -lt "$_last" ]; do
+    _pid=$((_pid + 1))
+    [ -d "/proc/$_pid" ] && process "$_pid" || continue
+    [ "$P_STATE" = Z ] || [ "$P_SID" = $$ ] && continue
+    [ "$P_SID" = "$_sid" ] || [ -O "/proc/$_pid" ] && return 1
+  done
+  return 0
+}
+
+# Ends what an attempt left -> LEFT: none, cleaned, kept (what would not go).
+clean_tree() {
+  LEFT=none
+  tree "$ATT" && [ -n "$TREE" ] || return 0
   end_tree "$ATT" 2
   LEFT=cleaned
   [ -z "$TREE" ] || LEFT=kept
@@ -407,15 +435,20 @@ check_max_fail() {
   [ "$_failed" -lt "$B_MAX_FAIL" ] || withdraw_batches "$B_APPLY"
 }
 
-# Takes hand-overs out of the queue. The mark comes first: a claim that is under way sees it.
-withdraw_batches() { # BATCH or APPLY
+# Takes hand-overs out of the queue: one, or all of an apply. The mark comes first: a claim that is under way sees it.
+withdraw_batches() { # BATCH_OR_APPLY ; uses C
   mkdir -p "$V/$C/withdrawn"
-  for _folder in "$V/$C/queue"/[0-9]*~"$1"*; do
+  for _folder in "$V/$C/queue"/[0-9]*~"$1" "$V/$C/queue"/[0-9]*~"$1"-[0-9]*; do
     [ -d "$_folder" ] || continue
-    _name=${_folder##*/}
-    : >"$V/$C/withdrawn/${_name#*~}"
+    true >"$V/$C/withdrawn/${_folder##*~}"
     make_durable "$V/$C/withdrawn"
-    rm -rf "$_folder"
-    rm -f "$SECRETS/$ROOTID.$C.${_name#*~}"
+    drop_batch "$_folder"
   done
+}
+
+# A hand-over of which nothing is to be started any more, with its secrets.
+drop_batch() { # QUEUE_FOLDER
+  _campaign=${1#"$V"/}
+  rm -f "$SECRETS/$ROOTID.${_campaign%%/*}.${1##*~}"
+  rm -rf "$1"
 }

@@ -7,34 +7,35 @@ verb_probe() { # CAMPAIGN GENERATION OFFSET [PROGRAM…]
   C=$1 _generation=$2 _offset=$3
   shift 3
   clock_base
-  boot_now
-  machine_now
   to_clock "$CS"
   _tmux=none
-  command -v tmux >/dev/null && _tmux=$(tmux -V | tr -dc 'A-Za-z0-9.') && [ -n "$_tmux" ] || _tmux=none
+  command -v tmux >/dev/null && _tmux=$(tmux -V | tr -dc 'A-Za-z0-9.')
   _missing=
   for _program; do
     command -v "$_program" >/dev/null || _missing="$_missing,$_program"
   done
   _missing=${_missing#,}
-  read -r ROOTID <"$V/root-id" || exit 73
   printf 'host v=1 script=%s root=%s machine=%s boot=%s t=%s up=%s tmux=%s missing=%s .\n' \
-    "$VERSION" "$ROOTID" "$MACHINE" "$BOOT" "$T" "$UP" "$_tmux" "${_missing:-none}"
+    "$VERSION" "$ROOTID" "$MACHINE" "$BOOT" "$T" "$UP" "${_tmux:-none}" "${_missing:-none}"
   # A campaign that is not there yet has no origin and nothing else.
-  if [ -d "$V/$C" ]; then
-    read -r ORIGIN <"$V/$C/origin" || ORIGIN=none
-    printf 'origin %s .\n' "$ORIGIN"
-    [ -e "$V/$C/paused" ] && printf 'paused .\n'
-    # Queue first, claims then, journal last: an entry that moves on meanwhile is seen at least once.
-    queued_entries >"$V/run/queued.$$"
-    settle_campaign seal >"$V/run/open.$$"
-    (cd "$V/$C/jobs" && printf '%s\n' */[1-9]*) | awk '
-      FNR == NR { sub(/\//, " "); claimed[$0] = 1; next }
-      !((substr($2, 4) " " substr($3, 3)) in claimed)' - "$V/run/queued.$$"
-    cat "$V/run/open.$$"
-    rm -f "$V/run/queued.$$" "$V/run/open.$$"
-    journal_from "$_generation" "$_offset"
-  fi
+  [ -e "$V/$C/origin" ] || return 0
+  read -r _origin <"$V/$C/origin"
+  printf 'origin %s .\n' "${_origin:-none}"
+  [ -e "$V/$C/paused" ] && printf 'paused .\n'
+  # On a full disk there may be no journal to complete; then all that it would say stands in the answer.
+  have_journal || known_ends
+  # Queue first, claims then, journal last: an entry that moves on meanwhile is seen at least once. In variables, not in
+  # files: the disk may be full.
+  _queued=$(queued_entries)
+  _open=$(settle_campaign)
+  [ -z "$_queued" ] || {
+    (cd "$V/$C/jobs" && printf '%s\n' */[1-9]*)
+    printf '%s\n' "$_queued"
+  } | awk '
+    $1 != "queued" { sub(/\//, " "); claimed[$0] = 1; next }
+    !((substr($2, 4) " " substr($3, 3)) in claimed)'
+  [ -z "$_open" ] || printf '%s\n' "$_open"
+  journal_from "$_generation" "$_offset"
 }
 
 # Entries of the queue as `queued id= n= apply= .`, claimed ones among them.
@@ -43,44 +44,59 @@ queued_entries() {
     set -- "$_folder"/c[0-9]*
     [ -e "$1" ] || continue
     _apply=${_folder##*~}
-    cat "$@" | awk -v apply="${_apply%-*}" '$1 == "job" { print "queued id=" $2 " n=" $3 " apply=" apply " ." }'
+    # A chunk that is gone by now was served.
+    cat "$@" 2>/dev/null | awk -v apply="${_apply%-*}" '
+      $1 == "job" && $2 ~ /^[0-9a-f]+$/ && $3 ~ /^[0-9]+$/ { print "queued id=" $2 " n=" $3 " apply=" apply " ." }'
   done
-  return 0
 }
 
 # The journal's bytes from an offset; from the start when it is another journal than the client knows.
 journal_from() { # GENERATION OFFSET
-  read -r _line <"$V/$C/journal" || _line=
-  GENERATION=${_line#journal gen=}
-  GENERATION=${GENERATION% .}
+  { read -r _line <"$V/$C/journal"; } 2>/dev/null || return 0
+  case $_line in 'journal gen='*' .') ;; *) return 0 ;; esac
+  _now=${_line#journal gen=}
+  _now=${_now% .}
   _size=$(wc -c <"$V/$C/journal")
   _from=$2
-  { [ "$1" = "$GENERATION" ] && [ "$_from" -le "$_size" ]; } 2>/dev/null || _from=0
-  printf 'journal gen=%s from=%s bytes=%s .\n' "$GENERATION" "$_from" "$((_size - _from))"
+  { [ "$1" = "$_now" ] && [ "$_from" -le "$_size" ]; } 2>/dev/null || _from=0
+  printf 'journal gen=%s from=%s bytes=%s .\n' "$_now" "$_from" "$((_size - _from))"
   tail -c "+$((_from + 1))" "$V/$C/journal" | head -c "$((_size - _from))"
 }
 
 # Streams the journal from an offset, as it grows, until all runners have left or the time is over.
+# What streams is in a session of its own and a guard waits on a lock of this process, so that all of it goes with this
+# process, however that ends.
 verb_wait() { # CAMPAIGN OFFSET SECONDS
-  is_name "$1" || exit 64
+  is_name "$1" && is_slot "$2" && is_number "$3" || exit 64
   C=$1
-  timeout "$3" tail -c "+$(($2 + 1))" -f "$V/$C/journal" 2>/dev/null &
-  _tail=$!
-  # A runner that was asked for a moment ago may not have its lock yet: with entries left, look some times more.
+  _here=$V/run/wait.$$
+  command exec 3>>"$_here" && flock -n 3 || exit 73
+  # A runner that was asked for a moment ago may not have its lock yet: with entries left, look some times more. The last
+  # lines may have been written while the locks were given up.
   # shellcheck disable=SC2016 # a text for another shell
-  timeout "$3" /bin/sh -c '
+  setsid "$SP_SH" -c '
+    tail -c "+$2" -f "$3" &
+    tail=$!
+    exec >/dev/null
     idle=0
     while [ $idle -lt 20 ]; do
-      for lock in "$1"/run/runner.*; do [ ! -e "$lock" ] || flock -s "$lock" true; done
-      set -- "$1" "$1"/*/queue/[0-9]*~*
+      for lock in "$1"/run/runner.*; do [ ! -e "$lock" ] || flock -s 8 8<"$lock"; done
+      set -- "$1" "$1"/*/queue/[0-9]*~*/c[0-9]*
       [ -e "$2" ] || break
       idle=$((idle + 1))
       sleep 0.05
-    done' sp-wait "$V" >/dev/null 2>&1
-  # The last lines may have been written while the locks were given up.
-  sleep 0.05
-  kill "$_tail" 2>/dev/null
-  wait "$_tail" 2>/dev/null
+    done
+    sleep 0.05
+    kill "$tail"' sp-wait "$V" "$(($2 + 1))" "$V/$C/journal" 2>/dev/null 3>&- </dev/null &
+  _stream=$!
+  (
+    exec 3>&- </dev/null >/dev/null 2>&1
+    wait_free "$_here" "$3"
+    [ ! -e "$_here" ] || kill -s KILL -- "-$_stream"
+    rm -f "$_here"
+  ) &
+  wait "$_stream" 2>/dev/null
+  rm -f "$_here"
   printf '\n'
 }
 
@@ -91,6 +107,7 @@ verb_account() { # [PROGRAM…]
   [ -n "$_entry" ] || _entry=$(getent passwd "$_user" 2>/dev/null)
   _shell=${_entry##*:}
   [ -x "$_shell" ] || _shell=/bin/sh
+  # shellcheck disable=SC2016 # a text for another shell
   _path=$(env -i HOME="$HOME" USER="$_user" LOGNAME="$_user" SHELL="$_shell" TERM=dumb PATH=/usr/local/bin:/usr/bin:/bin \
     timeout 10 "$_shell" -l -c 'printf "\nsp-path:%s\n" "$PATH"' </dev/null 2>/dev/null | sed -n 's/^sp-path://p' | tail -n 1)
   printf 'account HOME=%s\n' "$HOME"
@@ -107,53 +124,58 @@ verb_account() { # [PROGRAM…]
 verb_hand_over() { # CAMPAIGN ORIGIN BATCH SHA256 SLOTS
   is_name "$1" && is_name "$3" && is_number "$5" || exit 64
   C=$1 _batch=$3
-  read -r ROOTID <"$V/root-id" || exit 73
   make_campaign "$2" || exit 73
-  _in=$V/$C/queue/in.$_batch
-  rm -rf "$_in"
+  _in=$V/$C/queue/in.$_batch.$$
   mkdir "$_in" || exit 73
-  _secret=$SECRETS/$ROOTID.$C.$_batch
   # Secrets go past the disk.
-  awk -v batch="$_in/all" -v secret="$_secret" '
+  _secret=$SECRETS/$ROOTID.$C.$_batch
+  awk -v batch="$_in/all" -v secret="$_secret.$$" '
     secrets { print >secret; next }
     $0 == "secrets" { secrets = 1; next }
-    { print >batch }' || exit 73
-  [ -e "$_secret" ] && chmod 600 "$_secret"
-  _sum=$(sha256sum <"$_in/all") || exit 73
+    { print >batch }' && _sum=$(sha256sum <"$_in/all") || refuse_batch
   [ "${_sum%% *}" = "$4" ] || {
-    rm -rf "$_in"
-    rm -f "$_secret"
+    rm -rf "$_in" "$_secret.$$"
     printf 'refused damaged .\n'
     return
   }
-  awk -v folder="$_in" '
+  printf '%s\n' "$5" >"$_in/slots" && awk -v folder="$_in" '
     NR <= 2 { print >(folder "/common"); next }
     { if ((NR - 3) % 32 == 0) { if (name) close(name); name = sprintf("%s/c%06d", folder, (NR - 3) / 32) }
-      print >name }' "$_in/all" && rm -f "$_in/all" || exit 73
+      print >name }' "$_in/all" && rm -f "$_in/all" && make_durable "$_in"/* "$_in" || refuse_batch
   exec 5>>"$V/$C/queue/.lock"
   flock 5
   set -- "$V/$C/queue"/[0-9]*~"$_batch" "$5"
   if [ -e "$1" ] || [ -e "$V/$C/withdrawn/$_batch" ]; then
     rm -rf "$_in"
+    # It was taken before; secrets may be gone since then, with a reboot.
+    [ -e "$1" ] && [ -e "$_secret.$$" ] && [ ! -e "$_secret" ] && mv "$_secret.$$" "$_secret"
+    rm -f "$_secret.$$"
   else
-    shift $(($# - 1))
-    _slots=$1
-    set -- "$V/$C/queue"/[0-9]*~*
-    _last=0
-    for _folder; do
-      [ -d "$_folder" ] || continue
-      _last=${_folder##*/}
-      _last=${_last%%~*}
-      while :; do case $_last in 0?*) _last=${_last#0} ;; *) break ;; esac; done
-    done
-    make_durable "$_in"/* "$_in" && mv "$_in" "$V/$C/queue/$(printf %08d $((_last + 1)))~$_batch" &&
-      make_durable "$V/$C/queue" || exit 73
-    set -- "$_slots"
+    [ ! -e "$_secret.$$" ] || mv "$_secret.$$" "$_secret" || refuse_batch
+    next_number
+    mv "$_in" "$V/$C/queue/$NUMBER~$_batch" && make_durable "$V/$C/queue" || refuse_batch
   fi
   exec 5>&-
-  shift $(($# - 1))
-  kick "$1"
+  kick "$2"
   printf 'taken .\n'
+}
+refuse_batch() {
+  rm -rf "$_in" "$_secret.$$"
+  exit 73
+}
+# -> NUMBER: behind the last hand-over of the queue. What a hand-over left that was cut short goes.
+next_number() {
+  NUMBER=0
+  for _folder in "$V/$C/queue"/[0-9]*~*; do
+    [ -d "$_folder" ] || continue
+    NUMBER=${_folder##*/}
+    NUMBER=${NUMBER%%~*}
+  done
+  hundredths "$NUMBER."
+  NUMBER=$(printf %08d $((H + 1)))
+  for _folder in "$V/$C/queue"/in.*; do
+    [ ! -d "$_folder" ] || [ -d "/proc/${_folder##*.}" ] || rm -rf "$_folder"
+  done
 }
 
 make_campaign() { # ORIGIN
@@ -161,11 +183,7 @@ make_campaign() { # ORIGIN
     [ -d "$V/$C$_folder" ] || mkdir -p "$V/$C$_folder" || return 1
   done
   [ -e "$V/$C/origin" ] || { printf '%s\n' "$1" >"$V/$C/origin.$$" && mv "$V/$C/origin.$$" "$V/$C/origin"; } || return 1
-  [ -e "$V/$C/journal" ] || {
-    printf 'journal gen=%s .\n' "$(random_word)" >"$V/$C/journal.$$" &&
-      { ln "$V/$C/journal.$$" "$V/$C/journal" 2>/dev/null || [ -e "$V/$C/journal" ]; } && rm -f "$V/$C/journal.$$"
-  } || return 1
-  make_durable "$V/$C/origin" "$V/$C" "$V"
+  have_journal && make_durable "$V/$C/origin" "$V/$C" "$V"
 }
 
 random_word() {
@@ -186,54 +204,56 @@ verb_kick() { # SLOTS
   kick "$1"
 }
 
-# Ends attempts named by stdin, "ID N APPLY" a line, whatever they are at: in the queue, running, an orphan. After the answer none
-# of them runs, and none that had not started ever will. GRACE 0 is KILL at once.
+# Ends attempts named by stdin, "ID N APPLY" a line, whatever they are at: in the queue, running, an orphan. After the
+# answer none of them runs, and none that had not started ever will. GRACE 0 is KILL at once.
 verb_cancel() { # CAMPAIGN BY GRACE
-  is_name "$1" && is_name "$2" || exit 64
+  is_name "$1" && is_name "$2" && is_slot "$3" || exit 64
   C=$1 _by=$2 _grace=$3
   clock_base
-  boot_now
-  machine_now
-  read -r ROOTID <"$V/root-id" || exit 73
   _running=
   while read -r _id _n _apply; do
     is_id "$_id" && is_number "$_n" && is_name "$_apply" || continue
     ID=$_id N=$_n ATT=$V/$C/jobs/$_id/$_n
     mkdir -p "$V/$C/jobs/$_id" || continue
     # The mark first: a claim that is under way sees it.
-    : >"$V/$C/jobs/$_id/cancelled.$_n"
+    true >"$V/$C/jobs/$_id/cancelled.$_n"
     make_durable "$V/$C/jobs/$_id"
     claim_cancelled && continue
+    # A claim that is on its way to its start is waited for.
     _count=0
-    until read_state "$ATT/state" && [ -n "$R_START$R_END" ] || { owner_gone && [ -n "$R_CLAIM" ]; } || [ $_count -gt 100 ]; do
+    until ! read_state "$ATT/state" || [ -n "$R_START$R_END" ] || owner_gone || [ $_count -gt 100 ]; do
       sleep 0.05
       _count=$((_count + 1))
     done
-    [ -z "$R_END$R_EXIT" ] || continue
-    uptime_now
-    [ -n "$R_STOP" ] || {
-      printf 'stop why=cancelled by=%s up=%s .\n' "$_by" "$UP" >>"$ATT/state"
-      make_durable "$ATT/state"
-    }
+    [ -n "$R_CLAIM" ] && [ -z "$R_END$R_EXIT" ] || continue
+    verdict
+    [ "$VERDICT" != foreign ] || continue
+    stop_attempt cancelled "$_by"
     [ "$_grace" = 0 ] || signal_tree TERM "$ATT"
     _running="$_running $_id/$_n"
   done
+  # All of them have the same grace, counted from now.
+  uptime_now
+  _deadline=$((CS + _grace * 100))
   for _pair in $_running; do
     load_attempt "${_pair%/*}" "${_pair#*/}" || continue
-    end_tree "$ATT" "$_grace"
+    uptime_now
+    _rest=$(((_deadline - CS + 99) / 100))
+    [ $_rest -gt 0 ] || _rest=0
+    end_tree "$ATT" "$_rest"
     # Its runner writes the end; where that is gone, we do.
     _count=0
     while read_state "$ATT/state" && [ -z "$R_END" ] && [ $_count -lt 200 ]; do
       verdict
       if [ "$VERDICT" = dead ]; then
-        seal cancel
+        seal cancel none </dev/null
       else
         sleep 0.05
       fi
       _count=$((_count + 1))
     done
   done
-  settle_campaign seal
+  settle_campaign
 }
 
 # Takes the claim itself, so that nobody else can. Fails where it is taken.
@@ -243,23 +263,19 @@ claim_cancelled() {
   _folder=$V/$C/jobs/$ID/$_try
   mkdir -p "$_folder/out" || return 1
   uptime_now
-  _why=by-$_by
-  [ "$_by" != withdraw ] || _why=withdrawn
+  STATE=cancelled WHY=by-$_by SIGNAL=none MARKER=none
+  [ "$_by" != withdraw ] || WHY=withdrawn
   R_CLAIM="claim v=1 campaign=$C root=$ROOTID machine=$MACHINE boot=$BOOT apply=$_apply slot=none rid=none id=$ID n=$N up=$UP ."
   R_START='' R_EXIT=''
-  STATE=cancelled WHY=$_why SIGNAL=none MARKER=none
   command exec 6>"$_folder/state" || return 1
-  printf '%s\n' "$R_CLAIM" >&6
-  write_end none cancel none
-  exec 6>&-
-  : >"$_folder/alive"
-  : >"$_folder/log"
-  make_durable "$_folder/state" "$_folder"
-  if (cd "$V/$C/jobs/$ID" && ln -sn "$_try" "$N" 2>/dev/null); then
+  if printf '%s\n' "$R_CLAIM" >&6 && write_end none cancel none && exec 6>&- &&
+    true >"$_folder/alive" && true >"$_folder/log" && make_durable "$_folder/state" "$_folder" &&
+    (cd "$V/$C/jobs/$ID" && ln -sn "$_try" "$N" 2>/dev/null); then
     make_durable "$V/$C/jobs/$ID"
-    journal "$END"
+    tell "$END"
     return 0
   fi
+  exec 6>&-
   rm -rf "$_folder"
   return 1
 }
@@ -268,7 +284,6 @@ claim_cancelled() {
 verb_withdraw() { # CAMPAIGN BATCH_OR_APPLY
   is_name "$1" && is_name "$2" || exit 64
   C=$1
-  read -r ROOTID <"$V/root-id" || exit 73
   withdraw_batches "$2"
 }
 
@@ -282,7 +297,7 @@ verb_accept() { # CAMPAIGN ORIGIN
     mkdir -p "$V/$C/jobs/$_new" && printf '%s\n' "$_old" >"$V/$C/jobs/$_new/accepted.$$" &&
       mv "$V/$C/jobs/$_new/accepted.$$" "$V/$C/jobs/$_new/accepted" &&
       make_durable "$V/$C/jobs/$_new/accepted" "$V/$C/jobs/$_new" "$V/$C/jobs" || exit 73
-    journal "accept id=$_new from=$_old ."
+    tell "accept id=$_new from=$_old ."
   done
 }
 
@@ -298,9 +313,7 @@ verb_evidence() { # CAMPAIGN ID
     verdict
     printf 'attempt n=%s verdict=%s .\n' "$N" "$VERDICT"
     sed -n 's/^\(.* \.\)$/record \1/p' "$ATT/state"
-    for _lock in alive; do
-      if is_free "$ATT/$_lock"; then printf 'lock name=%s held=no .\n' "$_lock"; else printf 'lock name=%s held=yes .\n' "$_lock"; fi
-    done
+    if is_free "$ATT/alive"; then printf 'lock name=alive held=no .\n'; else printf 'lock name=alive held=yes .\n'; fi
     if owner_gone; then printf 'lock name=runner held=no .\n'; else printf 'lock name=runner held=yes .\n'; fi
     [ -e "$V/$C/jobs/$ID/cancelled.$N" ] && printf 'mark name=cancelled n=%s .\n' "$N"
   done

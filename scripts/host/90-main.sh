@@ -1,6 +1,8 @@
 # sp-host VERB ROOT NONCE ARGUMENTS…; `runner` and `view` are for this script itself and answer nobody.
 ROOT=${2-}
 case $ROOT in
+  # A list of processes is searched for the root's path, line by line.
+  *"$NL"*) exit 64 ;;
   /*) ;;
   *) exit 64 ;;
 esac
@@ -8,19 +10,22 @@ cd "$ROOT/v1" || exit 66
 V=$(pwd -P)
 # Locks of the slots are per user and machine, in one place whatever the root.
 machine_now
+boot_now
 SLOTS=$HOME/.local/share/sp/v1/slots/$MACHINE
 SECRETS=$V/secrets
-if grep -q ' /dev/shm tmpfs ' /proc/mounts 2>/dev/null && [ -w /dev/shm ]; then
+if [ -w /dev/shm ] && grep -q ' /dev/shm tmpfs ' /proc/mounts 2>/dev/null; then
   SECRETS=/dev/shm/sp-$(id -u)
 fi
 for _folder in "$V/run" "$SLOTS" "$SECRETS"; do
   [ -d "$_folder" ] || mkdir -p "$_folder" || exit 73
 done
-[ -O "$SECRETS" ] || exit 73
-[ -e "$V/root-id" ] || {
-  random_word >"$V/root-id.$$" && { ln "$V/root-id.$$" "$V/root-id" 2>/dev/null || [ -e "$V/root-id" ]; } &&
-    rm -f "$V/root-id.$$" && make_durable "$V/root-id" "$V"
+[ -O "$SECRETS" ] && [ ! -h "$SECRETS" ] || exit 73
+[ -s "$V/root-id" ] || {
+  random_word >"$V/root-id.$$" && make_durable "$V/root-id.$$" &&
+    { ln "$V/root-id.$$" "$V/root-id" 2>/dev/null || [ -s "$V/root-id" ]; } &&
+    rm -f "$V/root-id.$$" && make_durable "$V"
 } || exit 73
+read -r ROOTID <"$V/root-id" && is_name "$ROOTID" || exit 73
 
 verb=${1-}
 case $verb in
