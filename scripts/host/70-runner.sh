@@ -343,7 +343,7 @@ finish() { # RC_OF_STUB
   leftovers
   uptime_now
   # No disk writes faster than 4 GiB a second: a shorter job's log need not be measured.
-  [ $((CS - CS0)) -le $((B_LOG_MAX / 42949673)) ] || cut_log
+  [ $((CS - CS0)) -lt $((B_LOG_MAX / 42949673)) ] || cut_log
   [ "$B_MARKERS$B_CLEANUP" = 00 ] || load_spec
   run_cleanup "$K"
   if [ -n "$R_EXIT" ]; then
