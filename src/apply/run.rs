@@ -31,6 +31,8 @@ pub struct RunOptions {
     pub max_fail: Option<u32>,
     /// Locale variables of the account.
     pub locale: Vec<(String, String)>,
+    /// Seconds between TERM and KILL at a time limit; 10 unless a test wants it otherwise.
+    pub kill_after: Option<u32>,
 }
 
 /// How it ended.
@@ -356,7 +358,7 @@ impl Workspace {
             init: host.init.as_deref(),
             slots: hand.slots,
             max_fail: hand.options.max_fail.or(campaign.max_fail),
-            kill_after: KILL_AFTER,
+            kill_after: hand.options.kill_after.unwrap_or(KILL_AFTER),
             secrets: &secrets,
         };
         let mut batch_jobs = Vec::with_capacity(jobs.len());

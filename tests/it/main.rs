@@ -3,6 +3,7 @@
 mod apply;
 mod campaign;
 mod lifecycle;
+mod outcomes;
 mod plan;
 mod report;
 mod store;

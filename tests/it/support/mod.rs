@@ -136,6 +136,21 @@ impl Sandbox {
         text.lines().map(|line| serde_json::from_str(line).expect("a JSON object")).collect()
     }
 
+    /// Folder of a job on the host: its attempts are the numbers in it.
+    pub fn job_folder(&self, campaign: &str, id: &str) -> PathBuf {
+        self.root().join("v1").join(campaign).join("jobs").join(id)
+    }
+
+    /// The last record of a kind that an attempt's state file holds.
+    #[track_caller]
+    pub fn record(&self, campaign: &str, id: &str, attempt: u32, kind: &str) -> String {
+        let path = self.job_folder(campaign, id).join(attempt.to_string()).join("state");
+        let text = fs::read_to_string(&path).expect("a state file");
+        let records = text.lines().filter(|line| line.ends_with(" ."));
+        let last = records.filter(|line| line.split(' ').next() == Some(kind)).next_back();
+        last.unwrap_or_else(|| panic!("no record `{kind}` in\n{text}")).to_owned()
+    }
+
     /// Processes whose environment or folder is of this sandbox, tmux servers and this process left out.
     pub fn processes(&self) -> Vec<(i32, String)> {
         let mark = self.path().to_string_lossy().into_owned().into_bytes();
@@ -201,6 +216,13 @@ impl Run {
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
         }
     }
+}
+
+/// A field of a record.
+#[track_caller]
+pub fn field<'a>(record: &'a str, name: &str) -> &'a str {
+    let value = |word: &'a str| word.strip_prefix(name)?.strip_prefix('=');
+    record.split(' ').find_map(value).unwrap_or_else(|| panic!("no `{name}` in {record}"))
 }
 
 /// Waits for the end of a started `sp`.
