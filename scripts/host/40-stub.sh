@@ -41,8 +41,7 @@ child() (
 )
 places() {
   SP_OUT_DIR=$ATT/out SP_STATE_DIR=${ATT%/*}/state SP_WORK_DIR=$B_WORK SP_PARAMS_FILE=$ATT/params.json
-  SP_METRICS=$ATT/metrics SP_PROGRESS=$ATT/progress
-  export SP_OUT_DIR SP_STATE_DIR SP_WORK_DIR SP_PARAMS_FILE SP_METRICS SP_PROGRESS
+  export SP_OUT_DIR SP_STATE_DIR SP_WORK_DIR SP_PARAMS_FILE
 }
 places
 printf "%s\n" "$PARAMS" >params.json
