@@ -1,6 +1,7 @@
 //! Executing a plan: intents, hand-over, following to the end.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -337,7 +338,9 @@ impl Workspace {
         self.check_programs(collected, &host.require).await?;
         let account = self.host.account(&[]).await?;
         let secrets = self.secrets()?;
-        let work_dir = self.settings.folder().join(&campaign.working_dir);
+        // By components, so that `.` leaves no trace in what jobs see.
+        let work_dir: PathBuf =
+            self.settings.folder().join(&campaign.working_dir).components().collect();
         let intended: Vec<Intended> = jobs
             .iter()
             .map(|job| {
