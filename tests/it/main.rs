@@ -2,9 +2,11 @@
 
 mod apply;
 mod campaign;
+mod environment;
 mod lifecycle;
 mod outcomes;
 mod plan;
 mod report;
+mod slots;
 mod store;
 mod support;
