@@ -36,6 +36,7 @@ verb_runner() { # SLOT [inherited]
   read -r ROOTID <"$V/root-id" || exit 73
   PEND='' PENDLINE='' NEXT='' LOCKER='' C='' LAST=''
   PID_MAX=$(cat /proc/sys/kernel/pid_max)
+  forget_secrets
   if work_left; then
     # From here on somebody stands by.
     start_runner "$K"
@@ -163,7 +164,9 @@ serve() {
         ;;
     esac
     run_attempt "$_entry" "${AHEAD%% *}"
-    case $? in
+    _ran=$?
+    [ $_ran = 0 ] || [ -z "$SECRET" ] || rm -f "$SECRET"
+    case $_ran in
       0)
         if contended; then
           exec 3<&-
@@ -272,9 +275,11 @@ run_attempt() { # ID/N/FLAG NEXT_ENTRY
   fi
   if [ "$B_SECRETS" = 1 ]; then
     # Without its secrets a job never starts; the next apply hands it over again.
-    SECRET=$SECRETS/$ROOTID.$C.$BATCH.$ID.$N
+    # The name is our own: a runner that loses the race for the claim takes nothing from the one that wins it.
+    SECRET=$SECRETS/$ROOTID.$C.$BATCH.$ID.$N.$RID
     ln "$SECRETS/$ROOTID.$C.$BATCH" "$SECRET" 2>/dev/null || [ -e "$SECRET" ] || {
-      withdraw_batches "$BATCH"
+      # Who claims the last entry takes the file away: then this one has been claimed meanwhile.
+      [ -h "$N" ] || withdraw_batches "$BATCH"
       return 75
     }
   fi
@@ -290,7 +295,6 @@ run_attempt() { # ID/N/FLAG NEXT_ENTRY
     exec 6>&- 8>&-
     [ -h "$N" ] || return 73
     rm -rf "$TRY"
-    [ -z "$SECRET" ] || rm -f "$SECRET"
     return 75
   }
   fault claimed
@@ -405,6 +409,36 @@ check_max_fail() {
     /^end .* \.$/ && $4 == apply && $6 ~ /=(failed|timeout|stalled|oom|lost)$/ { n[$2] = 1 }
     END { for (id in n) c++; print c + 0 }' "$V/$C/journal")
   [ "$_failed" -lt "$B_MAX_FAIL" ] || withdraw_batches "$B_APPLY"
+}
+
+# Secrets that a dead runner had laid out for an attempt. A stub that lives holds `alive`, and takes its own away.
+forget_secrets() {
+  for _file in "$SECRETS/$ROOTID".*.*.*.*.*; do
+    [ -e "$_file" ] || continue
+    _rid=${_file##*.}
+    [ ! -e "$V/run/life.$_rid" ] || is_free "$V/run/life.$_rid" || continue
+    _campaign=${_file#"$SECRETS/$ROOTID."}
+    _campaign=${_campaign%%.*}
+    _attempt=${_file%.*}
+    _id=${_attempt%.*}
+    _attempt=$V/$_campaign/jobs/${_id##*.}/${_attempt##*.}
+    [ ! -h "$_attempt" ] || is_free "$_attempt/alive" || continue
+    rm -f "$_file"
+  done
+}
+
+# Hand-overs of which every entry is claimed: nothing of them can start any more.
+drop_drained() {
+  for _folder in "$V/$C/queue"/[0-9]*~*; do
+    set -- "$_folder"/c[0-9]*
+    [ -e "$1" ] || continue
+    (cd "$V/$C/jobs" && printf '%s\n' */[1-9]*) | awk '
+      FNR == NR { claimed[$0] = 1; next }
+      $1 == "job" && !(($2 "/" $3) in claimed) { left = 1; exit }
+      END { exit left }' - "$@" || continue
+    rm -rf "$_folder"
+    rm -f "$SECRETS/$ROOTID.$C.${_folder##*~}"
+  done
 }
 
 # Takes hand-overs out of the queue. The mark comes first: a claim that is under way sees it.

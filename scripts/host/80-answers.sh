@@ -117,9 +117,9 @@ verb_hand_over() { # CAMPAIGN ORIGIN BATCH SHA256 SLOTS
   awk -v batch="$_in/all" -v secret="$_secret" '
     secrets { print >secret; next }
     $0 == "secrets" { secrets = 1; next }
-    { print >batch }' || exit 73
+    { print >batch }' || give_up
   [ -e "$_secret" ] && chmod 600 "$_secret"
-  _sum=$(sha256sum <"$_in/all") || exit 73
+  _sum=$(sha256sum <"$_in/all") || give_up
   [ "${_sum%% *}" = "$4" ] || {
     rm -rf "$_in"
     rm -f "$_secret"
@@ -129,7 +129,7 @@ verb_hand_over() { # CAMPAIGN ORIGIN BATCH SHA256 SLOTS
   awk -v folder="$_in" '
     NR <= 2 { print >(folder "/common"); next }
     { if ((NR - 3) % 32 == 0) { if (name) close(name); name = sprintf("%s/c%06d", folder, (NR - 3) / 32) }
-      print >name }' "$_in/all" && rm -f "$_in/all" || exit 73
+      print >name }' "$_in/all" && rm -f "$_in/all" || give_up
   exec 5>>"$V/$C/queue/.lock"
   flock 5
   set -- "$V/$C/queue"/[0-9]*~"$_batch" "$5"
@@ -147,13 +147,21 @@ verb_hand_over() { # CAMPAIGN ORIGIN BATCH SHA256 SLOTS
       while :; do case $_last in 0?*) _last=${_last#0} ;; *) break ;; esac; done
     done
     make_durable "$_in"/* "$_in" && mv "$_in" "$V/$C/queue/$(printf %08d $((_last + 1)))~$_batch" &&
-      make_durable "$V/$C/queue" || exit 73
+      make_durable "$V/$C/queue" || give_up
     set -- "$_slots"
   fi
   exec 5>&-
   shift $(($# - 1))
   kick "$1"
   printf 'taken .\n'
+}
+
+# A hand-over that cannot be taken leaves nothing behind, its secrets least of all.
+give_up() {
+  rm -rf "$_in"
+  set -- "$V/$C/queue"/[0-9]*~"$_batch"
+  [ -e "$1" ] || rm -f "$_secret"
+  exit 73
 }
 
 make_campaign() { # ORIGIN
@@ -233,6 +241,8 @@ verb_cancel() { # CAMPAIGN BY GRACE
       _count=$((_count + 1))
     done
   done
+  drop_drained
+  forget_secrets
   settle_campaign seal
 }
 
