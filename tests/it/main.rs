@@ -7,6 +7,7 @@ mod lifecycle;
 mod outcomes;
 mod plan;
 mod report;
+mod secrets;
 mod slots;
 mod store;
 mod support;

@@ -70,6 +70,11 @@ impl Sandbox {
         self.variables.push((name.to_owned(), value.to_owned()));
     }
 
+    /// Takes a variable away again.
+    pub fn unset(&mut self, name: &str) {
+        self.variables.retain(|(known, _)| known != name);
+    }
+
     /// Writes a file below the campaign's folder.
     pub fn write(&self, path: &str, text: &str) {
         let path = self.campaign().join(path);
@@ -216,6 +221,19 @@ impl Run {
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
         }
     }
+}
+
+/// Every file below a folder, links not followed; empty where there is none.
+pub fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() => found.extend(files_below(&entry.path())),
+            Ok(kind) if kind.is_file() => found.push(entry.path()),
+            _ => {}
+        }
+    }
+    found
 }
 
 /// A field of a record.
