@@ -15,8 +15,7 @@ cd "$ATT" || exit 126
 CHILD='
 . ./spec
 SP_OUT_DIR=$ATT/out SP_STATE_DIR=${ATT%/*}/state SP_WORK_DIR=$B_WORK SP_PARAMS_FILE=$ATT/params.json
-SP_METRICS=$ATT/metrics SP_PROGRESS=$ATT/progress
-export SP_OUT_DIR SP_STATE_DIR SP_WORK_DIR SP_PARAMS_FILE SP_METRICS SP_PROGRESS
+export SP_OUT_DIR SP_STATE_DIR SP_WORK_DIR SP_PARAMS_FILE
 run() {
   if [ -n "$B_INIT" ]; then
     printf "%s\n" "$B_INIT" "exec \"\$@\"" >"$ATT/init" || exit 126

@@ -64,8 +64,15 @@ session_name() { # CAMPAIGN ID
 open_window() { # CAMPAIGN ID ATTEMPT
   command -v tmux >/dev/null || return 1
   session_name "$1" "$2"
-  tmux -L sp -f /dev/null start-server \; set-option -g exit-empty off \; \
+  in_clean_environment tmux -L sp -f /dev/null start-server \; set-option -g exit-empty off \; \
     new-session -d -s "$SESSION" "$SP_SH" "$SELF" view "$ROOT" "$1" "$2" "$3" >/dev/null 2>&1 </dev/null
+}
+
+# A server keeps the environment of whoever starts it: it must not be the one of a client, with what is secret there.
+in_clean_environment() { # COMMAND…
+  env -i PATH="$PATH" HOME="$HOME" LC_ALL=C ${TMUX_TMPDIR+TMUX_TMPDIR="$TMUX_TMPDIR"} \
+    ${SP_BOOT_ID_FILE+SP_BOOT_ID_FILE="$SP_BOOT_ID_FILE"} ${SP_MACHINE_ID_FILE+SP_MACHINE_ID_FILE="$SP_MACHINE_ID_FILE"} \
+    "$@"
 }
 
 # What runs in the window. Its end by itself changes nothing; closing session, window or pane cancels the job, which

@@ -34,6 +34,7 @@ verb_runner() { # SLOT [inherited]
   clock_base
   PEND='' PENDLINE='' NEXT='' LOCKER='' LAST=''
   PID_MAX=$(cat /proc/sys/kernel/pid_max)
+  forget_secrets
   find_orphans
   # Who finds nothing leaves, so that its standby does, too. What others run or nobody can end is no work.
   if [ -n "$ORPHANS" ] || next_campaign; then
@@ -303,10 +304,12 @@ run_attempt() { # ID/N/FLAG NEXT_ENTRY
   fi
   if [ "$B_SECRETS" = 1 ]; then
     # Without its secrets a job never starts; the next apply hands it over again.
-    SECRET=$SECRETS/$ROOTID.$C.$BATCH.$ID.$N
+    # The name is our own: a runner that loses the race for the claim takes nothing from the one that wins it.
+    SECRET=$SECRETS/$ROOTID.$C.$BATCH.$ID.$N.$RID
     ln "$SECRETS/$ROOTID.$C.$BATCH" "$SECRET" 2>/dev/null || [ -e "$SECRET" ] || {
       [ ! -e "$SECRETS/$ROOTID.$C.$BATCH" ] || return 73
-      withdraw_batches "$BATCH"
+      # Who claims the last entry takes the file away: then this one has been claimed meanwhile.
+      [ -h "$N" ] || withdraw_batches "$BATCH"
       return 75
     }
   fi
@@ -433,6 +436,36 @@ check_max_fail() {
     /^end .* \.$/ && $4 == apply && $6 ~ /=(failed|timeout|stalled|oom|lost)$/ { n[$2] = 1 }
     END { for (id in n) c++; print c + 0 }' "$V/$C/journal")
   [ "$_failed" -lt "$B_MAX_FAIL" ] || withdraw_batches "$B_APPLY"
+}
+
+# Secrets that a dead runner had laid out for an attempt. A stub that lives holds `alive`, and takes its own away.
+forget_secrets() {
+  for _file in "$SECRETS/$ROOTID".*.*.*.*.*; do
+    [ -e "$_file" ] || continue
+    _rid=${_file##*.}
+    [ ! -e "$V/run/life.$_rid" ] || is_free "$V/run/life.$_rid" || continue
+    _campaign=${_file#"$SECRETS/$ROOTID."}
+    _campaign=${_campaign%%.*}
+    _attempt=${_file%.*}
+    _id=${_attempt%.*}
+    _attempt=$V/$_campaign/jobs/${_id##*.}/${_attempt##*.}
+    [ ! -h "$_attempt" ] || is_free "$_attempt/alive" || continue
+    rm -f "$_file"
+  done
+}
+
+# Hand-overs of which every entry is claimed: nothing of them can start any more.
+drop_drained() {
+  for _folder in "$V/$C/queue"/[0-9]*~*; do
+    set -- "$_folder"/c[0-9]*
+    [ -e "$1" ] || continue
+    (cd "$V/$C/jobs" && printf '%s\n' */[1-9]*) | awk '
+      FNR == NR { claimed[$0] = 1; next }
+      $1 == "job" && !(($2 "/" $3) in claimed) { left = 1; exit }
+      END { exit left }' - "$@" || continue
+    rm -rf "$_folder"
+    rm -f "$SECRETS/$ROOTID.$C.${_folder##*~}"
+  done
 }
 
 # Takes hand-overs out of the queue: one, or all of an apply. The mark comes first: a claim that is under way sees it.

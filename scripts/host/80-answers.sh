@@ -253,6 +253,8 @@ verb_cancel() { # CAMPAIGN BY GRACE
       _count=$((_count + 1))
     done
   done
+  drop_drained
+  forget_secrets
   settle_campaign
 }
 

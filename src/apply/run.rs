@@ -1,6 +1,7 @@
 //! Executing a plan: intents, hand-over, following to the end.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -31,6 +32,8 @@ pub struct RunOptions {
     pub max_fail: Option<u32>,
     /// Locale variables of the account.
     pub locale: Vec<(String, String)>,
+    /// Seconds between TERM and KILL at a time limit; 10 unless a test wants it otherwise.
+    pub kill_after: Option<u32>,
 }
 
 /// How it ended.
@@ -335,7 +338,9 @@ impl Workspace {
         self.check_programs(collected, &host.require).await?;
         let account = self.host.account(&[]).await?;
         let secrets = self.secrets()?;
-        let work_dir = self.settings.folder().join(&campaign.working_dir);
+        // By components, so that `.` leaves no trace in what jobs see.
+        let work_dir: PathBuf =
+            self.settings.folder().join(&campaign.working_dir).components().collect();
         let intended: Vec<Intended> = jobs
             .iter()
             .map(|job| {
@@ -356,7 +361,7 @@ impl Workspace {
             init: host.init.as_deref(),
             slots: hand.slots,
             max_fail: hand.options.max_fail.or(campaign.max_fail),
-            kill_after: KILL_AFTER,
+            kill_after: hand.options.kill_after.unwrap_or(KILL_AFTER),
             secrets: &secrets,
         };
         let mut batch_jobs = Vec::with_capacity(jobs.len());

@@ -143,6 +143,7 @@ impl Task<'_> {
             max_parallel: self.arguments.max_parallel,
             max_fail: self.arguments.max_fail,
             locale: context.locale(),
+            kill_after: context.kill_after(),
         };
         let ended =
             workspace.run(&plan, collected, lock, &run_options, &mut screen, interrupts).await?;

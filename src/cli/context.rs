@@ -242,6 +242,12 @@ impl Context {
             .collect()
     }
 
+    /// Seconds of grace at a time limit that a test asks for; nobody else can.
+    pub(super) fn kill_after(&self) -> Option<u32> {
+        let wanted = self.variable("SP_TEST_KILL_AFTER").filter(|_| cfg!(debug_assertions))?;
+        wanted.parse().ok()
+    }
+
     /// Jobs that `-F` selects; `None` for all.
     pub(super) fn select(
         &self,

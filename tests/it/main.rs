@@ -2,8 +2,12 @@
 
 mod apply;
 mod campaign;
+mod environment;
 mod lifecycle;
+mod outcomes;
 mod plan;
 mod report;
+mod secrets;
+mod slots;
 mod store;
 mod support;

@@ -70,6 +70,11 @@ impl Sandbox {
         self.variables.push((name.to_owned(), value.to_owned()));
     }
 
+    /// Takes a variable away again.
+    pub fn unset(&mut self, name: &str) {
+        self.variables.retain(|(known, _)| known != name);
+    }
+
     /// Writes a file below the campaign's folder.
     pub fn write(&self, path: &str, text: &str) {
         let path = self.campaign().join(path);
@@ -134,6 +139,21 @@ impl Sandbox {
     pub fn results(&self, campaign: &str) -> Vec<serde_json::Map<String, serde_json::Value>> {
         let text = self.read(&format!(".sp/{campaign}/results.jsonl"));
         text.lines().map(|line| serde_json::from_str(line).expect("a JSON object")).collect()
+    }
+
+    /// Folder of a job on the host: its attempts are the numbers in it.
+    pub fn job_folder(&self, campaign: &str, id: &str) -> PathBuf {
+        self.root().join("v1").join(campaign).join("jobs").join(id)
+    }
+
+    /// The last record of a kind that an attempt's state file holds.
+    #[track_caller]
+    pub fn record(&self, campaign: &str, id: &str, attempt: u32, kind: &str) -> String {
+        let path = self.job_folder(campaign, id).join(attempt.to_string()).join("state");
+        let text = fs::read_to_string(&path).expect("a state file");
+        let records = text.lines().filter(|line| line.ends_with(" ."));
+        let last = records.filter(|line| line.split(' ').next() == Some(kind)).next_back();
+        last.unwrap_or_else(|| panic!("no record `{kind}` in\n{text}")).to_owned()
     }
 
     /// Processes whose environment or folder is of this sandbox, tmux servers and this process left out.
@@ -201,6 +221,26 @@ impl Run {
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
         }
     }
+}
+
+/// Every file below a folder, links not followed; empty where there is none.
+pub fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() => found.extend(files_below(&entry.path())),
+            Ok(kind) if kind.is_file() => found.push(entry.path()),
+            _ => {}
+        }
+    }
+    found
+}
+
+/// A field of a record.
+#[track_caller]
+pub fn field<'a>(record: &'a str, name: &str) -> &'a str {
+    let value = |word: &'a str| word.strip_prefix(name)?.strip_prefix('=');
+    record.split(' ').find_map(value).unwrap_or_else(|| panic!("no `{name}` in {record}"))
 }
 
 /// Waits for the end of a started `sp`.
