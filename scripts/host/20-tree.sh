@@ -8,8 +8,6 @@ tree() {
   [ -n "$R_START" ] || return 1
   field pid "$R_START"
   _sid=$F _stub=$F
-  _mark=${1#"$V/"}
-  _mark=/${_mark%/*}/try-${1##*/}.
   field pstart "$R_START"
   _since=$F
   # The session's number may have been given to a stranger since; then only the mark counts.
@@ -18,10 +16,11 @@ tree() {
   _session=$(cat /proc/[0-9]*/stat 2>/dev/null | awk -v sid="$_sid" -v since="$_since" '
     { pid = $1; sub(/^.*\) /, ""); if ($1 != "Z" && $4 == sid && $20 >= since && pid != sid) print pid }')
   _marked=$(grep -lsaF "SP_OUT_DIR=$1/out" /proc/[0-9]*/environ 2>/dev/null)
-  # Who holds the lock `alive` under its inherited number can have it from the job only.
+  # Who holds the lock `alive` under its inherited number can have it from the job only. The whole path counts: another
+  # root of this machine may have the same attempt of the same campaign.
   # shellcheck disable=SC2012 # busybox has no find -lname
-  _holders=$(ls -l /proc/[0-9]*/fd/8 2>/dev/null | awk -v mark="$_mark" '
-    index($0, mark) && /\/alive$/ { sub(/.* \/proc\//, ""); sub(/\/.*/, ""); print }')
+  _holders=$(ls -l /proc/[0-9]*/fd/8 2>/dev/null | MARK=" -> ${1%/*}/try-${1##*/}." awk '
+    index($0, ENVIRON["MARK"]) && /\/alive$/ { sub(/ -> .*/, ""); sub(/.* \/proc\//, ""); sub(/\/.*/, ""); print }')
   field rid "$R_CLAIM"
   _runner=${F%%-*}
   for _pid in $_session; do TREE="$TREE $_pid"; done
