@@ -189,7 +189,7 @@ fn ran_once(sandbox: &Sandbox, case: &str) {
     let rows: Vec<_> = sandbox
         .results("crash")
         .iter()
-        .map(|row| (row["n"].as_i64(), row["attempt"].as_i64(), row["state"].clone()))
+        .map(|row| (row["params"]["n"].as_i64(), row["attempt"].as_i64(), row["state"].clone()))
         .collect();
     let wanted: Vec<_> =
         (1..=3).map(|n| (Some(n), Some(1), serde_json::Value::from("succeeded"))).collect();
