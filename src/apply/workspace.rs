@@ -102,6 +102,11 @@ impl Workspace {
         Ok(ApplyLock::acquire(&self.state_folder(), &holder)?)
     }
 
+    /// Whether nobody holds the campaign's lock at this moment.
+    pub(super) fn lock_is_free(&self) -> Result<bool, ApplyError> {
+        Ok(matches!(self.lock()?, Lock::Acquired(_)))
+    }
+
     /// The plan by the checkpoint and by what hosts have answered.
     pub fn plan(
         &self,

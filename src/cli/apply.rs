@@ -32,17 +32,21 @@ pub(super) fn run(context: &Context, arguments: &args::Apply) -> Result<Exit, Cl
     let began = Instant::now();
     context.block_on(async {
         let mut interrupts = Interrupts::new()?;
-        let (lock, watched) = match workspace.lock()? {
-            Lock::Acquired(lock) => (lock, false),
-            Lock::Held(holder) => {
-                say_holder(context, holder.as_ref());
-                let ended = follow_other(context, &loaded, &mut workspace, &mut interrupts).await?;
-                if let Ended::Interrupted(interrupt) = ended {
-                    return Ok(interrupted(context, interrupt, &workspace, &loaded)?);
-                }
-                match workspace.lock()? {
-                    Lock::Acquired(lock) => (lock, true),
-                    Lock::Held(_) => return Ok(Exit::Unfinished),
+        let mut watched = false;
+        // Several that watch the same apply take turns when it has gone.
+        let lock = loop {
+            match workspace.lock()? {
+                Lock::Acquired(lock) => break lock,
+                Lock::Held(holder) => {
+                    if !watched {
+                        say_holder(context, holder.as_ref());
+                    }
+                    watched = true;
+                    let ended =
+                        follow_other(context, &loaded, &mut workspace, &mut interrupts).await?;
+                    if let Ended::Interrupted(interrupt) = ended {
+                        return Ok(interrupted(context, interrupt, &workspace, &loaded)?);
+                    }
                 }
             }
         };
