@@ -390,6 +390,7 @@ impl Workspace {
             provenance: &provenance,
             attempts: &intended,
         })?;
+        self.handed_over = true;
         self.host.hand_over(&campaign.name, &self.origin, &batch, hand.slots).await?;
         let facts: Vec<HostFact> = intended
             .iter()

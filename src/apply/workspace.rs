@@ -35,6 +35,7 @@ pub struct Workspace {
     pub(super) host: LocalHost,
     pub(super) origin: String,
     set_aside: Option<PathBuf>,
+    pub(super) handed_over: bool,
 }
 
 impl Workspace {
@@ -48,12 +49,18 @@ impl Workspace {
             .map_err(|why| ApplyError::Root { host: name.to_string(), why })?;
         let host = LocalHost::open(name.clone(), root)?;
         let origin = origin(settings.folder());
-        Ok(Self { store: opened.store, host, origin, set_aside: opened.set_aside, settings })
+        let (store, set_aside) = (opened.store, opened.set_aside);
+        Ok(Self { store, host, origin, set_aside, handed_over: false, settings })
     }
 
     /// Where a damaged checkpoint was put, to be said loudly.
     pub fn set_aside(&self) -> Option<&Path> {
         self.set_aside.as_deref()
+    }
+
+    /// Whether jobs were sent to a host, which may have got them.
+    pub fn handed_over(&self) -> bool {
+        self.handed_over
     }
 
     /// The campaign.
@@ -93,12 +100,7 @@ impl Workspace {
 
     /// Takes the campaign's lock, or says who has it.
     pub fn lock(&self) -> Result<Lock, ApplyError> {
-        let holder = Holder {
-            pid: std::process::id(),
-            host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
-            since: self.settings.clock.now(),
-            command: self.settings.command_line.clone(),
-        };
+        let holder = Holder::here(self.settings.clock.now(), self.settings.command_line.clone());
         Ok(ApplyLock::acquire(&self.state_folder(), &holder)?)
     }
 
