@@ -213,9 +213,9 @@ fill_pool() {
     [ "$_kind" = job ] && is_id "$_id" && is_number "$_n" || continue
     [ -h "$_id/$_n" ] && continue
     if [ "$_n" -gt 1 ]; then
-      # Only after the end of the attempt before.
-      read_state "$_id/$((_n - 1))/state"
-      [ -n "$R_END" ] || continue
+      # Only after the end of the attempt before; a root made anew has none of them.
+      set -- "$_id"/[1-9]*
+      [ ! -h "$1" ] || { read_state "$_id/$((_n - 1))/state" && [ -n "$R_END" ]; } || continue
     fi
     _folders="$_folders $_id/try-$_n.$RID/out $_id/state"
     _pool="$_pool $_id/$_n/$_flag"
@@ -267,10 +267,17 @@ lock_next() { # ID/N
   NEXT=$1
 }
 
+# Leaves when the root that this runner serves was removed: one made anew in its place may hold the same attempt of
+# another life, whose records are not ours to write.
+same_root() {
+  { read -r _root <"$V/root-id"; } 2>/dev/null && [ "$_root" = "$ROOTID" ] && return 0
+  exit 66
+}
+
 # The last end is made durable, then told. A journal that cannot be written is completed by the next probe.
 settle() {
   [ -n "$PEND" ] || return 0
-  until make_durable "$PEND"; do sleep 1; done
+  until same_root && make_durable "$PEND"; do sleep 1; done
   PEND=
   journal "$PENDLINE"
 }
@@ -328,7 +335,7 @@ run_attempt() { # ID/N/FLAG NEXT_ENTRY
   }
   fault claimed
   # The last job's end and this claim become durable together.
-  until make_durable ${PEND:+"$PEND"} .; do sleep 1; done
+  until same_root && make_durable ${PEND:+"$PEND"} .; do sleep 1; done
   [ -z "$PEND" ] || journal "$PENDLINE"
   PEND=
   fault claim-durable

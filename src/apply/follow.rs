@@ -64,7 +64,7 @@ impl Follower<'_> {
     ) -> Result<Followed, ApplyError> {
         let mut idle = 0;
         loop {
-            if self.open.is_empty() && !self.until_lock {
+            if self.open.is_empty() {
                 return Ok(Followed::Ended);
             }
             let began = Instant::now();
@@ -79,7 +79,8 @@ impl Follower<'_> {
             for one in &collected.vanished {
                 self.open.remove(&(one.job, one.attempt));
             }
-            if self.until_lock && self.open.is_empty() {
+            // With the other apply gone there is nobody to see to what stands still: that is ours now.
+            if self.until_lock && workspace.lock_is_free()? {
                 return Ok(Followed::LockFree);
             }
             idle = if self.open == before && began.elapsed() < Duration::from_secs(5) {
@@ -162,7 +163,7 @@ impl Follower<'_> {
                 () = tokio::time::sleep(flush_in), if due.is_some() => {
                     due = None;
                     self.record(workspace, &mut bundle, position.take())?;
-                    if self.open.is_empty() && !self.until_lock {
+                    if self.open.is_empty() {
                         return Ok(Some(Followed::Ended));
                     }
                 }

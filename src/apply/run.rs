@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::collect::Collected;
 use super::follow::{Followed, Follower, job_at};
@@ -165,12 +165,15 @@ impl Workspace {
         observer: &mut dyn Observer,
         interrupts: &mut Interrupts,
     ) -> Result<Ended, ApplyError> {
+        let mut idle: u32 = 0;
         loop {
             self.collect(None).await?;
+            let open = self.open_in(jobs)?;
+            idle = if open.is_empty() { idle + 1 } else { 0 };
             let mut follower = Follower {
                 observer: &mut *observer,
                 interrupts: &mut *interrupts,
-                open: self.open_in(jobs)?,
+                open,
                 kick: None,
                 deadline,
                 until_lock,
@@ -179,12 +182,19 @@ impl Workspace {
             match follower.follow(self, None).await? {
                 Followed::Interrupted(interrupt) => return Ok(Ended::Interrupted(interrupt)),
                 Followed::TimedOut => return Ok(Ended::TimedOut),
-                Followed::Ended => return Ok(Ended::Done),
+                Followed::LockFree => return Ok(Ended::Done),
+                Followed::Ended if !until_lock => return Ok(Ended::Done),
                 // A queue that stands still may be started by somebody later: only `apply` starts.
                 Followed::Stuck if !until_lock => return Ok(Ended::Stuck),
-                Followed::LockFree | Followed::Stuck => {
-                    if let crate::store::Lock::Acquired(_) = self.lock()? {
-                        return Ok(Ended::Done);
+                Followed::Ended | Followed::Stuck if self.lock_is_free()? => {
+                    return Ok(Ended::Done);
+                }
+                Followed::Ended | Followed::Stuck => {
+                    // The other apply is about to hand over, or to leave.
+                    let pause = Duration::from_millis(50 << idle.min(5));
+                    tokio::select! {
+                        () = tokio::time::sleep(pause) => {}
+                        interrupt = interrupts.next() => return Ok(Ended::Interrupted(interrupt)),
                     }
                 }
             }
@@ -385,6 +395,7 @@ impl Workspace {
             provenance: &provenance,
             attempts: &intended,
         })?;
+        self.handed_over = true;
         self.host.hand_over(&campaign.name, self.origin(), &batch, hand.slots).await?;
         let facts: Vec<HostFact> = intended
             .iter()

@@ -36,6 +36,7 @@ pub struct Workspace {
     pub(super) host: LocalHost,
     origin: OnceCell<String>,
     set_aside: Option<PathBuf>,
+    pub(super) handed_over: bool,
 }
 
 impl Workspace {
@@ -48,13 +49,19 @@ impl Workspace {
         let root = local_root(host.root.as_deref(), |name| settings.environment.get(name).cloned())
             .map_err(|why| ApplyError::Root { host: name.to_string(), why })?;
         let host = LocalHost::new(name.clone(), root);
+        let (store, set_aside) = (opened.store, opened.set_aside);
         let origin = OnceCell::new();
-        Ok(Self { store: opened.store, host, origin, set_aside: opened.set_aside, settings })
+        Ok(Self { store, host, origin, set_aside, handed_over: false, settings })
     }
 
     /// Where a damaged checkpoint was put, to be said loudly.
     pub fn set_aside(&self) -> Option<&Path> {
         self.set_aside.as_deref()
+    }
+
+    /// Whether jobs were sent to a host, which may have got them.
+    pub fn handed_over(&self) -> bool {
+        self.handed_over
     }
 
     /// The campaign.
@@ -94,13 +101,13 @@ impl Workspace {
 
     /// Takes the campaign's lock, or says who has it.
     pub fn lock(&self) -> Result<Lock, ApplyError> {
-        let holder = Holder {
-            pid: std::process::id(),
-            host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
-            since: self.settings.clock.now(),
-            command: self.settings.command_line.clone(),
-        };
+        let holder = Holder::here(self.settings.clock.now(), self.settings.command_line.clone());
         Ok(ApplyLock::acquire(&self.state_folder(), &holder)?)
+    }
+
+    /// Whether nobody holds the campaign's lock at this moment.
+    pub(super) fn lock_is_free(&self) -> Result<bool, ApplyError> {
+        Ok(matches!(self.lock()?, Lock::Acquired(_)))
     }
 
     /// The plan by the checkpoint and by what hosts have answered.

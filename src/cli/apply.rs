@@ -30,19 +30,25 @@ pub(super) fn run(context: &Context, arguments: &args::Apply) -> Result<Exit, Cl
     let loaded = context.load(file)?;
     let mut workspace = context.open(&loaded)?;
     let began = Instant::now();
-    context.block_on(async {
+    let ended = context.block_on(async {
         let mut interrupts = Interrupts::new()?;
-        let (lock, watched) = match workspace.lock()? {
-            Lock::Acquired(lock) => (lock, false),
-            Lock::Held(holder) => {
-                say_holder(context, holder.as_ref());
-                let ended = follow_other(context, &loaded, &mut workspace, &mut interrupts).await?;
-                if let Ended::Interrupted(interrupt) = ended {
-                    return Ok(interrupted(context, interrupt, &workspace, &loaded)?);
-                }
-                match workspace.lock()? {
-                    Lock::Acquired(lock) => (lock, true),
-                    Lock::Held(_) => return Ok(Exit::Unfinished),
+        // A second beginning, after the checkpoint was set aside, goes on with what the first one handed over.
+        let mut watched = context.has_handed_over();
+        let mut told = false;
+        // Several that watch the same apply take turns when it has gone.
+        let lock = loop {
+            match workspace.lock()? {
+                Lock::Acquired(lock) => break lock,
+                Lock::Held(holder) => {
+                    if !told {
+                        say_holder(context, holder.as_ref());
+                    }
+                    (told, watched) = (true, true);
+                    let ended =
+                        follow_other(context, &loaded, &mut workspace, &mut interrupts).await?;
+                    if let Ended::Interrupted(interrupt) = ended {
+                        return Ok(interrupted(context, interrupt, &workspace, &loaded)?);
+                    }
                 }
             }
         };
@@ -50,7 +56,7 @@ pub(super) fn run(context: &Context, arguments: &args::Apply) -> Result<Exit, Cl
         warn_refused(context, &collected);
         let mut wanted = options(context, &loaded, &workspace, &choice, &selection)?;
         if watched {
-            // What the other apply was there for has had its attempt; only what it never came to is left.
+            // What the apply before was there for has had its attempt; only what it never came to is left.
             wanted.no_failed = true;
             wanted.rerun = crate::plan::Rerun::None;
         }
@@ -60,7 +66,9 @@ pub(super) fn run(context: &Context, arguments: &args::Apply) -> Result<Exit, Cl
         }
         let task = Task { context, loaded: &loaded, arguments, began };
         task.execute(&mut workspace, plan, wanted, &collected, &lock, &mut interrupts).await
-    })?
+    })?;
+    context.note_handed_over(&workspace);
+    ended
 }
 
 fn say_holder(context: &Context, holder: Option<&Holder>) {

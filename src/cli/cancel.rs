@@ -6,7 +6,7 @@ use super::args;
 use super::context::{Context, resolve};
 use super::error::CliError;
 use super::exit::Exit;
-use super::plan::count;
+use super::plan::{count, warn_refused};
 use crate::plan::Known;
 
 /// Seconds between TERM and KILL.
@@ -30,7 +30,7 @@ pub(super) fn run(context: &Context, arguments: &args::Cancel) -> Result<Exit, C
                 context.note(&format!("Ending {}…", count(attempts.len(), "job")));
             }
             workspace.host().cancel(&loaded.campaign.name, "user", grace, &attempts).await?;
-            workspace.collect(None).await?;
+            warn_refused(context, &workspace.collect(None).await?);
         }
         Ok::<_, CliError>(attempts)
     })??;

@@ -29,6 +29,8 @@ pub(super) enum CliError {
     },
     /// Mistakes of the campaign file.
     Campaign(Box<CampaignError>),
+    /// The checkpoint is damaged; the command can begin again without it.
+    Damaged(Box<StoreError>),
     /// Whoever read our output wants no more.
     BrokenPipe,
 }
@@ -56,7 +58,7 @@ impl CliError {
     pub(super) fn exit(&self) -> Exit {
         match self {
             Self::Said { exit, .. } => *exit,
-            Self::Campaign(_) => Exit::Person,
+            Self::Campaign(_) | Self::Damaged(_) => Exit::Person,
             Self::BrokenPipe => Exit::Done,
         }
     }
@@ -74,6 +76,9 @@ impl CliError {
                 text
             }
             Self::Campaign(error) => render_diagnostic(error.as_ref(), colour, width),
+            Self::Damaged(error) => {
+                Self::person("checkpoint", error.to_string(), "").render(colour, width)
+            }
             Self::BrokenPipe => String::new(),
         }
     }
@@ -96,6 +101,7 @@ impl CliError {
                 let first = findings.first().cloned().unwrap_or(Value::Null);
                 json!({ "error": first["error"], "code": first["code"], "help": first["help"], "span": first["span"], "all": findings })
             }
+            Self::Damaged(error) => Self::person("checkpoint", error.to_string(), "").json(),
             Self::BrokenPipe => Value::Null,
         }
     }
@@ -141,7 +147,10 @@ impl From<FilterError> for CliError {
 
 impl From<StoreError> for CliError {
     fn from(error: StoreError) -> Self {
-        Self::person("checkpoint", error.to_string(), "")
+        match error {
+            StoreError::Damaged { .. } => Self::Damaged(Box::new(error)),
+            error => Self::person("checkpoint", error.to_string(), ""),
+        }
     }
 }
 

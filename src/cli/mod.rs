@@ -49,7 +49,17 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(context) => context,
         Err(error) => return fail(&error, json, false, 80),
     };
-    match run(&context, arguments.command) {
+    let mut ended = run(&context, &arguments.command);
+    // Damage that shows while the checkpoint is used: what was done so far is on the hosts, so the command begins again
+    // without it. Damage that stays after that is none of the file's.
+    if let Err(CliError::Damaged(error)) = &ended {
+        ended = match context.set_aside(error) {
+            Ok(true) => run(&context, &arguments.command),
+            Ok(false) => ended,
+            Err(error) => Err(error),
+        };
+    }
+    match ended {
         Ok(exit) => exit.into(),
         Err(error) => fail(&error, json, context.colour_stderr(), context.width()),
     }
@@ -66,21 +76,21 @@ fn fail(error: &CliError, json: bool, colour: bool, width: usize) -> ExitCode {
     error.exit().into()
 }
 
-fn run(context: &Context, command: Command) -> Result<Exit, CliError> {
+fn run(context: &Context, command: &Command) -> Result<Exit, CliError> {
     match command {
-        Command::Init(arguments) => init::run(context, &arguments),
-        Command::Validate(arguments) => validate::run(context, &arguments),
-        Command::Plan(arguments) => plan::run(context, &arguments),
-        Command::Apply(arguments) => apply::run(context, &arguments),
-        Command::Accept(arguments) => accept::run(context, &arguments),
-        Command::Status(arguments) => status::run(context, &arguments),
-        Command::Explain(arguments) => explain::run(context, &arguments),
-        Command::Logs(arguments) => logs::run(context, &arguments),
-        Command::Attach(arguments) => attach::run(context, &arguments),
-        Command::Path(arguments) => path::run(context, &arguments),
-        Command::Cancel(arguments) => cancel::run(context, &arguments),
-        Command::Wait(arguments) => wait::run(context, &arguments),
-        Command::Results(arguments) => results::run(context, &arguments),
+        Command::Init(arguments) => init::run(context, arguments),
+        Command::Validate(arguments) => validate::run(context, arguments),
+        Command::Plan(arguments) => plan::run(context, arguments),
+        Command::Apply(arguments) => apply::run(context, arguments),
+        Command::Accept(arguments) => accept::run(context, arguments),
+        Command::Status(arguments) => status::run(context, arguments),
+        Command::Explain(arguments) => explain::run(context, arguments),
+        Command::Logs(arguments) => logs::run(context, arguments),
+        Command::Attach(arguments) => attach::run(context, arguments),
+        Command::Path(arguments) => path::run(context, arguments),
+        Command::Cancel(arguments) => cancel::run(context, arguments),
+        Command::Wait(arguments) => wait::run(context, arguments),
+        Command::Results(arguments) => results::run(context, arguments),
         Command::Schema => {
             context.out()?.write_all(crate::campaign::schema::json().as_bytes())?;
             Ok(Exit::Done)
@@ -92,6 +102,6 @@ fn run(context: &Context, command: Command) -> Result<Exit, CliError> {
             Ok(Exit::Done)
         }
         Command::Man => help::manual(context),
-        Command::Help(arguments) => help::run(context, &arguments),
+        Command::Help(arguments) => help::run(context, arguments),
     }
 }

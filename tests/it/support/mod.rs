@@ -87,6 +87,56 @@ impl Sandbox {
         fs::read_to_string(self.campaign().join(path)).unwrap_or_default()
     }
 
+    /// Lines of a file below the campaign's folder, sorted: what the jobs themselves say they did.
+    pub fn lines(&self, path: &str) -> Vec<String> {
+        sorted_lines(&self.read(path))
+    }
+
+    /// State and reason of every job of the file, in its order, as `sp status` tells them.
+    #[track_caller]
+    pub fn states(&self) -> Vec<(String, String)> {
+        let status = self.json(&["status"]);
+        let word = |job: &serde_json::Value, key: &str| job[key].as_str().unwrap_or("").to_owned();
+        let jobs = status["jobs"].as_array().expect("a list of jobs");
+        jobs.iter().map(|job| (word(job, "state"), word(job, "reason"))).collect()
+    }
+
+    /// Process ids of the runners that live: the ones whose life lock is there.
+    pub fn runners(&self) -> Vec<i32> {
+        let Ok(folder) = fs::read_dir(self.root().join("v1/run")) else { return Vec::new() };
+        let names = folder.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+        let pids =
+            names.filter_map(|name| name.strip_prefix("life.")?.split('-').next()?.parse().ok());
+        pids.filter(|pid: &i32| Path::new(&format!("/proc/{pid}")).exists()).collect()
+    }
+
+    /// The file `name` of every attempt of a campaign, in the order of their paths.
+    pub fn attempts(&self, campaign: &str, name: &str) -> Vec<PathBuf> {
+        let mut found = Vec::new();
+        let jobs = self.root().join("v1").join(campaign).join("jobs");
+        for job in fs::read_dir(jobs).into_iter().flatten().flatten() {
+            for attempt in fs::read_dir(job.path()).into_iter().flatten().flatten() {
+                let number = attempt.file_name().to_string_lossy().parse::<u32>().is_ok();
+                if number && attempt.path().join(name).exists() {
+                    found.push(attempt.path().join(name));
+                }
+            }
+        }
+        found.sort();
+        found
+    }
+
+    /// Kills every process of this sandbox but tmux, as the loss of the machine does, until none is left.
+    pub fn kill_all(&self) {
+        wait_until("everything is killed", || {
+            let left = self.leftovers();
+            for (pid, _) in &left {
+                kill(*pid, rustix::process::Signal::KILL);
+            }
+            left.is_empty()
+        });
+    }
+
     /// `sp` in a folder, with an environment of its own.
     pub fn command_in(&self, folder: &Path, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sp"));
@@ -202,9 +252,7 @@ impl Drop for Sandbox {
             left = self.leftovers();
         }
         for (pid, _) in self.processes() {
-            if let Some(pid) = rustix::process::Pid::from_raw(pid) {
-                drop(rustix::process::kill_process(pid, rustix::process::Signal::KILL));
-            }
+            kill(pid, rustix::process::Signal::KILL);
         }
         if !left.is_empty() && !std::thread::panicking() {
             panic!("processes were left behind: {left:#?}");
@@ -213,7 +261,7 @@ impl Drop for Sandbox {
 }
 
 impl Run {
-    fn of(output: Output) -> Self {
+    pub fn of(output: Output) -> Self {
         use std::os::unix::process::ExitStatusExt as _;
         Self {
             code: output.status.code().unwrap_or_else(|| -output.status.signal().unwrap_or(0)),
@@ -264,6 +312,20 @@ pub fn signal(child: &Child, signal: rustix::process::Signal) {
     let pid =
         i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw).expect("a pid");
     rustix::process::kill_process(pid, signal).expect("the process is there");
+}
+
+/// Sends a signal to a process that a test came to know; one that is gone already is no matter.
+pub fn kill(pid: i32, signal: rustix::process::Signal) {
+    if let Some(pid) = rustix::process::Pid::from_raw(pid) {
+        drop(rustix::process::kill_process(pid, signal));
+    }
+}
+
+/// The lines of a text, sorted.
+pub fn sorted_lines(text: &str) -> Vec<String> {
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    lines.sort();
+    lines
 }
 
 /// Runs a shell text in a folder; for what users do beside `sp`.
