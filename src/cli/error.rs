@@ -182,7 +182,7 @@ impl From<ApplyError> for CliError {
         match error {
             ApplyError::Store(error) => error.into(),
             ApplyError::Host(error) => error.into(),
-            ApplyError::Plan(error) => error.into(),
+            ApplyError::Plan(error) => (*error).into(),
             ApplyError::Lock(error) => Self::person("lock", error.to_string(), ""),
             ApplyError::Root { .. } => {
                 Self::person("root", error.to_string(), "correct `root` in `[hosts]`")

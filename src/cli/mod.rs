@@ -15,6 +15,7 @@ mod logs;
 mod observer;
 mod path;
 mod plan;
+mod progress;
 mod results;
 mod saved_plan;
 mod status;
@@ -82,13 +83,13 @@ fn run(context: &Context, command: Command) -> Result<Exit, CliError> {
         Command::Wait(arguments) => wait::run(context, &arguments),
         Command::Results(arguments) => results::run(context, &arguments),
         Command::Schema => {
-            context.out()?.write_all(crate::campaign::schema::json().as_bytes())?;
+            context.out().write_all(crate::campaign::schema::json().as_bytes())?;
             Ok(Exit::Done)
         }
         Command::Completions(arguments) => {
             let mut script = Vec::new();
             clap_complete::generate(arguments.shell, &mut Arguments::command(), "sp", &mut script);
-            context.out()?.write_all(&script)?;
+            context.out().write_all(&script)?;
             Ok(Exit::Done)
         }
         Command::Man => help::manual(context),
