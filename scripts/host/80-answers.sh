@@ -196,12 +196,18 @@ verb_cancel() { # CAMPAIGN BY GRACE
   machine_now
   read -r ROOTID <"$V/root-id" || exit 73
   _running=
+  _list=$(cat)
+  # All marks first: a claim that is under way sees its own, and no runner takes up the next entry as we go on.
+  while read -r _id _n _apply; do
+    is_id "$_id" && is_number "$_n" && is_name "$_apply" || continue
+    mkdir -p "$V/$C/jobs/$_id" && : >"$V/$C/jobs/$_id/cancelled.$_n"
+  done <<LIST
+$_list
+LIST
   while read -r _id _n _apply; do
     is_id "$_id" && is_number "$_n" && is_name "$_apply" || continue
     ID=$_id N=$_n ATT=$V/$C/jobs/$_id/$_n
-    mkdir -p "$V/$C/jobs/$_id" || continue
-    # The mark first: a claim that is under way sees it.
-    : >"$V/$C/jobs/$_id/cancelled.$_n"
+    [ -e "$V/$C/jobs/$_id/cancelled.$_n" ] || continue
     make_durable "$V/$C/jobs/$_id"
     claim_cancelled && continue
     _count=0
@@ -217,7 +223,9 @@ verb_cancel() { # CAMPAIGN BY GRACE
     }
     [ "$_grace" = 0 ] || signal_tree TERM "$ATT"
     _running="$_running $_id/$_n"
-  done
+  done <<LIST
+$_list
+LIST
   for _pair in $_running; do
     load_attempt "${_pair%/*}" "${_pair#*/}" || continue
     end_tree "$ATT" "$_grace"

@@ -71,7 +71,9 @@ fn say_next(context: &Context, counts: &IndexMap<State, u64>) {
         .map(number)
         .sum();
     let next = match (bad, under_way, number(State::Pending)) {
-        (1.., ..) => "Why: sp explain JOB   output: sp logs JOB   run them again: sp apply",
+        (1.., ..) => {
+            "Why: sp explain JOB   output: sp logs JOB   what the next apply does: sp plan"
+        }
         (0, 1.., _) => "Wait for them: sp wait   look at one: sp attach JOB",
         (0, 0, 1..) => "Run them: sp apply",
         (0, 0, 0) => "The table: sp results",
