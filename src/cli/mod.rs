@@ -36,8 +36,12 @@ use exit::Exit;
 
 /// Runs `sp` with these arguments and returns its exit code.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let arguments = match Arguments::try_parse_from(arguments) {
+    let words: Vec<OsString> = arguments.into_iter().collect();
+    let arguments = match Arguments::try_parse_from(&words) {
         Ok(arguments) => arguments,
+        Err(error) if error.use_stderr() && words.iter().any(|word| word == "--json") => {
+            return fail(&CliError::words(&error.to_string()), true, false, 80);
+        }
         Err(error) => {
             // Wrong usage is 64: clap's 2 is taken by `plan --detailed-exitcode`.
             let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };

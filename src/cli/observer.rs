@@ -144,6 +144,9 @@ impl Observer for Screen<'_> {
         match &event.kind {
             EventKind::JobStarted { job, .. } => {
                 self.progress().started(&visible(&job.name), Instant::now());
+                if let Some(bar) = &self.bar {
+                    bar.tick();
+                }
                 if self.bar.is_none() && self.context.verbose() {
                     self.line(&format!("{:>10} {}", "STARTED", job.name));
                 }

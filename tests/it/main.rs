@@ -2,8 +2,14 @@
 
 mod apply;
 mod campaign;
+mod choices;
+mod commands;
+mod edits;
+mod help;
 mod lifecycle;
+mod output;
 mod plan;
 mod report;
 mod store;
+#[expect(unreachable_pub, reason = "what tests share")]
 mod support;
