@@ -69,9 +69,8 @@ impl Follower<'_> {
             }
             let began = Instant::now();
             let before = self.open.clone();
-            let stopped = self.stream(workspace).await?;
-            if stopped.is_some() {
-                return Ok(stopped.expect("looked at"));
+            if let Some(stopped) = self.stream(workspace).await? {
+                return Ok(stopped);
             }
             // Runners have left, or the time of one question is over: what does the host say as a whole?
             let collected = workspace.collect(lock).await?;
@@ -135,29 +134,26 @@ impl Follower<'_> {
         let mut due: Option<Instant> = None;
         let mut answer = None;
         loop {
-            let flush_in = due.map_or(Duration::from_secs(3600), |due| {
+            let flush_in = due.map_or(Duration::from_hours(1), |due| {
                 due.saturating_duration_since(Instant::now())
             });
-            let give_up = self.deadline.map_or(Duration::from_secs(3600), |deadline| {
+            let give_up = self.deadline.map_or(Duration::from_hours(1), |deadline| {
                 deadline.saturating_duration_since(Instant::now())
             });
             tokio::select! {
-                chunk = receiver.recv() => match chunk {
-                    Some((facts, errors, at)) => {
-                        bundle.extend(facts);
-                        self.warn_refused(workspace, &errors);
-                        position = Some(at);
-                        due.get_or_insert_with(|| Instant::now() + BUNDLE);
-                    }
-                    None => {
-                        let ended = match answer.take() {
-                            Some(ended) => ended,
-                            None => question.as_mut().await,
-                        };
-                        self.record(workspace, &mut bundle, position.take())?;
-                        ended?;
-                        return Ok(None);
-                    }
+                chunk = receiver.recv() => if let Some((facts, errors, at)) = chunk {
+                    bundle.extend(facts);
+                    self.warn_refused(workspace, &errors);
+                    position = Some(at);
+                    due.get_or_insert_with(|| Instant::now() + BUNDLE);
+                } else {
+                    let ended = match answer.take() {
+                        Some(ended) => ended,
+                        None => question.as_mut().await,
+                    };
+                    self.record(workspace, &mut bundle, position.take())?;
+                    ended?;
+                    return Ok(None);
                 },
                 ended = &mut question, if answer.is_none() => answer = Some(ended),
                 () = tokio::time::sleep(flush_in), if due.is_some() => {

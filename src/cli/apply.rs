@@ -47,7 +47,7 @@ pub(super) fn run(context: &Context, arguments: &args::Apply) -> Result<Exit, Cl
                     let ended =
                         follow_other(context, &loaded, &mut workspace, &mut interrupts).await?;
                     if let Ended::Interrupted(interrupt) = ended {
-                        return Ok(interrupted(context, interrupt, &workspace, &loaded)?);
+                        return interrupted(context, interrupt, &workspace, &loaded);
                     }
                 }
             }
@@ -262,8 +262,10 @@ impl Task<'_> {
         context.say(&format!("   Summary [{:>7}] {total}: {}", span(elapsed_s), words.join(", ")));
         let snapshot = workspace.store().snapshot()?;
         let prefixes = Prefixes::new(self.loaded.expansion.ids().iter().copied());
+        let chosen: std::collections::BTreeSet<_> =
+            plan.decisions.iter().map(|decision| plan.expansion.ids()[decision.job]).collect();
         let failed = snapshot.jobs.iter().find(|job| {
-            job.index.is_some() && job.state().is_final() && job.state() != State::Succeeded
+            chosen.contains(&job.id) && job.state().is_final() && job.state() != State::Succeeded
         });
         if let Some(job) = failed {
             let short = prefixes.short(job.id);
@@ -320,11 +322,19 @@ pub(super) fn interrupted(
             .count()
     };
     let (running, queued) = (number(State::Running), number(State::Queued));
-    if running + queued > 0 {
-        context.note(&format!(
-            "\n{running} running and {} go on without you. Wait: sp wait. Stop: sp cancel --all.",
-            count(queued, "queued job")
-        ));
+    let who = match (running, queued) {
+        (0, 0) => None,
+        (1, 0) => Some("1 running job goes".to_owned()),
+        (running, 0) => Some(format!("{running} running jobs go")),
+        (0, 1) => Some("1 queued job goes".to_owned()),
+        (0, queued) => Some(format!("{queued} queued jobs go")),
+        (running, queued) => {
+            Some(format!("{running} running and {} go", count(queued, "queued job")))
+        }
+    };
+    if let Some(who) = who {
+        context
+            .note(&format!("\n{who} on without you. Come back: sp apply. Stop: sp cancel --all."));
     }
     Ok(match interrupt {
         Interrupt::Interrupted => Exit::Interrupted,

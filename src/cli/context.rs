@@ -36,6 +36,10 @@ pub(super) struct Loaded {
     pub expansion: Arc<Expansion>,
 }
 
+#[expect(
+    clippy::unused_self,
+    reason = "a command asks its context, wherever the answer comes from"
+)]
 impl Context {
     /// Reads the environment once; goes to the folder of `-C`.
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
@@ -150,8 +154,8 @@ impl Context {
     }
 
     /// Stdout, for data.
-    pub(super) fn out(&self) -> Result<Box<dyn Write>, CliError> {
-        Ok(Box::new(io::BufWriter::new(io::stdout().lock())))
+    pub(super) fn out(&self) -> Box<dyn Write> {
+        Box::new(io::BufWriter::new(io::stdout().lock()))
     }
 
     /// A line for people, on stderr; nothing with `-q` or `--json`.

@@ -54,6 +54,15 @@ impl CliError {
         Self::Said { exit: Exit::Usage, code, message: message.into(), help: help.into() }
     }
 
+    /// What clap says of wrong words: its first line, then its tip if it has one.
+    pub(super) fn words(said: &str) -> Self {
+        let mut lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
+        let first = lines.next().unwrap_or_default();
+        let tip = lines.find_map(|line| line.strip_prefix("tip: "));
+        let message = first.strip_prefix("error: ").unwrap_or(first);
+        Self::usage("usage", message, tip.unwrap_or("`sp --help` lists commands and flags"))
+    }
+
     /// The exit code.
     pub(super) fn exit(&self) -> Exit {
         match self {
@@ -191,7 +200,7 @@ impl From<ApplyError> for CliError {
         match error {
             ApplyError::Store(error) => error.into(),
             ApplyError::Host(error) => error.into(),
-            ApplyError::Plan(error) => error.into(),
+            ApplyError::Plan(error) => (*error).into(),
             ApplyError::Lock(error) => Self::person("lock", error.to_string(), ""),
             ApplyError::Root { .. } => {
                 Self::person("root", error.to_string(), "correct `root` in `[hosts]`")

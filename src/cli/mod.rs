@@ -15,6 +15,7 @@ mod logs;
 mod observer;
 mod path;
 mod plan;
+mod progress;
 mod results;
 mod saved_plan;
 mod status;
@@ -35,8 +36,12 @@ use exit::Exit;
 
 /// Runs `sp` with these arguments and returns its exit code.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let arguments = match Arguments::try_parse_from(arguments) {
+    let words: Vec<OsString> = arguments.into_iter().collect();
+    let arguments = match Arguments::try_parse_from(&words) {
         Ok(arguments) => arguments,
+        Err(error) if error.use_stderr() && words.iter().any(|word| word == "--json") => {
+            return fail(&CliError::words(&error.to_string()), true, false, 80);
+        }
         Err(error) => {
             // Wrong usage is 64: clap's 2 is taken by `plan --detailed-exitcode`.
             let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };
@@ -92,13 +97,13 @@ fn run(context: &Context, command: &Command) -> Result<Exit, CliError> {
         Command::Wait(arguments) => wait::run(context, arguments),
         Command::Results(arguments) => results::run(context, arguments),
         Command::Schema => {
-            context.out()?.write_all(crate::campaign::schema::json().as_bytes())?;
+            context.out().write_all(crate::campaign::schema::json().as_bytes())?;
             Ok(Exit::Done)
         }
         Command::Completions(arguments) => {
             let mut script = Vec::new();
             clap_complete::generate(arguments.shell, &mut Arguments::command(), "sp", &mut script);
-            context.out()?.write_all(&script)?;
+            context.out().write_all(&script)?;
             Ok(Exit::Done)
         }
         Command::Man => help::manual(context),

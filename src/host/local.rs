@@ -22,9 +22,9 @@ use crate::ids::{ApplyId, Attempt, CampaignName, HostName, JobId};
 use crate::lifecycle::{HostFact, JournalPosition, LineError, parse_lines};
 
 /// How long a question may take that waits for nothing but the host itself.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// A cancel waits for processes to end: its grace and this.
-const CANCEL_PATIENCE: Duration = Duration::from_secs(120);
+const CANCEL_PATIENCE: Duration = Duration::from_mins(2);
 /// More than the journal of a million attempts.
 const ANSWER_MAX: usize = 1 << 30;
 /// How much of a failed command's stderr is shown.
@@ -212,8 +212,8 @@ impl LocalHost {
         let mut begun = false;
         let begin = format!("sp-begin {nonce}\n");
         let limit = Duration::from_secs(seconds) + PATIENCE;
+        let mut chunk = vec![0; 64 * 1024];
         loop {
-            let mut chunk = [0; 64 * 1024];
             let read = timeout(limit, output.read(&mut chunk))
                 .await
                 .map_err(|_| self.too_slow("wait", limit))?;
@@ -257,10 +257,11 @@ impl LocalHost {
         grace: u32,
         attempts: &[(JobId, Attempt, ApplyId)],
     ) -> Result<(), HostError> {
-        let lines: String = attempts
+        let lines: Vec<String> = attempts
             .iter()
             .map(|(job, attempt, apply)| format!("{job} {attempt} {apply}\n"))
             .collect();
+        let lines = lines.concat();
         let patience =
             CANCEL_PATIENCE + Duration::from_secs(u64::from(grace) * attempts.len() as u64);
         self.ask("cancel", &[campaign.as_str(), by, &grace.to_string()], lines.as_bytes(), patience)
@@ -284,7 +285,8 @@ impl LocalHost {
         origin: &str,
         pairs: &[(JobId, JobId)],
     ) -> Result<(), HostError> {
-        let lines: String = pairs.iter().map(|(new, old)| format!("{new} {old}\n")).collect();
+        let lines: Vec<String> = pairs.iter().map(|(new, old)| format!("{new} {old}\n")).collect();
+        let lines = lines.concat();
         self.ask("accept", &[campaign.as_str(), origin], lines.as_bytes(), PATIENCE).await.map(drop)
     }
 
@@ -335,7 +337,7 @@ impl LocalHost {
         };
         let mut limited = (&mut output).take(ANSWER_MAX as u64 + 1);
         let read = limited.read_to_end(&mut bytes);
-        let (_, read) = timeout(patience, async { tokio::join!(write, read) })
+        let ((), read) = timeout(patience, async { tokio::join!(write, read) })
             .await
             .map_err(|_| self.too_slow(verb, patience))?;
         read.map_err(io_error("read the answer of", &self.root))?;
@@ -447,7 +449,7 @@ pub fn random_word() -> String {
     if rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()).is_err() {
         bytes[..4].copy_from_slice(&std::process::id().to_le_bytes());
     }
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.map(|byte| format!("{byte:02x}")).concat()
 }
 
 pub(super) fn io_error<'a>(
