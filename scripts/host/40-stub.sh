@@ -8,6 +8,8 @@
 # `child FUNCTION` runs one of the spec's functions in the environment of the job, as a process of its own.
 # shellcheck disable=SC2016 # a text for another shell
 ARGUMENTS='
+NL="
+"
 ATT=$1 ID=$2 N=$3 SLOT=$4 CAMPAIGN=$5 SECRET=$6
 cd "$ATT" || exit 126
 '
