@@ -45,7 +45,7 @@ child() (
 # shellcheck disable=SC2016 # a text for another shell
 STUB='
 trap : HUP TERM INT QUIT USR1 USR2
-fault() { [ "${SP_FAULT-}" != "$1" ] || kill -9 $$; }
+fault() { [ "${SP_FAULT-}" != "$1" ] || ! mkdir "$HOME/sp-fault.$1" 2>/dev/null || kill -9 $$; }
 fault stub-before-start
 '"$ARGUMENTS"'
 read -r L </proc/$$/stat; L=${L##*) }; set -f; set -- $L; set +f

@@ -2,6 +2,7 @@
 
 mod apply;
 mod campaign;
+mod host_script;
 mod lifecycle;
 mod plan;
 mod report;
