@@ -1,5 +1,7 @@
 //! From a hand-over to the ends of its jobs.
 
+#![expect(clippy::disallowed_methods, reason = "tests write files as users do")]
+
 use std::fs;
 
 use super::world::{Batch, CAMPAIGN, VERSION, World, hex, job, quoted, records, verdict};
@@ -46,7 +48,9 @@ fn a_hundred_jobs_in_order(world: World) {
 fn two_slots_and_then_one(world: World) {
     // Each waits for the other, so they are done only if they run at once.
     let meet = |mine, other| {
-        job(format!(": >{mine}; while [ ! -e {other} ]; do sleep 0.02; done; echo $SP_SLOT >>slots"))
+        job(format!(
+            ": >{mine}; while [ ! -e {other} ]; do sleep 0.02; done; echo $SP_SLOT >>slots"
+        ))
     };
     let mut batch = Batch::new([meet("a", "b"), meet("b", "a")]).with("B_LIMIT=30.00");
     batch.slots = 2;
@@ -56,7 +60,8 @@ fn two_slots_and_then_one(world: World) {
     slots.sort();
     assert_eq!(slots, ["0", "1"]);
     // Two runners, but the work of this one is for one slot.
-    let alone = (0..4).map(|i| job(format!("mkdir busy || echo {i} >>overlap; sleep 0.02; rmdir busy")));
+    let alone =
+        (0..4).map(|i| job(format!("mkdir busy || echo {i} >>overlap; sleep 0.02; rmdir busy")));
     world.hand_over(&Batch::new(alone));
     world.ask("kick", &["2"], "");
     world.drained();
@@ -83,9 +88,11 @@ fn damaged_repeated_and_weird(world: World) {
     assert_eq!(world.lines("count"), ["x"]);
     // Words that would lead out of their folder, or are none.
     for weird in ["", ".", "..", "a/b", "../x", "-n", "a b", "a;b", "*", "a\nb", "$(id)", "é"] {
-        for arguments in [vec!["probe", weird, "x", "0"], vec!["evidence", CAMPAIGN, weird], vec![
-            "hand_over", CAMPAIGN, "none", weird, &hash, "1",
-        ]] {
+        for arguments in [
+            vec!["probe", weird, "x", "0"],
+            vec!["evidence", CAMPAIGN, weird],
+            vec!["hand_over", CAMPAIGN, "none", weird, &hash, "1"],
+        ] {
             let answer = world.ask_any(arguments[0], &arguments[1..], &text);
             assert!(!answer.framed && answer.code == Some(64), "{arguments:?}: {}", answer.body);
         }
@@ -97,7 +104,8 @@ fn damaged_repeated_and_weird(world: World) {
 
 fn noise(world: World) {
     // What a profile prints is in front of the answer; the account's login shell may print too.
-    fs::write(world.sandbox.home().join(".profile"), "echo noise; echo sp-path:no\n").expect("a profile");
+    fs::write(world.sandbox.home().join(".profile"), "echo noise; echo sp-path:no\n")
+        .expect("a profile");
     let body = world.ask("account", &["sh", "no-such-program"], "");
     assert!(body.contains("account missing=no-such-program\n"), "{body}");
     assert!(body.lines().all(|line| line.starts_with("account ")), "{body}");
@@ -118,7 +126,9 @@ fn secrets_go(world: World) {
     };
     let mut one = job("echo \"$TOKEN\" >>seen");
     one.more = "; ENVIRONMENT() { export TOKEN=\"$SP_SECRET_T\"; }".to_owned();
-    let mut two = job("echo \"$TOKEN\" >>seen; env | grep -c SP_SECRET_ >>raw; : >two; while [ ! -e go ]; do sleep 0.02; done");
+    let mut two = job(
+        "echo \"$TOKEN\" >>seen; env | grep -c SP_SECRET_ >>raw; : >two; while [ ! -e go ]; do sleep 0.02; done",
+    );
     two.more.clone_from(&one.more);
     let mut batch = Batch::new([one, two]);
     batch.secrets = format!("SP_SECRET_T={}\n", quoted("a $b 'c'"));
@@ -131,7 +141,8 @@ fn secrets_go(world: World) {
     assert_eq!(world.lines("seen"), ["a $b 'c'", "a $b 'c'"]);
     // Asked again, and withdrawn: nothing either.
     world.run(&batch);
-    let text = fs::read_to_string(world.root.join("v1").join(CAMPAIGN).join("journal")).expect("journal");
+    let text =
+        fs::read_to_string(world.root.join("v1").join(CAMPAIGN).join("journal")).expect("journal");
     assert!(!text.contains("$b"));
     world.sandbox.write("paused", "");
     fs::write(world.root.join("v1").join(CAMPAIGN).join("paused"), "").expect("a file");
@@ -205,9 +216,14 @@ fn the_job_sees_its_own_environment(world: World) {
     world.run(&Batch::new([look.clone()]));
     let seen = world.lines("seen");
     for name in ["SP_SH", "SP_FAULT", "LC_ALL", "TMUX", "TMUX_TMPDIR", "SP_SECRET_T"] {
-        assert!(!seen.iter().any(|line| line.starts_with(&format!("{name}="))), "{name} in {seen:#?}");
+        assert!(
+            !seen.iter().any(|line| line.starts_with(&format!("{name}="))),
+            "{name} in {seen:#?}"
+        );
     }
-    for wanted in [format!("SP_JOB_ID={}", look.id), "SP_ATTEMPT=1".to_owned(), "SP_HOST=local".to_owned()] {
+    for wanted in
+        [format!("SP_JOB_ID={}", look.id), "SP_ATTEMPT=1".to_owned(), "SP_HOST=local".to_owned()]
+    {
         assert!(seen.contains(&wanted), "{wanted} not in {seen:#?}");
     }
 }
