@@ -47,10 +47,9 @@ GRACE=10
 # A job that lives longer than this many hundredths of a second gets a window in tmux.
 MOMENT=30
 
-# Fault points for tests: die, without a trace, at the named step.
-fault() {
-  [ "${SP_FAULT-}" = "$1" ] && kill -9 $$
-  :
+# Fault points for tests: die, once, without a trace, at the named step.
+fault() { # STEP
+  [ "${SP_FAULT-}" != "$1" ] || ! mkdir "$HOME/sp-fault.$1" 2>/dev/null || kill -9 $$
 }
 
 # Whether nobody holds the lock FILE exclusively. (A redirection of a command is made in its own process, so the lock goes
@@ -62,15 +61,17 @@ is_free() { # FILE
 # Waits until the lock FILE is free, SECONDS at most; true when it is. busybox has a flock that cannot wait for a time, and
 # a timeout whose second process lives on for up to a second: it gets none of our locks.
 wait_free() { # FILE SECONDS
-  [ -n "${FLOCK_WAITS-}" ] || {
-    FLOCK_WAITS=no
-    flock -w 0.01 -s 8 2>/dev/null 8<"$V/root-id" && FLOCK_WAITS=yes
-  }
+  [ -n "${FLOCK_WAITS-}" ] || know_flock
   if [ "$FLOCK_WAITS" = yes ]; then
     flock -w "$2" -s 8 2>/dev/null 8<"$1"
   else
     timeout "$2" flock -s "$1" true 2>/dev/null 3<&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
   fi
+}
+
+know_flock() {
+  FLOCK_WAITS=no
+  flock -w 0.01 -s 8 2>/dev/null 8<"$V/root-id" && FLOCK_WAITS=yes
 }
 
 # Makes files and folders durable; fails where one is missing or the disk refuses. busybox knows `sync FILE` only in some

@@ -30,7 +30,8 @@ tree() { # ATTEMPT_FOLDER
   _session=
   [ "$_sid" = -1 ] || _session=$(cat /proc/[0-9]*/stat 2>/dev/null | awk -v sid="$_sid" -v since="$_since" '
     { pid = $1; sub(/^.*\) /, ""); if ($1 != "Z" && $4 == sid && $20 >= since && pid != sid) print pid }')
-  _marked=$(grep -lsaF "SP_OUT_DIR=$1/out" /proc/[0-9]*/environ 2>/dev/null)
+  # By whole variables: busybox sees nothing of a file behind the first NUL without -z.
+  _marked=$(grep -lszxF "SP_OUT_DIR=$1/out" /proc/[0-9]*/environ 2>/dev/null)
   # Who holds the lock `alive` under its inherited number can have it from the job only. The whole path counts: another
   # root of this machine may have the same attempt of the same campaign.
   # shellcheck disable=SC2012 # busybox has no find -lname

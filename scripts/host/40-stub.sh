@@ -45,8 +45,10 @@ child() (
 # the file `signal`: there the shell says that its child was killed.
 # shellcheck disable=SC2016 # a text for another shell
 STUB='
+# bash as sh says nothing of the death of a child.
+[ -z "${BASH_VERSION-}" ] || set +o posix
 trap : HUP TERM INT QUIT USR1 USR2
-fault() { [ "${SP_FAULT-}" != "$1" ] || kill -9 $$; }
+fault() { [ "${SP_FAULT-}" != "$1" ] || ! mkdir "$HOME/sp-fault.$1" 2>/dev/null || kill -9 $$; }
 fault stub-before-start
 '"$ARGUMENTS"'
 read -r L </proc/$$/stat; L=${L##*) }; set -f; set -- $L; set +f

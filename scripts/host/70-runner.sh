@@ -42,6 +42,8 @@ verb_runner() { # SLOT [inherited]
     supervise_orphans
     command exec 7>>"$SLOTS/$K" || exit 73
     flock 7
+    # Once for all the helpers that watch.
+    know_flock
     while next_campaign; do
       serve
     done

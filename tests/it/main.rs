@@ -12,6 +12,7 @@ mod detached;
 mod edits;
 mod environment;
 mod help;
+mod host_script;
 mod lifecycle;
 mod outcomes;
 mod output;

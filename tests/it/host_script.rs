@@ -1,0 +1,25 @@
+//! The host script by itself, without the binary: every word it knows, under every shell it may meet.
+//!
+//! A case is a function that takes a [`World`]; `in_every_shell!` makes a test of it for dash, bash, bash as `sh`, and
+//! busybox with a `PATH` that holds nothing but its applets and `flock`.
+
+mod cancel;
+mod crash;
+mod journal;
+mod leftovers;
+mod markers;
+mod queue;
+mod world;
+
+use world::World;
+
+/// Tests of these cases, one a shell.
+macro_rules! in_every_shell {
+    ($($case:ident)*) => {
+        mod dash { $(#[test] fn $case() { super::$case(super::World::new("dash")); })* }
+        mod bash { $(#[test] fn $case() { super::$case(super::World::new("bash")); })* }
+        mod bash_posix { $(#[test] fn $case() { super::$case(super::World::new("bash-posix")); })* }
+        mod busybox { $(#[test] fn $case() { super::$case(super::World::new("busybox")); })* }
+    };
+}
+use in_every_shell;

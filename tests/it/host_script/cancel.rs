@@ -1,0 +1,112 @@
+//! The ends that somebody asked for.
+
+#![expect(clippy::disallowed_methods, reason = "tests write files as users do")]
+
+use std::fs;
+use std::time::Instant;
+
+use super::world::{Batch, CAMPAIGN, Job, World, job, records, verdict};
+use crate::support::wait_until;
+
+super::in_every_shell! { cancel_whatever_it_is_at cancel_against_the_claim withdraw_against_the_claim time_limits }
+
+fn ask_cancel(world: &World, jobs: &[&Job], grace: &str) -> String {
+    let lines: String = jobs.iter().map(|job| format!("{} {} a\n", job.id, job.attempt)).collect();
+    world.ask("cancel", &[CAMPAIGN, "user", grace], &lines)
+}
+
+fn cancel_whatever_it_is_at(world: World) {
+    let done = job("echo done >>count");
+    let running = job("echo running >>count; : >running; sleep 600");
+    let queued = job("echo queued >>count");
+    let last = job("echo last >>count");
+    world.hand_over(&Batch::new([done.clone(), running.clone(), queued.clone(), last.clone()]));
+    world.wait_for("running");
+    ask_cancel(&world, &[&queued], "5");
+    assert_eq!(verdict(&world.ends(), &queued), "cancelled by-user none none");
+    ask_cancel(&world, &[&running, &done], "5");
+    let ends = world.drained();
+    assert_eq!(verdict(&ends, &running), "cancelled by-user 143 TERM");
+    assert_eq!(verdict(&ends, &done), "succeeded ok 0 none");
+    assert_eq!(verdict(&ends, &queued), "cancelled by-user none none");
+    assert_eq!(verdict(&ends, &last), "succeeded ok 0 none");
+    // An orphan; and one that will not hear.
+    let orphan = job("trap : TERM; echo orphan >>count; : >orphan; while :; do sleep 0.05; done");
+    world.hand_over(&Batch::new([orphan.clone()]));
+    world.wait_for("orphan");
+    world.kill_runners();
+    let answer = ask_cancel(&world, &[&orphan], "1");
+    assert!(records(&answer, "open").is_empty(), "{answer}");
+    assert!(verdict(&world.ends(), &orphan).starts_with("cancelled by-user"));
+    // Never handed over: it never will start.
+    let never = job("echo never >>count");
+    ask_cancel(&world, &[&never], "5");
+    world.run(&Batch::new([never.clone()]));
+    assert_eq!(verdict(&world.ends(), &never), "cancelled by-user none none");
+    assert_eq!(world.lines("count"), ["done", "running", "last", "orphan"]);
+}
+
+fn cancel_against_the_claim(world: World) {
+    for round in 0..6 {
+        let jobs: Vec<Job> = (0..3).map(|i| job(format!("echo {round}-{i} >>count"))).collect();
+        let (text, hash) = world.text(&Batch::new(jobs.clone()));
+        let name = Batch::new(jobs.clone()).name();
+        let hand_over = world.start("hand_over", &[CAMPAIGN, "none", &name, &hash, "1"], &text);
+        ask_cancel(&world, &[&jobs[round % 3]], "0");
+        assert!(World::finish(hand_over).framed);
+        let ends = world.drained();
+        for job in &jobs {
+            let end = &ends[&format!("{}/1", job.id)];
+            assert!(
+                matches!(end["state"].as_str(), "succeeded" | "cancelled" | "failed"),
+                "{end:?}"
+            );
+        }
+        // What counts as cancelled before its start did not start; nothing started twice.
+        let lines = world.lines("count");
+        for (i, job) in jobs.iter().enumerate() {
+            let starts = lines.iter().filter(|line| **line == format!("{round}-{i}")).count();
+            let started = world.state(job).contains("\nstart ");
+            assert!(starts <= usize::from(started), "{starts} {}", world.state(job));
+        }
+    }
+}
+
+fn withdraw_against_the_claim(world: World) {
+    for round in 0..6 {
+        let jobs: Vec<Job> = (0..4).map(|i| job(format!("echo {round}-{i} >>count"))).collect();
+        let batch = Batch::new(jobs.clone());
+        world.hand_over(&batch);
+        // One whose name begins alike is not meant.
+        world.ask("withdraw", &[CAMPAIGN, &batch.apply[..20]], "");
+        world.ask("withdraw", &[CAMPAIGN, &batch.apply], "");
+        let after = world.lines("count").len();
+        let ends = world.drained();
+        assert!(world.records("queued").is_empty());
+        assert!(world.lines("count").len() <= after + 1, "one was being claimed at most");
+        for job in &jobs {
+            if let Some(end) = ends.get(&format!("{}/1", job.id)) {
+                assert!(end["reason"] == "ok" || end["reason"] == "withdrawn", "{end:?}");
+            }
+        }
+    }
+}
+
+fn time_limits(world: World) {
+    let quick = job("true");
+    let slow = job("sleep 600");
+    let deaf = job("trap '' TERM; while :; do sleep 0.05; done");
+    let begun = Instant::now();
+    let ends =
+        world.run(&Batch::new([quick.clone(), slow.clone(), deaf.clone()]).with("B_LIMIT=0.80"));
+    assert_eq!(verdict(&ends, &quick), "succeeded ok 0 none");
+    assert_eq!(verdict(&ends, &slow), "timeout time-limit 143 TERM");
+    assert!(verdict(&ends, &deaf).starts_with("timeout time-limit 137 "));
+    assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
+    assert_eq!(world.errors(), "");
+    // A limit of eight hundredths is no octal number.
+    let ends = world.run(&Batch::new([job("sleep 601")]).with("B_LIMIT=0.08"));
+    assert!(ends.values().any(|end| end["el"].parse::<f64>().is_ok_and(|el| el < 5.0)));
+    drop(fs::remove_file(world.at("x")));
+    wait_until("nothing", || world.sandbox.leftovers().is_empty());
+}

@@ -1,0 +1,279 @@
+//! Deaths of the processes that keep watch, reboots, and machines that are not this one.
+
+#![expect(clippy::disallowed_methods, reason = "tests write files as users do")]
+
+use std::fs;
+
+use rustix::process::Signal;
+
+use super::world::{Batch, CAMPAIGN, Job, World, job, kill, verdict};
+use crate::support::wait_until;
+
+super::in_every_shell! {
+    runner_dies_at_every_step the_stub_dies runner_and_stub_die an_orphan_is_supervised everything_dies_then_reboot
+    a_foreign_attempt_is_never_sealed a_stranger_with_our_pid_lives full_disk
+}
+
+/// Jobs that count their starts, and what they must have come to.
+fn three(point: &str) -> [Job; 3] {
+    [1, 2, 3].map(|i| job(format!("echo {i} >>count; : {point}; exit {}", i % 2)))
+}
+
+fn runner_dies_at_every_step(mut world: World) {
+    let points = [
+        ("before-claim", "failed exit-code 1 none"),
+        ("claimed", "lost before-start none none"),
+        ("claim-durable", "lost before-start none none"),
+        ("job-ended", "failed exit-code 1 none"),
+        ("end-written", "failed exit-code 1 none"),
+    ];
+    for (point, wanted) in points {
+        drop(fs::remove_file(world.at("count")));
+        let jobs = three(point);
+        world.set("SP_FAULT", point);
+        world.hand_over(&Batch::new(jobs.clone()));
+        world.ask("wait", &[CAMPAIGN, "0", "50"], "");
+        world.set("SP_FAULT", "");
+        world.kick();
+        let ends = world.drained();
+        assert!(
+            world.sandbox.home().join(format!("sp-fault.{point}")).exists(),
+            "{point} was passed"
+        );
+        assert_eq!(verdict(&ends, &jobs[0]), wanted, "{point}");
+        assert_eq!(verdict(&ends, &jobs[1]), "succeeded ok 0 none", "{point}");
+        assert_eq!(verdict(&ends, &jobs[2]), "failed exit-code 1 none", "{point}");
+        let started: &[&str] =
+            if wanted.starts_with("lost") { &["2", "3"] } else { &["1", "2", "3"] };
+        assert_eq!(world.lines("count"), started, "{point}");
+        assert!(world.records("queued").is_empty() && world.records("open").is_empty());
+    }
+    assert_eq!(world.errors(), "");
+}
+
+fn the_stub_dies(mut world: World) {
+    for (point, started) in [("stub-before-start", 2), ("stub-started", 2), ("stub-ended", 3)] {
+        drop(fs::remove_file(world.at("count")));
+        let jobs = three(point);
+        world.set("SP_FAULT", point);
+        world.hand_over(&Batch::new(jobs.clone()));
+        let ends = world.drained();
+        assert_eq!(verdict(&ends, &jobs[0]), "lost stub-killed none none", "{point}");
+        assert_eq!(verdict(&ends, &jobs[1]), "succeeded ok 0 none", "{point}");
+        assert_eq!(world.lines("count").len(), started, "{point}");
+        world.set("SP_FAULT", "");
+    }
+}
+
+/// A job that is there until `go` is.
+fn long(name: &str) -> Job {
+    job(format!("echo {name} >>count; : >{name}; while [ ! -e go ]; do sleep 0.02; done"))
+}
+
+fn runner_and_stub_die(world: World) {
+    // The command lives on: an orphan, whose slot stays busy; nobody will ever know its exit code.
+    let (first, second) = (long("one"), long("two"));
+    world.hand_over(&Batch::new([first.clone(), second.clone()]));
+    world.wait_for("one");
+    world.kill_runners();
+    kill(world.number(&first, "pid"), Signal::KILL);
+    let open = world.records("open");
+    assert_eq!(open.len(), 1);
+    assert_eq!(open[0]["verdict"], "orphan");
+    world.kick();
+    // The next one waits for it.
+    assert_eq!(world.lines("count"), ["one"]);
+    fs::write(world.at("go"), "").expect("a file");
+    let ends = world.drained();
+    assert_eq!(verdict(&ends, &first), "lost killed none none");
+    assert_eq!(verdict(&ends, &second), "succeeded ok 0 none");
+    assert_eq!(world.lines("count"), ["one", "two"]);
+}
+
+fn an_orphan_is_supervised(world: World) {
+    // Limit and marker of an orphan hold; it is started once; its exit code is the stub's.
+    let mut marked = long("one");
+    marked.markers = "marker_file 0 \"$SP_OUT_DIR\" nothing".to_owned();
+    let over = job(": >over; sleep 600");
+    world.hand_over(&Batch::new([marked.clone()]).with("B_MARKERS=1"));
+    world.wait_for("one");
+    world.kill_runners();
+    world.kick();
+    fs::write(world.at("go"), "").expect("a file");
+    let ends = world.drained();
+    assert_eq!(verdict(&ends, &marked), "failed marker-missing 0 none");
+    assert_eq!(ends.values().next().expect("an end")["by"], "orphan");
+    world.hand_over(&Batch::new([over.clone()]).with("B_LIMIT=1.50"));
+    world.wait_for("over");
+    world.kill_runners();
+    world.kick();
+    let ends = world.drained();
+    assert!(verdict(&ends, &over).starts_with("timeout time-limit "), "{ends:#?}");
+    assert_eq!(world.lines("count"), ["one"]);
+}
+
+fn everything_dies_then_reboot(mut world: World) {
+    let boot = world.sandbox.path().join("boot");
+    let all = [long("one"), long("two"), long("three")];
+    for (job, reason) in all.iter().zip(["killed", "restart", "reboot"]) {
+        fs::write(&boot, "first-boot\n").expect("a file");
+        world.set("SP_BOOT_ID_FILE", boot.to_str().expect("UTF-8"));
+        world.hand_over(&Batch::new([job.clone()]));
+        wait_until("it runs", || world.state(job).contains("\nstart "));
+        let stub = world.number(job, "pid");
+        world.kill_runners();
+        kill(stub, Signal::KILL);
+        for (pid, line) in world.sandbox.processes() {
+            if !line.starts_with("tmux ") {
+                kill(pid, Signal::KILL);
+            }
+        }
+        world.sandbox.wait_quiet();
+        match reason {
+            "reboot" => fs::write(&boot, "second-boot\n").expect("a file"),
+            // The life of pid 1 stands behind the boot's name.
+            "restart" => {
+                let state = world.attempt(job).join("state");
+                let text = world.state(job).replace("boot=first-boot.", "boot=first-boot.9");
+                fs::write(state, text).expect("a file");
+            }
+            _ => {}
+        }
+        let ends = world.ends();
+        assert_eq!(verdict(&ends, job), format!("lost {reason} none none"));
+        // The same on a second look, and whatever runs then.
+        assert_eq!(ends, world.ends());
+    }
+}
+
+fn a_foreign_attempt_is_never_sealed(mut world: World) {
+    let machine = world.sandbox.path().join("machine");
+    fs::write(&machine, "elsewhere\n").expect("a file");
+    world.set("SP_MACHINE_ID_FILE", machine.to_str().expect("UTF-8"));
+    let job = long("one");
+    world.hand_over(&Batch::new([job.clone()]));
+    world.wait_for("one");
+    world.set("SP_MACHINE_ID_FILE", "");
+    // From here the job runs on another machine, and its runner with it.
+    assert_eq!(world.records("open")[0]["verdict"], "foreign");
+    world.ask("cancel", &[CAMPAIGN, "user", "0"], &format!("{} 1 a\n", job.id));
+    assert!(!world.state(&job).contains("\nstop "));
+    assert!(world.ends().is_empty());
+    // A runner of ours has nothing to do with it, and does not stay for it. (It has another machine's slot to itself, but
+    // the same root.)
+    world.kill_runners();
+    world.kick();
+    let runners =
+        || world.sandbox.processes().iter().filter(|(_, l)| l.contains(" runner ")).count();
+    wait_until("our runner leaves", || runners() == 0);
+    assert_eq!(world.records("open")[0]["verdict"], "foreign");
+    fs::write(world.at("go"), "").expect("a file");
+    world.sandbox.wait_quiet();
+    assert!(world.state(&job).contains("\nexit rc=0 "));
+}
+
+fn a_stranger_with_our_pid_lives(world: World) {
+    let job = long("one");
+    world.hand_over(&Batch::new([job.clone()]));
+    world.wait_for("one");
+    let stub = world.number(&job, "pid");
+    world.kill_runners();
+    for (pid, line) in world.sandbox.processes() {
+        if !line.starts_with("tmux ") {
+            kill(pid, Signal::KILL);
+        }
+    }
+    kill(stub, Signal::KILL);
+    world.sandbox.wait_quiet();
+    // A session that has the number on record by now, with and without its leader.
+    let script =
+        "setsid sh -c 'sleep 600 & echo $$ $! >stranger; exec sleep 600' >/dev/null 2>&1 &\n";
+    crate::support::shell(&world.sandbox.campaign(), script);
+    wait_until("a stranger", || world.lines("stranger").len() == 1);
+    let line = world.lines("stranger")[0].clone();
+    let (leader, child) = line.split_once(' ').expect("two pids");
+    let (leader, child): (i32, i32) =
+        (leader.parse().expect("a pid"), child.parse().expect("a pid"));
+    let state = world.state(&job).replace(&format!(" pid={stub} "), &format!(" pid={leader} "));
+    fs::write(world.attempt(&job).join("state"), &state).expect("a file");
+    let alive = |pid: i32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with(['S', 'R', 'D']))
+    };
+    let cancel = format!("{} 1 a\n", job.id);
+    let copy = job.clone();
+    world.ask("cancel", &[CAMPAIGN, "user", "0"], &cancel);
+    assert!(verdict(&world.ends(), &copy).starts_with("cancelled by-user"));
+    assert!(alive(leader) && alive(child));
+    kill(leader, Signal::KILL);
+    wait_until("the leader has ended", || !alive(leader));
+    fs::write(world.attempt(&job).join("state"), &state).expect("a file");
+    fs::remove_file(world.root.join("v1").join(CAMPAIGN).join("journal")).expect("gone");
+    world.ask("cancel", &[CAMPAIGN, "user", "0"], &cancel);
+    assert!(alive(child));
+    assert!(verdict(&world.ends(), &copy).starts_with("cancelled by-user"));
+    kill(child, Signal::KILL);
+}
+
+fn full_disk(mut world: World) {
+    use rustix::process::geteuid;
+    if !geteuid().is_root() {
+        eprintln!("skipped: mounting a small disk needs root");
+        return;
+    }
+    let disk = world.sandbox.path().join("disk");
+    fs::create_dir(&disk).expect("a folder");
+    let mount = std::process::Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "size=1m,mode=700", "tmpfs"])
+        .arg(&disk)
+        .status();
+    if !mount.is_ok_and(|status| status.success()) {
+        eprintln!("skipped: no disk can be mounted here");
+        return;
+    }
+    let _guard = Mounted(disk.clone());
+    world.root = disk.join("root");
+    world.install(super::world::VERSION, "");
+    let fill = "head -c 4000000 /dev/zero >>\"$DISK/fill\""
+        .replace("$DISK", disk.to_str().expect("UTF-8"));
+    let filler =
+        job(format!("{fill} 2>/dev/null; : >full; while [ ! -e go ]; do sleep 0.02; done; exit 3"));
+    let later = job("echo later >>count");
+    world.hand_over(&Batch::new([filler.clone()]));
+    world.wait_for("full");
+    // What is handed over to a full disk is refused, not half taken.
+    let batch = Batch::new([later.clone()]);
+    let (text, hash) = world.text(&batch);
+    let answer = world.ask_any("hand_over", &[CAMPAIGN, "none", &batch.name(), &hash, "1"], &text);
+    assert!(!answer.framed, "{}", answer.body);
+    assert_eq!(world.records("open")[0]["verdict"], "running");
+    fs::write(world.at("go"), "").expect("a file");
+    let ends = world.drained();
+    assert_eq!(verdict(&ends, &filler), "failed exit-code 3 none");
+    assert_eq!(ends, world.ends());
+    // In the queue before the disk was full: stays there, and starts when there is room.
+    fs::remove_file(disk.join("fill")).expect("room");
+    let paused = world.root.join("v1").join(CAMPAIGN).join("paused");
+    fs::write(&paused, "").expect("a file");
+    world.hand_over(&batch);
+    world.sandbox.wait_quiet();
+    fs::remove_file(&paused).expect("resumed");
+    crate::support::shell(&disk, "head -c 4000000 /dev/zero >fill 2>/dev/null || :\n");
+    world.kick();
+    wait_until("the runner tries", || {
+        world.errors().contains("") && world.records("queued").len() == 1
+    });
+    assert!(world.lines("count").is_empty());
+    fs::remove_file(disk.join("fill")).expect("room");
+    world.kick();
+    assert_eq!(verdict(&world.drained(), &later), "succeeded ok 0 none");
+}
+
+/// Unmounted whatever becomes of the test.
+struct Mounted(std::path::PathBuf);
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        drop(std::process::Command::new("umount").arg("-l").arg(&self.0).status());
+    }
+}
