@@ -29,6 +29,8 @@ run_cleanup() {
   [ "$B_CLEANUP" = 1 ] || return 0
   # shellcheck disable=SC2016 # a text for another shell
   timeout -k 5 600 setsid /bin/sh -c '
+    NL="
+"
     ATT=$1 N=$2 SLOT=$3 CAMPAIGN=$4 ID=$5
     . "$ATT/spec"
     SP_OUT_DIR=$ATT/out SP_STATE_DIR=${ATT%/*}/state SP_WORK_DIR=$B_WORK SP_PARAMS_FILE=$ATT/params.json
