@@ -3,6 +3,7 @@
 mod apply;
 mod campaign;
 mod environment;
+mod hostile;
 mod lifecycle;
 mod outcomes;
 mod plan;
