@@ -165,12 +165,23 @@ fn check_printable(text: &str) {
 }
 
 #[test]
-fn a_shell_command_gets_each_value_as_it_is() {
+fn a_command_for_bash_gets_each_value_as_it_is() {
+    check_shell("bash -euo pipefail");
+}
+
+#[test]
+fn a_command_for_sh_gets_each_value_as_it_is() {
+    check_shell("sh -eu");
+}
+
+#[track_caller]
+fn check_shell(shell: &str) {
     let values = values();
     let sandbox = with_values(
         &values,
-        r#"
+        &r#"
 name = "hostile"
+shell = "SHELL"
 command = """
 printf %s {{ v }} >{{ job.out_dir }}/command
 printf %s x={{ v }} | tail -c +3 >{{ job.out_dir }}/joined
@@ -186,7 +197,8 @@ V = "{{ v }}"
 [hosts.local]
 slots = 2
 env = { ON_HOST = "{{ v }}" }
-"#,
+"#
+        .replace("SHELL", shell),
     );
     let run = sandbox.expect(0, &["apply"]);
     check_printable(&run.stderr);

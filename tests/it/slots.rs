@@ -100,7 +100,7 @@ const CROWD: &str = r#"
 name = "crowd"
 command = """
 mkdir at-work.{{ n }}
-for i in 1 2 3 4 5; do ls -d at-work.* | wc -l >>crowd; sleep 0.02; done
+for i in 1 2 3 4 5; do ls | grep -c at-work >>crowd; sleep 0.02; done
 rmdir at-work.{{ n }}
 """
 [matrix]
