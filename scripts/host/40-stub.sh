@@ -3,9 +3,11 @@
 #   B_…          what all jobs of the hand-over share: B_APPLY B_HOST B_WORK B_LIMIT B_KILL_AFTER B_LOG_MAX B_CODES
 #                B_MARKERS B_STAMP B_CLEANUP B_SECRETS B_MAX_FAIL B_INIT, functions B_ACCOUNT and B_SHELL
 #   ENVIRONMENT  exports [env], the host's env and the parameters;  COMMAND, PREPARE, CLEANUP, MARKERS: functions
+# That a signal ended the job is known by what the shell says of it on stderr; bash as `sh -c` says nothing in posix mode.
 # Arguments: attempt folder, id, attempt, slot, campaign, version, state folder.
 # shellcheck disable=SC2016,SC2034 # a text for another shell
 STUB='
+[ -z "${BASH_VERSION-}" ] || set +o posix
 trap : HUP TERM INT QUIT USR1 USR2
 NL="
 "
