@@ -1,6 +1,7 @@
 //! The environment of a job: made, not inherited, and the same whoever starts it.
 
 #![expect(clippy::disallowed_methods, reason = "tests start processes as users do")]
+#![expect(clippy::unwrap_used, reason = "what a test rests on is there, or the test fails")]
 
 use std::collections::BTreeMap;
 

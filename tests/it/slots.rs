@@ -1,5 +1,7 @@
 //! Slots: how many jobs of a user run at once on a machine, whatever campaign and root they come from.
 
+#![expect(clippy::unwrap_used, reason = "what a test rests on is there, or the test fails")]
+
 use crate::support::{Sandbox, finish};
 
 /// Writes when it began and when it ended, by the job's own clock.
