@@ -11,6 +11,7 @@ use jiff::tz::TimeZone;
 
 use super::args::{Color, Global, Selection};
 use super::error::{CliError, render_diagnostic};
+use super::printable::{printable, printable_warning};
 use crate::apply::{ApplyError, Settings, Workspace};
 use crate::campaign::Campaign;
 use crate::clock::Clock;
@@ -189,7 +190,7 @@ impl Context {
         let campaign = Arc::new(campaign);
         let expansion = Arc::new(expand(Arc::clone(&campaign), &folder)?);
         for warning in expansion.warnings() {
-            self.note(&format!("warning: {warning}"));
+            self.note(&printable(&format!("warning: {warning}")));
         }
         Ok(Loaded { file, campaign, expansion })
     }
@@ -208,9 +209,16 @@ impl Context {
         let (campaign, warnings) = Campaign::parse(&shown, &text)?;
         if !self.global.quiet && !self.global.json {
             for warning in &warnings {
-                drop(io::stderr().write_all(
-                    render_diagnostic(warning, self.colour_stderr(), self.width()).as_bytes(),
-                ));
+                drop(
+                    io::stderr().write_all(
+                        render_diagnostic(
+                            &printable_warning(warning),
+                            self.colour_stderr(),
+                            self.width(),
+                        )
+                        .as_bytes(),
+                    ),
+                );
             }
         }
         let file =

@@ -7,6 +7,7 @@ use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
 use serde_json::{Value, json};
 
 use super::exit::Exit;
+use super::printable::{printable, printable_error};
 use crate::apply::ApplyError;
 use crate::campaign::CampaignError;
 use crate::host::HostError;
@@ -78,13 +79,14 @@ impl CliError {
             Self::Said { message, help, .. } => {
                 let (red, cyan, plain) =
                     if colour { ("\x1b[31m", "\x1b[36m", "\x1b[0m") } else { ("", "", "") };
+                let (message, help) = (printable(message), printable(help));
                 let mut text = format!("{red}error:{plain} {message}\n");
                 if !help.is_empty() {
                     writeln!(text, "  {cyan}help:{plain} {help}").expect("a string takes all");
                 }
                 text
             }
-            Self::Campaign(error) => render_diagnostic(error.as_ref(), colour, width),
+            Self::Campaign(error) => render_diagnostic(&printable_error(error), colour, width),
             Self::Damaged(error) => {
                 Self::person("checkpoint", error.to_string(), "").render(colour, width)
             }

@@ -15,6 +15,7 @@ mod logs;
 mod observer;
 mod path;
 mod plan;
+mod printable;
 mod progress;
 mod results;
 mod saved_plan;

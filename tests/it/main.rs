@@ -13,6 +13,7 @@ mod edits;
 mod environment;
 mod help;
 mod host_script;
+mod hostile;
 mod lifecycle;
 mod outcomes;
 mod output;

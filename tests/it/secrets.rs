@@ -1,7 +1,9 @@
 //! Secrets: where they are needed and nowhere else; and everything that `sp` makes is for the user alone.
 
 #![expect(clippy::disallowed_methods, reason = "tests start processes as users do")]
+#![expect(clippy::unwrap_used, reason = "what a test rests on is there, or the test fails")]
 
+use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -196,7 +198,7 @@ fn runners(sandbox: &Sandbox) -> Vec<i32> {
 fn kill(pid: i32) {
     let pid = rustix::process::Pid::from_raw(pid).unwrap();
     // It may have ended by itself.
-    drop(rustix::process::kill_process(pid, rustix::process::Signal::KILL));
+    let _ended = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
 }
 
 #[test]
@@ -304,11 +306,11 @@ fn any_value_arrives_as_it_is() {
     ];
     let mut text = "name = \"values\"\ncommand = \"\"\"\n".to_owned();
     for at in 0..values.len() {
-        text += &format!("printf %s \"$S_{at}\" >{{{{ job.out_dir }}}}/{at}\n");
+        writeln!(text, "printf %s \"$S_{at}\" >{{{{ job.out_dir }}}}/{at}").unwrap();
     }
     text += "\"\"\"\n[env]\n";
     for at in 0..values.len() {
-        text += &format!("S_{at} = {{ from-env = \"VALUE_{at}\" }}\n");
+        writeln!(text, "S_{at} = {{ from-env = \"VALUE_{at}\" }}").unwrap();
     }
     let mut sandbox = Sandbox::with(&text);
     for (at, value) in values.iter().enumerate() {

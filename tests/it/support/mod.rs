@@ -201,8 +201,8 @@ impl Sandbox {
     pub fn record(&self, campaign: &str, id: &str, attempt: u32, kind: &str) -> String {
         let path = self.job_folder(campaign, id).join(attempt.to_string()).join("state");
         let text = fs::read_to_string(&path).expect("a state file");
-        let records = text.lines().filter(|line| line.ends_with(" ."));
-        let last = records.filter(|line| line.split(' ').next() == Some(kind)).next_back();
+        let mut records = text.lines().filter(|line| line.ends_with(" ."));
+        let last = records.rfind(|line| line.split(' ').next() == Some(kind));
         last.unwrap_or_else(|| panic!("no record `{kind}` in\n{text}")).to_owned()
     }
 
