@@ -20,6 +20,8 @@ watch() { # CS_OF_START
       fi
     fi
     to_seconds "$_wait"
+    # An attempt that was removed with its root cannot be waited for.
+    [ -e "$ATT/alive" ] || return
     timeout "$X" flock -s "$ATT/alive" true && return
     uptime_now
     if [ $_window = 0 ] && [ $((CS - $1)) -ge 30 ]; then
@@ -76,7 +78,7 @@ verb_view() { # CAMPAIGN ID ATTEMPT
   trap '' INT QUIT TSTP
   tail -n +1 -F "$ATT/log" 2>/dev/null &
   TAIL=$!
-  until is_free "$ATT/alive"; do
+  while [ -e "$ATT/alive" ] && ! is_free "$ATT/alive"; do
     flock -s "$ATT/alive" true &
     HELD=$!
     wait "$HELD"
