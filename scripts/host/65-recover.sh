@@ -104,7 +104,8 @@ settle_campaign() { # BY
     load_attempt "$_id" "$_n" || continue
     verdict
     if [ "$VERDICT" = dead ]; then
-      if seal "$1"; then VERDICT=ended; fi
+      # Somebody else is sealing it, or the disk refuses: until its end is written it counts as open.
+      if seal "$1"; then VERDICT=ended; else VERDICT=orphan; fi
       read_state "$ATT/state"
     fi
     if [ "$VERDICT" = ended ]; then

@@ -201,7 +201,7 @@ verb_cancel() { # CAMPAIGN BY GRACE
     ID=$_id N=$_n ATT=$V/$C/jobs/$_id/$_n
     mkdir -p "$V/$C/jobs/$_id" || continue
     # The mark first: a claim that is under way sees it.
-    : >"$V/$C/jobs/$_id/cancelled.$_n"
+    printf '%s\n' "$_by" >"$V/$C/jobs/$_id/cancelled.$_n"
     make_durable "$V/$C/jobs/$_id"
     claim_cancelled && continue
     _count=0
