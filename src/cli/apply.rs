@@ -47,7 +47,7 @@ pub(super) fn run(context: &Context, arguments: &args::Apply) -> Result<Exit, Cl
                     let ended =
                         follow_other(context, &loaded, &mut workspace, &mut interrupts).await?;
                     if let Ended::Interrupted(interrupt) = ended {
-                        return Ok(interrupted(context, interrupt, &workspace, &loaded)?);
+                        return interrupted(context, interrupt, &workspace, &loaded);
                     }
                 }
             }

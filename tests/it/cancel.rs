@@ -56,16 +56,15 @@ fn an_orphan() {
     for standby in [true, false] {
         let sandbox = begun(HELD);
         wait_until("the runner is gone", || {
-            let all = sandbox.processes();
-            let runners = sandbox.runners();
-            let doomed: Vec<i32> = match standby {
-                true => runners,
-                false => {
-                    let runners = all.iter().filter(|(_, line)| line.contains(" runner "));
-                    runners.map(|(pid, _)| *pid).collect()
-                }
+            let doomed: Vec<i32> = if standby {
+                sandbox.runners()
+            } else {
+                let all = sandbox.processes().into_iter();
+                all.filter(|(_, line)| line.contains(" runner ")).map(|(pid, _)| pid).collect()
             };
-            doomed.iter().for_each(|pid| kill(*pid, Signal::KILL));
+            for pid in &doomed {
+                kill(*pid, Signal::KILL);
+            }
             standby || doomed.is_empty()
         });
         sandbox.expect(0, &["cancel", "n=1", "n=2"]);

@@ -1,5 +1,7 @@
 //! What was handed over goes on without the client, and without whatever else is killed; the next command collects it.
 
+#![expect(clippy::disallowed_methods, reason = "tests write files and start processes as users do")]
+
 use std::os::unix::process::CommandExt as _;
 
 use rustix::process::Signal;
