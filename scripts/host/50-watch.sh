@@ -22,6 +22,8 @@ watch() { # CS_OF_START
       fi
     fi
     to_seconds "$_wait"
+    # An attempt that was removed with its root cannot be waited for.
+    [ -e "$ATT/alive" ] || return
     wait_free "$ATT/alive" "$X" && return
     uptime_now
     if [ $_window = 0 ] && [ $((CS - $1)) -ge $MOMENT ]; then
@@ -86,7 +88,7 @@ verb_view() { # CAMPAIGN ID ATTEMPT
   trap '' INT QUIT TSTP
   tail -n +1 -F "$ATT/log" 2>/dev/null &
   _tail=$!
-  until is_free "$ATT/alive"; do
+  while [ -e "$ATT/alive" ] && ! is_free "$ATT/alive"; do
     flock -s "$ATT/alive" true &
     _held=$!
     wait "$_held"

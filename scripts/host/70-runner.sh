@@ -345,7 +345,9 @@ run_attempt() { # ID/N/FLAG NEXT_ENTRY
   if withdrawn || [ -e "cancelled.$N" ]; then
     read_state "$TRY/state"
     STATE=cancelled WHY=withdrawn SIGNAL=none MARKER=none
-    [ -e "cancelled.$N" ] && WHY=by-user
+    if { read -r _by <"cancelled.$N"; } 2>/dev/null && [ "$_by" != withdraw ]; then
+      WHY=by-$_by
+    fi
     exec 8>&-
     [ -z "$SECRET" ] || rm -f "$SECRET"
     until write_end none runner none; do sleep 1; done

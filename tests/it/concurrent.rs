@@ -1,5 +1,7 @@
 //! Several clients of one campaign at once: every job runs once, and each client ends with the same answer.
 
+#![expect(clippy::disallowed_methods, reason = "tests write files and start processes as users do")]
+
 use std::path::PathBuf;
 use std::process::Child;
 

@@ -2,10 +2,11 @@
 //!
 //! The points are read from the source, so that a new one is killed at too, or is named below as one that nothing reaches.
 
-#![expect(clippy::disallowed_methods, reason = "the tests read the source")]
+#![expect(clippy::disallowed_methods, reason = "tests write files as users do")]
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -103,6 +104,26 @@ fn killed_in_a_folder_that_was_moved() {
         let run = Run::of(sandbox.command_in(&moved, &["apply"]).output().expect("sp starts"));
         assert_eq!(run.code, 0, "{run:?}");
         assert_eq!(fs::read_to_string(moved.join("ran")).expect("it ran"), "1\n2\n3\n", "{point}");
+    }
+}
+
+/// Whoever finds a queue that stands still is killed at bringing it back.
+#[test]
+fn killed_while_starting_runners() {
+    for point in of_call("host.kick") {
+        let sandbox = Sandbox::with(CAMPAIGN);
+        // While it is paused a runner finds nothing to do and leaves.
+        let campaign = sandbox.root().join("v1/crash");
+        fs::create_dir_all(&campaign).expect("a folder");
+        for folder in [&sandbox.root(), &sandbox.root().join("v1")] {
+            fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).expect("ours");
+        }
+        fs::write(campaign.join("paused"), "").expect("a file");
+        sandbox.expect(0, &["apply", "--detach"]);
+        sandbox.wait_quiet();
+        fs::remove_file(campaign.join("paused")).expect("it is there");
+        assert!(crashes(&sandbox, &["apply"], &point, 1), "apply does not come to {point}");
+        applied_to_the_end(&sandbox, &point);
     }
 }
 
