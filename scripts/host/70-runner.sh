@@ -251,8 +251,14 @@ lock_next() { # ID N
 settle() {
   [ -n "$PEND" ] || return 0
   until make_durable "$PEND"; do sleep 1; done
+  journal_pending
+}
+
+# The end of the job before, in the journal of its own campaign: the runner may be at another one's by now.
+journal_pending() {
+  _own=${PEND#"$V"/}
+  printf '%s\n' "$PENDLINE" >>"$V/${_own%%/*}/journal"
   PEND=''
-  journal "$PENDLINE"
 }
 
 withdrawn() {
@@ -296,8 +302,7 @@ run_attempt() { # ID/N/FLAG NEXT_ENTRY
   fault claimed
   # The last job's end and this claim become durable together.
   until make_durable ${PEND:+"$PEND"} .; do sleep 1; done
-  [ -z "$PEND" ] || journal "$PENDLINE"
-  PEND=''
+  [ -z "$PEND" ] || journal_pending
   fault claim-durable
   # Whoever withdraws or cancels writes first and looks for claims then; we claim first and look then. One of us sees.
   if withdrawn || [ -e "cancelled.$N" ]; then

@@ -2,6 +2,7 @@
 
 mod apply;
 mod campaign;
+mod campaigns;
 mod choices;
 mod commands;
 mod edits;
