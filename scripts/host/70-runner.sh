@@ -280,8 +280,16 @@ same_root() {
 settle() {
   [ -n "$PEND" ] || return 0
   until same_root && make_durable "$PEND"; do sleep 1; done
-  PEND=
+  journal_pending
+}
+
+# The end of the job before, in the journal of its own campaign: the runner may be at another one's by now.
+journal_pending() {
+  _campaign=$C
+  C=${PEND#"$V"/}
+  C=${C%%/*}
   journal "$PENDLINE"
+  C=$_campaign PEND=
 }
 
 withdrawn() {
@@ -338,8 +346,7 @@ run_attempt() { # ID/N/FLAG NEXT_ENTRY
   fault claimed
   # The last job's end and this claim become durable together.
   until same_root && make_durable ${PEND:+"$PEND"} .; do sleep 1; done
-  [ -z "$PEND" ] || journal "$PENDLINE"
-  PEND=
+  [ -z "$PEND" ] || journal_pending
   fault claim-durable
   # Whoever withdraws or cancels writes first and looks for claims then; we claim first and look then. One of us sees.
   if withdrawn || [ -e "cancelled.$N" ]; then

@@ -138,6 +138,9 @@ impl Task<'_> {
             apply: crate::host::random_word().parse().expect("hex digits are a name"),
             summary: numbers(&plan),
         }));
+        if plan.summary.run > 0 {
+            screen.handing_over();
+        }
         if collected.hosts.values().any(|answer| answer.tmux.is_none()) && plan.summary.run > 0 {
             screen.event(&self.event(EventKind::Warning {
                 code: "no-tmux".to_owned(),

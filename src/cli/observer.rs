@@ -54,6 +54,11 @@ impl<'a> Screen<'a> {
         }
     }
 
+    /// Says in the bar that jobs are being handed over, until the first has been.
+    pub(super) fn handing_over(&self) {
+        self.progress().set_handing_over(true);
+    }
+
     /// Takes the bar away and says again what failed.
     pub(super) fn finish(mut self) -> Tables {
         if let Some(bar) = self.bar.take() {
@@ -142,6 +147,7 @@ impl Observer for Screen<'_> {
             return;
         }
         match &event.kind {
+            EventKind::JobQueued { .. } => self.progress().set_handing_over(false),
             EventKind::JobStarted { job, .. } => {
                 self.progress().started(&visible(&job.name), Instant::now());
                 if let Some(bar) = &self.bar {
@@ -172,10 +178,7 @@ impl Observer for Screen<'_> {
                 let text = format!("warning: {}", visible(detail));
                 self.line(&text);
             }
-            EventKind::Plan { .. }
-            | EventKind::Host { .. }
-            | EventKind::JobQueued { .. }
-            | EventKind::Summary { .. } => {}
+            EventKind::Plan { .. } | EventKind::Host { .. } | EventKind::Summary { .. } => {}
         }
     }
 

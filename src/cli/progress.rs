@@ -10,6 +10,7 @@ pub(super) struct Progress {
     total: u64,
     ended: u64,
     failed: u64,
+    handing_over: bool,
     began: Instant,
     last_end: Option<Instant>,
     running: Vec<(String, Instant)>,
@@ -18,7 +19,20 @@ pub(super) struct Progress {
 impl Progress {
     /// Nothing has happened yet.
     pub(super) fn new(total: u64, began: Instant) -> Self {
-        Self { total, ended: 0, failed: 0, began, last_end: None, running: Vec::new() }
+        Self {
+            total,
+            ended: 0,
+            failed: 0,
+            handing_over: false,
+            began,
+            last_end: None,
+            running: Vec::new(),
+        }
+    }
+
+    /// Whether jobs are on their way to a host, which is all that happens then.
+    pub(super) fn set_handing_over(&mut self, handing_over: bool) {
+        self.handing_over = handing_over;
     }
 
     /// A job was started.
@@ -46,6 +60,7 @@ impl Progress {
             .left(now)
             .map_or_else(String::new, |left| format!(", about {} left", seconds(left)));
         let running = match self.running.as_slice() {
+            [] if self.handing_over => "  handing over".to_owned(),
             [] => String::new(),
             [(name, since), others @ ..] => {
                 let ran = seconds(now.saturating_duration_since(*since));
@@ -97,6 +112,9 @@ mod tests {
         let at = |seconds| began + Duration::from_secs(seconds);
         let mut progress = Progress::new(10, began);
         assert_eq!(progress.text(at(0), 80), "0/10 ended");
+        progress.set_handing_over(true);
+        assert_eq!(progress.text(at(0), 80), "0/10 ended  handing over");
+        progress.set_handing_over(false);
         progress.started("a=1", at(0));
         assert_eq!(progress.text(at(3), 80), "0/10 ended  running a=1 3s");
         progress.ended("a=1", false, at(60));

@@ -262,8 +262,9 @@ impl LocalHost {
             .map(|(job, attempt, apply)| format!("{job} {attempt} {apply}\n"))
             .collect();
         let lines = lines.concat();
-        let patience =
-            CANCEL_PATIENCE + Duration::from_secs(u64::from(grace) * attempts.len() as u64);
+        // Without grace too: each mark is made durable by itself.
+        let seconds = u64::from(grace.max(1)) * attempts.len() as u64;
+        let patience = CANCEL_PATIENCE + Duration::from_secs(seconds);
         self.ask("cancel", &[campaign.as_str(), by, &grace.to_string()], lines.as_bytes(), patience)
             .await
             .map(drop)

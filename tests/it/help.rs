@@ -1,9 +1,11 @@
 //! Long help, manual page, schema, completions: all there, and true to the files they come from.
 
+#![expect(clippy::disallowed_methods, reason = "tests start other programs, as users do")]
+
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use crate::support::Sandbox;
+use crate::support::{Sandbox, shell};
 
 /// Names of the files in `src/help`.
 fn topics() -> Vec<String> {
@@ -71,6 +73,15 @@ fn completions_are_scripts() {
         }
     }
     sandbox.expect(64, &["completions", "csh"]);
+}
+
+#[test]
+fn bash_completes_a_command() {
+    let sandbox = Sandbox::new();
+    let script = sandbox.expect(0, &["completions", "bash"]).stdout;
+    sandbox.write("completions", &script);
+    let text = "bash -c '. ./completions; COMP_WORDS=(sp app); COMP_CWORD=1; _sp sp app sp; echo $COMPREPLY'";
+    assert_eq!(shell(&sandbox.campaign(), text), "apply\n");
 }
 
 #[test]

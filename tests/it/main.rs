@@ -3,6 +3,7 @@
 mod adoption;
 mod apply;
 mod campaign;
+mod campaigns;
 mod cancel;
 mod choices;
 mod commands;
@@ -11,6 +12,7 @@ mod crash;
 mod detached;
 mod edits;
 mod environment;
+mod examples;
 mod help;
 mod host_script;
 mod hostile;
@@ -24,3 +26,4 @@ mod slots;
 mod store;
 #[expect(unreachable_pub, reason = "what tests share")]
 mod support;
+mod tidy;

