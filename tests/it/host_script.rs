@@ -11,8 +11,6 @@ mod markers;
 mod queue;
 mod world;
 
-use world::World;
-
 /// Tests of these cases, one a shell.
 macro_rules! in_every_shell {
     ($($case:ident)*) => {
