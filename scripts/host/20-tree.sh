@@ -32,10 +32,11 @@ tree() { # ATTEMPT_FOLDER
     { pid = $1; sub(/^.*\) /, ""); if ($1 != "Z" && $4 == sid && $20 >= since && pid != sid) print pid }')
   # By whole variables: busybox sees nothing of a file behind the first NUL without -z.
   _marked=$(grep -lszxF "SP_OUT_DIR=$1/out" /proc/[0-9]*/environ 2>/dev/null)
-  # Who holds the lock `alive` under its inherited number can have it from the job only.
+  # Who holds the lock `alive` under its inherited number can have it from the job only. The whole path counts: another
+  # root of this machine may have the same attempt of the same campaign.
   # shellcheck disable=SC2012 # busybox has no find -lname
-  _holders=$(ls -l /proc/[0-9]*/fd/8 2>/dev/null | MARK=$_mark awk '
-    index($0, ENVIRON["MARK"]) && /\/alive$/ { sub(/.* \/proc\//, ""); sub(/\/.*/, ""); print }')
+  _holders=$(ls -l /proc/[0-9]*/fd/8 2>/dev/null | MARK=" -> $_mark" awk '
+    index($0, ENVIRON["MARK"]) && /\/alive$/ { sub(/ -> .*/, ""); sub(/.* \/proc\//, ""); sub(/\/.*/, ""); print }')
   for _pid in $_marked $_holders; do
     _pid=${_pid#/proc/}
     _pid=${_pid%/environ}

@@ -8,6 +8,8 @@
 # `child FUNCTION` runs one of the spec's functions in the environment of the job, as a process of its own.
 # shellcheck disable=SC2016 # a text for another shell
 ARGUMENTS='
+NL="
+"
 ATT=$1 ID=$2 N=$3 SLOT=$4 CAMPAIGN=$5 SECRET=$6
 cd "$ATT" || exit 126
 '
@@ -15,8 +17,7 @@ cd "$ATT" || exit 126
 CHILD='
 . ./spec
 SP_OUT_DIR=$ATT/out SP_STATE_DIR=${ATT%/*}/state SP_WORK_DIR=$B_WORK SP_PARAMS_FILE=$ATT/params.json
-SP_METRICS=$ATT/metrics SP_PROGRESS=$ATT/progress
-export SP_OUT_DIR SP_STATE_DIR SP_WORK_DIR SP_PARAMS_FILE SP_METRICS SP_PROGRESS
+export SP_OUT_DIR SP_STATE_DIR SP_WORK_DIR SP_PARAMS_FILE
 run() {
   if [ -n "$B_INIT" ]; then
     printf "%s\n" "$B_INIT" "exec \"\$@\"" >"$ATT/init" || exit 126

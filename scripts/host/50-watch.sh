@@ -22,6 +22,8 @@ watch() { # CS_OF_START
       fi
     fi
     to_seconds "$_wait"
+    # An attempt that was removed with its root cannot be waited for.
+    [ -e "$ATT/alive" ] || return
     wait_free "$ATT/alive" "$X" && return
     uptime_now
     if [ $_window = 0 ] && [ $((CS - $1)) -ge $MOMENT ]; then
@@ -64,8 +66,15 @@ session_name() { # CAMPAIGN ID
 open_window() { # CAMPAIGN ID ATTEMPT
   command -v tmux >/dev/null || return 1
   session_name "$1" "$2"
-  tmux -L sp -f /dev/null start-server \; set-option -g exit-empty off \; \
+  in_clean_environment tmux -L sp -f /dev/null start-server \; set-option -g exit-empty off \; \
     new-session -d -s "$SESSION" "$SP_SH" "$SELF" view "$ROOT" "$1" "$2" "$3" >/dev/null 2>&1 </dev/null
+}
+
+# A server keeps the environment of whoever starts it: it must not be the one of a client, with what is secret there.
+in_clean_environment() { # COMMAND…
+  env -i PATH="$PATH" HOME="$HOME" LC_ALL=C ${TMUX_TMPDIR+TMUX_TMPDIR="$TMUX_TMPDIR"} \
+    ${SP_BOOT_ID_FILE+SP_BOOT_ID_FILE="$SP_BOOT_ID_FILE"} ${SP_MACHINE_ID_FILE+SP_MACHINE_ID_FILE="$SP_MACHINE_ID_FILE"} \
+    "$@"
 }
 
 # What runs in the window. Its end by itself changes nothing; closing session, window or pane cancels the job, which
@@ -79,7 +88,7 @@ verb_view() { # CAMPAIGN ID ATTEMPT
   trap '' INT QUIT TSTP
   tail -n +1 -F "$ATT/log" 2>/dev/null &
   _tail=$!
-  until is_free "$ATT/alive"; do
+  while [ -e "$ATT/alive" ] && ! is_free "$ATT/alive"; do
     flock -s "$ATT/alive" true &
     _held=$!
     wait "$_held"

@@ -146,7 +146,9 @@ settle_campaign() {
     load_attempt "$_id" "$_what" || continue
     verdict
     if [ "$VERDICT" = dead ]; then
+      # Somebody else is sealing it, or the disk refuses: until its end is written it counts as open.
       seal seal none </dev/null
+      VERDICT=orphan
       [ -z "$R_END" ] || VERDICT=ended
     fi
     if [ "$VERDICT" = ended ]; then

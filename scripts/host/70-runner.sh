@@ -34,6 +34,7 @@ verb_runner() { # SLOT [inherited]
   clock_base
   PEND='' PENDLINE='' NEXT='' LOCKER='' LAST=''
   PID_MAX=$(cat /proc/sys/kernel/pid_max)
+  forget_secrets
   find_orphans
   # Who finds nothing leaves, so that its standby does, too. What others run or nobody can end is no work.
   if [ -n "$ORPHANS" ] || next_campaign; then
@@ -214,9 +215,9 @@ fill_pool() {
     [ "$_kind" = job ] && is_id "$_id" && is_number "$_n" || continue
     [ -h "$_id/$_n" ] && continue
     if [ "$_n" -gt 1 ]; then
-      # Only after the end of the attempt before.
-      read_state "$_id/$((_n - 1))/state"
-      [ -n "$R_END" ] || continue
+      # Only after the end of the attempt before; a root made anew has none of them.
+      set -- "$_id"/[1-9]*
+      [ ! -h "$1" ] || { read_state "$_id/$((_n - 1))/state" && [ -n "$R_END" ]; } || continue
     fi
     _folders="$_folders $_id/try-$_n.$RID/out $_id/state"
     _pool="$_pool $_id/$_n/$_flag"
@@ -268,10 +269,17 @@ lock_next() { # ID/N
   NEXT=$1
 }
 
+# Leaves when the root that this runner serves was removed: one made anew in its place may hold the same attempt of
+# another life, whose records are not ours to write.
+same_root() {
+  { read -r _root <"$V/root-id"; } 2>/dev/null && [ "$_root" = "$ROOTID" ] && return 0
+  exit 66
+}
+
 # The last end is made durable, then told. A journal that cannot be written is completed by the next probe.
 settle() {
   [ -n "$PEND" ] || return 0
-  until make_durable "$PEND"; do sleep 1; done
+  until same_root && make_durable "$PEND"; do sleep 1; done
   PEND=
   journal "$PENDLINE"
 }
@@ -305,10 +313,12 @@ run_attempt() { # ID/N/FLAG NEXT_ENTRY
   fi
   if [ "$B_SECRETS" = 1 ]; then
     # Without its secrets a job never starts; the next apply hands it over again.
-    SECRET=$SECRETS/$ROOTID.$C.$BATCH.$ID.$N
+    # The name is our own: a runner that loses the race for the claim takes nothing from the one that wins it.
+    SECRET=$SECRETS/$ROOTID.$C.$BATCH.$ID.$N.$RID
     ln "$SECRETS/$ROOTID.$C.$BATCH" "$SECRET" 2>/dev/null || [ -e "$SECRET" ] || {
       [ ! -e "$SECRETS/$ROOTID.$C.$BATCH" ] || return 73
-      withdraw_batches "$BATCH"
+      # Who claims the last entry takes the file away: then this one has been claimed meanwhile.
+      [ -h "$N" ] || withdraw_batches "$BATCH"
       return 75
     }
   fi
@@ -327,7 +337,7 @@ run_attempt() { # ID/N/FLAG NEXT_ENTRY
   }
   fault claimed
   # The last job's end and this claim become durable together.
-  until make_durable ${PEND:+"$PEND"} .; do sleep 1; done
+  until same_root && make_durable ${PEND:+"$PEND"} .; do sleep 1; done
   [ -z "$PEND" ] || journal "$PENDLINE"
   PEND=
   fault claim-durable
@@ -335,7 +345,9 @@ run_attempt() { # ID/N/FLAG NEXT_ENTRY
   if withdrawn || [ -e "cancelled.$N" ]; then
     read_state "$TRY/state"
     STATE=cancelled WHY=withdrawn SIGNAL=none MARKER=none
-    [ -e "cancelled.$N" ] && WHY=by-user
+    if { read -r _by <"cancelled.$N"; } 2>/dev/null && [ "$_by" != withdraw ]; then
+      WHY=by-$_by
+    fi
     exec 8>&-
     [ -z "$SECRET" ] || rm -f "$SECRET"
     until write_end none runner none; do sleep 1; done
@@ -435,6 +447,36 @@ check_max_fail() {
     /^end .* \.$/ && $4 == apply && $6 ~ /=(failed|timeout|stalled|oom|lost)$/ { n[$2] = 1 }
     END { for (id in n) c++; print c + 0 }' "$V/$C/journal")
   [ "$_failed" -lt "$B_MAX_FAIL" ] || withdraw_batches "$B_APPLY"
+}
+
+# Secrets that a dead runner had laid out for an attempt. A stub that lives holds `alive`, and takes its own away.
+forget_secrets() {
+  for _file in "$SECRETS/$ROOTID".*.*.*.*.*; do
+    [ -e "$_file" ] || continue
+    _rid=${_file##*.}
+    [ ! -e "$V/run/life.$_rid" ] || is_free "$V/run/life.$_rid" || continue
+    _campaign=${_file#"$SECRETS/$ROOTID."}
+    _campaign=${_campaign%%.*}
+    _attempt=${_file%.*}
+    _id=${_attempt%.*}
+    _attempt=$V/$_campaign/jobs/${_id##*.}/${_attempt##*.}
+    [ ! -h "$_attempt" ] || is_free "$_attempt/alive" || continue
+    rm -f "$_file"
+  done
+}
+
+# Hand-overs of which every entry is claimed: nothing of them can start any more.
+drop_drained() {
+  for _folder in "$V/$C/queue"/[0-9]*~*; do
+    set -- "$_folder"/c[0-9]*
+    [ -e "$1" ] || continue
+    (cd "$V/$C/jobs" && printf '%s\n' */[1-9]*) | awk '
+      FNR == NR { claimed[$0] = 1; next }
+      $1 == "job" && !(($2 "/" $3) in claimed) { left = 1; exit }
+      END { exit left }' - "$@" || continue
+    rm -rf "$_folder"
+    rm -f "$SECRETS/$ROOTID.$C.${_folder##*~}"
+  done
 }
 
 # Takes hand-overs out of the queue: one, or all of an apply. The mark comes first: a claim that is under way sees it.

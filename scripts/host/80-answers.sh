@@ -211,12 +211,18 @@ verb_cancel() { # CAMPAIGN BY GRACE
   C=$1 _by=$2 _grace=$3
   clock_base
   _running=
+  _list=$(cat)
+  # All marks first: a claim that is under way sees its own, and no runner takes up the next entry as we go on.
+  while read -r _id _n _apply; do
+    is_id "$_id" && is_number "$_n" && is_name "$_apply" || continue
+    mkdir -p "$V/$C/jobs/$_id" && printf '%s\n' "$_by" >"$V/$C/jobs/$_id/cancelled.$_n"
+  done <<LIST
+$_list
+LIST
   while read -r _id _n _apply; do
     is_id "$_id" && is_number "$_n" && is_name "$_apply" || continue
     ID=$_id N=$_n ATT=$V/$C/jobs/$_id/$_n
-    mkdir -p "$V/$C/jobs/$_id" || continue
-    # The mark first: a claim that is under way sees it.
-    true >"$V/$C/jobs/$_id/cancelled.$_n"
+    [ -e "$V/$C/jobs/$_id/cancelled.$_n" ] || continue
     make_durable "$V/$C/jobs/$_id"
     claim_cancelled && continue
     # A claim that is on its way to its start is waited for.
@@ -231,7 +237,9 @@ verb_cancel() { # CAMPAIGN BY GRACE
     stop_attempt cancelled "$_by"
     [ "$_grace" = 0 ] || signal_tree TERM "$ATT"
     _running="$_running $_id/$_n"
-  done
+  done <<LIST
+$_list
+LIST
   # All of them have the same grace, counted from now.
   uptime_now
   _deadline=$((CS + _grace * 100))
@@ -253,6 +261,8 @@ verb_cancel() { # CAMPAIGN BY GRACE
       _count=$((_count + 1))
     done
   done
+  drop_drained
+  forget_secrets
   settle_campaign
 }
 

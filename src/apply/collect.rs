@@ -122,12 +122,12 @@ impl Workspace {
         match probe.origin.as_deref() {
             // A folder that was no repository when it was applied, or is none here: nothing to compare.
             None | Some("none") => Ok(()),
-            Some(theirs) if theirs == self.origin || self.origin == "none" => Ok(()),
+            Some(theirs) if theirs == self.origin() || self.origin() == "none" => Ok(()),
             Some(theirs) => Err(ApplyError::OtherOrigin {
                 host: self.host.name().to_string(),
                 campaign: self.settings.campaign.name.to_string(),
                 theirs: theirs.chars().take(12).collect(),
-                ours: self.origin.chars().take(12).collect(),
+                ours: self.origin().chars().take(12).collect(),
             }),
         }
     }

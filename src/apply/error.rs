@@ -18,7 +18,7 @@ pub enum ApplyError {
     Host(#[from] HostError),
     /// The plan.
     #[error(transparent)]
-    Plan(#[from] PlanError),
+    Plan(Box<PlanError>),
     /// A root that cannot be a path.
     #[error("host `{host}`: {why}")]
     Root {
@@ -59,4 +59,10 @@ pub enum ApplyError {
     /// The runtime of this process.
     #[error("cannot listen for signals: {0}")]
     Signals(std::io::Error),
+}
+
+impl From<PlanError> for ApplyError {
+    fn from(error: PlanError) -> Self {
+        Self::Plan(Box::new(error))
+    }
 }

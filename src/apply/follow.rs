@@ -64,14 +64,13 @@ impl Follower<'_> {
     ) -> Result<Followed, ApplyError> {
         let mut idle = 0;
         loop {
-            if self.open.is_empty() && !self.until_lock {
+            if self.open.is_empty() {
                 return Ok(Followed::Ended);
             }
             let began = Instant::now();
             let before = self.open.clone();
-            let stopped = self.stream(workspace).await?;
-            if stopped.is_some() {
-                return Ok(stopped.expect("looked at"));
+            if let Some(stopped) = self.stream(workspace).await? {
+                return Ok(stopped);
             }
             // Runners have left, or the time of one question is over: what does the host say as a whole?
             let collected = workspace.collect(lock).await?;
@@ -79,7 +78,8 @@ impl Follower<'_> {
             for one in &collected.vanished {
                 self.open.remove(&(one.job, one.attempt));
             }
-            if self.until_lock && self.open.is_empty() {
+            // With the other apply gone there is nobody to see to what stands still: that is ours now.
+            if self.until_lock && workspace.lock_is_free()? {
                 return Ok(Followed::LockFree);
             }
             idle = if self.open == before && began.elapsed() < Duration::from_secs(5) {
@@ -134,35 +134,32 @@ impl Follower<'_> {
         let mut due: Option<Instant> = None;
         let mut answer = None;
         loop {
-            let flush_in = due.map_or(Duration::from_secs(3600), |due| {
+            let flush_in = due.map_or(Duration::from_hours(1), |due| {
                 due.saturating_duration_since(Instant::now())
             });
-            let give_up = self.deadline.map_or(Duration::from_secs(3600), |deadline| {
+            let give_up = self.deadline.map_or(Duration::from_hours(1), |deadline| {
                 deadline.saturating_duration_since(Instant::now())
             });
             tokio::select! {
-                chunk = receiver.recv() => match chunk {
-                    Some((facts, errors, at)) => {
-                        bundle.extend(facts);
-                        self.warn_refused(workspace, &errors);
-                        position = Some(at);
-                        due.get_or_insert_with(|| Instant::now() + BUNDLE);
-                    }
-                    None => {
-                        let ended = match answer.take() {
-                            Some(ended) => ended,
-                            None => question.as_mut().await,
-                        };
-                        self.record(workspace, &mut bundle, position.take())?;
-                        ended?;
-                        return Ok(None);
-                    }
+                chunk = receiver.recv() => if let Some((facts, errors, at)) = chunk {
+                    bundle.extend(facts);
+                    self.warn_refused(workspace, &errors);
+                    position = Some(at);
+                    due.get_or_insert_with(|| Instant::now() + BUNDLE);
+                } else {
+                    let ended = match answer.take() {
+                        Some(ended) => ended,
+                        None => question.as_mut().await,
+                    };
+                    self.record(workspace, &mut bundle, position.take())?;
+                    ended?;
+                    return Ok(None);
                 },
                 ended = &mut question, if answer.is_none() => answer = Some(ended),
                 () = tokio::time::sleep(flush_in), if due.is_some() => {
                     due = None;
                     self.record(workspace, &mut bundle, position.take())?;
-                    if self.open.is_empty() && !self.until_lock {
+                    if self.open.is_empty() {
                         return Ok(Some(Followed::Ended));
                     }
                 }

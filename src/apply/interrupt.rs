@@ -13,18 +13,23 @@ pub enum Interrupt {
     Terminated,
 }
 
-/// Listens from its making on.
+/// Listens from its making on. What this process was started to ignore, by `nohup` or as a script's background command,
+/// it goes on ignoring.
 #[derive(Debug)]
 pub struct Interrupts {
-    interrupt: Signal,
-    terminate: Signal,
-    hang_up: Signal,
+    interrupt: Option<Signal>,
+    terminate: Option<Signal>,
+    hang_up: Option<Signal>,
 }
 
 impl Interrupts {
     /// Begins to listen.
     pub fn new() -> Result<Self, ApplyError> {
-        let listen = |kind| signal(kind).map_err(ApplyError::Signals);
+        let ignored = ignored_signals();
+        let listen = |kind: SignalKind| match ignored >> (kind.as_raw_value() - 1) & 1 {
+            1 => Ok(None),
+            _ => signal(kind).map(Some).map_err(ApplyError::Signals),
+        };
         Ok(Self {
             interrupt: listen(SignalKind::interrupt())?,
             terminate: listen(SignalKind::terminate())?,
@@ -35,9 +40,27 @@ impl Interrupts {
     /// Waits for a signal.
     pub async fn next(&mut self) -> Interrupt {
         tokio::select! {
-            _ = self.interrupt.recv() => Interrupt::Interrupted,
-            _ = self.terminate.recv() => Interrupt::Terminated,
-            _ = self.hang_up.recv() => Interrupt::Terminated,
+            () = next_of(&mut self.interrupt) => Interrupt::Interrupted,
+            () = next_of(&mut self.terminate) => Interrupt::Terminated,
+            () = next_of(&mut self.hang_up) => Interrupt::Terminated,
         }
     }
+}
+
+/// Comes with the signal; never for one that is ignored.
+async fn next_of(signal: &mut Option<Signal>) {
+    match signal {
+        Some(signal) => drop(signal.recv().await),
+        None => std::future::pending().await,
+    }
+}
+
+/// The mask of ignored signals, where the system tells it; listening to one changes it, so only the first look counts.
+fn ignored_signals() -> u64 {
+    static MASK: std::sync::OnceLock<u64> = std::sync::OnceLock::new();
+    *MASK.get_or_init(|| {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+        mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
+    })
 }

@@ -1,8 +1,9 @@
 //! Executing a plan: intents, hand-over, following to the end.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::collect::Collected;
 use super::follow::{Followed, Follower, job_at};
@@ -31,6 +32,8 @@ pub struct RunOptions {
     pub max_fail: Option<u32>,
     /// Locale variables of the account.
     pub locale: Vec<(String, String)>,
+    /// Seconds between TERM and KILL at a time limit; 10 unless a test wants it otherwise.
+    pub kill_after: Option<u32>,
 }
 
 /// How it ended.
@@ -162,12 +165,15 @@ impl Workspace {
         observer: &mut dyn Observer,
         interrupts: &mut Interrupts,
     ) -> Result<Ended, ApplyError> {
+        let mut idle: u32 = 0;
         loop {
             self.collect(None).await?;
+            let open = self.open_in(jobs)?;
+            idle = if open.is_empty() { idle + 1 } else { 0 };
             let mut follower = Follower {
                 observer: &mut *observer,
                 interrupts: &mut *interrupts,
-                open: self.open_in(jobs)?,
+                open,
                 kick: None,
                 deadline,
                 until_lock,
@@ -176,12 +182,19 @@ impl Workspace {
             match follower.follow(self, None).await? {
                 Followed::Interrupted(interrupt) => return Ok(Ended::Interrupted(interrupt)),
                 Followed::TimedOut => return Ok(Ended::TimedOut),
-                Followed::Ended => return Ok(Ended::Done),
+                Followed::LockFree => return Ok(Ended::Done),
+                Followed::Ended if !until_lock => return Ok(Ended::Done),
                 // A queue that stands still may be started by somebody later: only `apply` starts.
                 Followed::Stuck if !until_lock => return Ok(Ended::Stuck),
-                Followed::LockFree | Followed::Stuck => {
-                    if let crate::store::Lock::Acquired(_) = self.lock()? {
-                        return Ok(Ended::Done);
+                Followed::Ended | Followed::Stuck if self.lock_is_free()? => {
+                    return Ok(Ended::Done);
+                }
+                Followed::Ended | Followed::Stuck => {
+                    // The other apply is about to hand over, or to leave.
+                    let pause = Duration::from_millis(50 << idle.min(5));
+                    tokio::select! {
+                        () = tokio::time::sleep(pause) => {}
+                        interrupt = interrupts.next() => return Ok(Ended::Interrupted(interrupt)),
                     }
                 }
             }
@@ -335,7 +348,9 @@ impl Workspace {
         self.check_programs(collected, &host.require).await?;
         let account = self.host.account(&[]).await?;
         let secrets = self.secrets()?;
-        let work_dir = self.settings.folder().join(&campaign.working_dir);
+        // By components, so that `.` leaves no trace in what jobs see.
+        let work_dir: PathBuf =
+            self.settings.folder().join(&campaign.working_dir).components().collect();
         let intended: Vec<Intended> = jobs
             .iter()
             .map(|job| {
@@ -348,7 +363,7 @@ impl Workspace {
             apply: hand.apply,
             number: hand.number,
             host: self.host.name(),
-            origin: &self.origin,
+            origin: self.origin(),
             work_dir: &work_dir.to_string_lossy(),
             account: &account,
             locale: &hand.options.locale,
@@ -356,7 +371,7 @@ impl Workspace {
             init: host.init.as_deref(),
             slots: hand.slots,
             max_fail: hand.options.max_fail.or(campaign.max_fail),
-            kill_after: KILL_AFTER,
+            kill_after: hand.options.kill_after.unwrap_or(KILL_AFTER),
             secrets: &secrets,
         };
         let mut batch_jobs = Vec::with_capacity(jobs.len());
@@ -380,7 +395,8 @@ impl Workspace {
             provenance: &provenance,
             attempts: &intended,
         })?;
-        self.host.hand_over(&campaign.name, &self.origin, &batch, hand.slots).await?;
+        self.handed_over = true;
+        self.host.hand_over(&campaign.name, self.origin(), &batch, hand.slots).await?;
         let facts: Vec<HostFact> = intended
             .iter()
             .map(|one| HostFact::Attempt {

@@ -1,5 +1,6 @@
 //! A campaign with all that works on it: file, jobs, checkpoint, hosts.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -33,12 +34,13 @@ pub struct Workspace {
     pub(super) settings: Settings,
     pub(super) store: Store,
     pub(super) host: LocalHost,
-    pub(super) origin: String,
+    origin: OnceCell<String>,
     set_aside: Option<PathBuf>,
+    pub(super) handed_over: bool,
 }
 
 impl Workspace {
-    /// Opens checkpoint and hosts. A checkpoint that was damaged has been set aside, see [`Workspace::set_aside`].
+    /// Opens the checkpoint; no host is asked. A checkpoint that was damaged has been set aside, see [`Workspace::set_aside`].
     pub fn open(settings: Settings) -> Result<Self, ApplyError> {
         let folder = folder_of(settings.folder(), &settings.campaign.name);
         let opened =
@@ -46,14 +48,20 @@ impl Workspace {
         let (name, host) = settings.campaign.hosts.first().expect("a campaign has a host");
         let root = local_root(host.root.as_deref(), |name| settings.environment.get(name).cloned())
             .map_err(|why| ApplyError::Root { host: name.to_string(), why })?;
-        let host = LocalHost::open(name.clone(), root)?;
-        let origin = origin(settings.folder());
-        Ok(Self { store: opened.store, host, origin, set_aside: opened.set_aside, settings })
+        let host = LocalHost::new(name.clone(), root);
+        let (store, set_aside) = (opened.store, opened.set_aside);
+        let origin = OnceCell::new();
+        Ok(Self { store, host, origin, set_aside, handed_over: false, settings })
     }
 
     /// Where a damaged checkpoint was put, to be said loudly.
     pub fn set_aside(&self) -> Option<&Path> {
         self.set_aside.as_deref()
+    }
+
+    /// Whether jobs were sent to a host, which may have got them.
+    pub fn handed_over(&self) -> bool {
+        self.handed_over
     }
 
     /// The campaign.
@@ -81,9 +89,9 @@ impl Workspace {
         self.settings.clock
     }
 
-    /// Identity of the repository.
+    /// Identity of the repository; asked of git when it is first needed.
     pub fn origin(&self) -> &str {
-        &self.origin
+        self.origin.get_or_init(|| origin(self.settings.folder()))
     }
 
     /// Folder of the checkpoint, below the campaign's.
@@ -93,13 +101,13 @@ impl Workspace {
 
     /// Takes the campaign's lock, or says who has it.
     pub fn lock(&self) -> Result<Lock, ApplyError> {
-        let holder = Holder {
-            pid: std::process::id(),
-            host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
-            since: self.settings.clock.now(),
-            command: self.settings.command_line.clone(),
-        };
+        let holder = Holder::here(self.settings.clock.now(), self.settings.command_line.clone());
         Ok(ApplyLock::acquire(&self.state_folder(), &holder)?)
+    }
+
+    /// Whether nobody holds the campaign's lock at this moment.
+    pub(super) fn lock_is_free(&self) -> Result<bool, ApplyError> {
+        Ok(matches!(self.lock()?, Lock::Acquired(_)))
     }
 
     /// The plan by the checkpoint and by what hosts have answered.

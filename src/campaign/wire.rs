@@ -156,7 +156,7 @@ pub(super) struct WireAxisTable {
     pub(super) from: Option<At<Number>>,
     /// Last value of a range, included when it is met.
     pub(super) to: Option<At<Number>>,
-    /// What is added from value to value.
+    /// What is added from value to value; 1 where neither it nor `factor` nor `count` is given.
     pub(super) step: Option<At<Number>>,
     /// What a value is multiplied by for the next.
     pub(super) factor: Option<At<Number>>,

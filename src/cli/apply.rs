@@ -30,19 +30,25 @@ pub(super) fn run(context: &Context, arguments: &args::Apply) -> Result<Exit, Cl
     let loaded = context.load(file)?;
     let mut workspace = context.open(&loaded)?;
     let began = Instant::now();
-    context.block_on(async {
+    let ended = context.block_on(async {
         let mut interrupts = Interrupts::new()?;
-        let (lock, watched) = match workspace.lock()? {
-            Lock::Acquired(lock) => (lock, false),
-            Lock::Held(holder) => {
-                say_holder(context, holder.as_ref());
-                let ended = follow_other(context, &loaded, &mut workspace, &mut interrupts).await?;
-                if let Ended::Interrupted(interrupt) = ended {
-                    return Ok(interrupted(context, interrupt, &workspace, &loaded)?);
-                }
-                match workspace.lock()? {
-                    Lock::Acquired(lock) => (lock, true),
-                    Lock::Held(_) => return Ok(Exit::Unfinished),
+        // A second beginning, after the checkpoint was set aside, goes on with what the first one handed over.
+        let mut watched = context.has_handed_over();
+        let mut told = false;
+        // Several that watch the same apply take turns when it has gone.
+        let lock = loop {
+            match workspace.lock()? {
+                Lock::Acquired(lock) => break lock,
+                Lock::Held(holder) => {
+                    if !told {
+                        say_holder(context, holder.as_ref());
+                    }
+                    (told, watched) = (true, true);
+                    let ended =
+                        follow_other(context, &loaded, &mut workspace, &mut interrupts).await?;
+                    if let Ended::Interrupted(interrupt) = ended {
+                        return interrupted(context, interrupt, &workspace, &loaded);
+                    }
                 }
             }
         };
@@ -50,7 +56,7 @@ pub(super) fn run(context: &Context, arguments: &args::Apply) -> Result<Exit, Cl
         warn_refused(context, &collected);
         let mut wanted = options(context, &loaded, &workspace, &choice, &selection)?;
         if watched {
-            // What the other apply was there for has had its attempt; only what it never came to is left.
+            // What the apply before was there for has had its attempt; only what it never came to is left.
             wanted.no_failed = true;
             wanted.rerun = crate::plan::Rerun::None;
         }
@@ -60,7 +66,9 @@ pub(super) fn run(context: &Context, arguments: &args::Apply) -> Result<Exit, Cl
         }
         let task = Task { context, loaded: &loaded, arguments, began };
         task.execute(&mut workspace, plan, wanted, &collected, &lock, &mut interrupts).await
-    })?
+    })?;
+    context.note_handed_over(&workspace);
+    ended
 }
 
 fn say_holder(context: &Context, holder: Option<&Holder>) {
@@ -143,6 +151,7 @@ impl Task<'_> {
             max_parallel: self.arguments.max_parallel,
             max_fail: self.arguments.max_fail,
             locale: context.locale(),
+            kill_after: context.kill_after(),
         };
         let ended =
             workspace.run(&plan, collected, lock, &run_options, &mut screen, interrupts).await?;
@@ -253,8 +262,10 @@ impl Task<'_> {
         context.say(&format!("   Summary [{:>7}] {total}: {}", span(elapsed_s), words.join(", ")));
         let snapshot = workspace.store().snapshot()?;
         let prefixes = Prefixes::new(self.loaded.expansion.ids().iter().copied());
+        let chosen: std::collections::BTreeSet<_> =
+            plan.decisions.iter().map(|decision| plan.expansion.ids()[decision.job]).collect();
         let failed = snapshot.jobs.iter().find(|job| {
-            job.index.is_some() && job.state().is_final() && job.state() != State::Succeeded
+            chosen.contains(&job.id) && job.state().is_final() && job.state() != State::Succeeded
         });
         if let Some(job) = failed {
             let short = prefixes.short(job.id);
@@ -311,11 +322,19 @@ pub(super) fn interrupted(
             .count()
     };
     let (running, queued) = (number(State::Running), number(State::Queued));
-    if running + queued > 0 {
-        context.note(&format!(
-            "\n{running} running and {} go on without you. Wait: sp wait. Stop: sp cancel --all.",
-            count(queued, "queued job")
-        ));
+    let who = match (running, queued) {
+        (0, 0) => None,
+        (1, 0) => Some("1 running job goes".to_owned()),
+        (running, 0) => Some(format!("{running} running jobs go")),
+        (0, 1) => Some("1 queued job goes".to_owned()),
+        (0, queued) => Some(format!("{queued} queued jobs go")),
+        (running, queued) => {
+            Some(format!("{running} running and {} go", count(queued, "queued job")))
+        }
+    };
+    if let Some(who) = who {
+        context
+            .note(&format!("\n{who} on without you. Come back: sp apply. Stop: sp cancel --all."));
     }
     Ok(match interrupt {
         Interrupt::Interrupted => Exit::Interrupted,

@@ -54,7 +54,7 @@ pub(super) struct Global {
 /// When to colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Color {
-    /// On a terminal, unless NO_COLOR is set.
+    /// On a terminal, unless `NO_COLOR` is set.
     Auto,
     /// Always.
     Always,
@@ -81,7 +81,7 @@ pub(super) struct FileArgument {
 /// Which jobs.
 #[derive(Debug, Clone, Default, Args)]
 pub(super) struct Selection {
-    /// Only jobs for which the expression holds, over axes and state, host, exit_code, …
+    /// Only jobs for which the expression holds, over axes and state, host, `exit_code`, …
     #[arg(short = 'F', long = "filter", value_name = "EXPR")]
     pub filter: Option<String>,
 }
@@ -173,7 +173,7 @@ pub(super) enum Show {
 }
 
 /// Choices that change the plan.
-#[derive(Debug, Clone, Default, Args)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 pub(super) struct Choice {
     /// Run this job again whatever its state, or `all`
     #[arg(long, value_name = "JOB|all")]

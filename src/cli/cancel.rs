@@ -6,11 +6,13 @@ use super::args;
 use super::context::{Context, resolve};
 use super::error::CliError;
 use super::exit::Exit;
-use super::plan::count;
+use super::plan::{count, warn_refused};
 use crate::plan::Known;
 
 /// Seconds between TERM and KILL.
 const GRACE: u32 = 10;
+/// So many jobs are named, the others counted.
+const TOLD: usize = 20;
 
 pub(super) fn run(context: &Context, arguments: &args::Cancel) -> Result<Exit, CliError> {
     let loaded = context.load(&arguments.file.file)?;
@@ -30,7 +32,7 @@ pub(super) fn run(context: &Context, arguments: &args::Cancel) -> Result<Exit, C
                 context.note(&format!("Ending {}…", count(attempts.len(), "job")));
             }
             workspace.host().cancel(&loaded.campaign.name, "user", grace, &attempts).await?;
-            workspace.collect(None).await?;
+            warn_refused(context, &workspace.collect(None).await?);
         }
         Ok::<_, CliError>(attempts)
     })??;
@@ -39,17 +41,24 @@ pub(super) fn run(context: &Context, arguments: &args::Cancel) -> Result<Exit, C
         return Ok(if arguments.all { Exit::Done } else { Exit::NothingSelected });
     }
     let snapshot = workspace.store().snapshot()?;
-    let mut left = 0;
+    let (mut left, mut told) = (0, 0);
     for (job, attempt, _) in &attempts {
         let Some(row) = snapshot.jobs.iter().find(|row| row.id == *job) else { continue };
         let Some(state) = row.attempts.iter().find(|row| row.attempt == *attempt) else { continue };
         let name = crate::report::visible(&row.name).into_owned();
         left += usize::from(!state.state.shown().is_final());
+        told += 1;
+        if told > TOLD {
+            continue;
+        }
         context.note(&format!(
             "{:>10} {name}  {}",
             state.state.shown().word().to_uppercase(),
             state.detail
         ));
+    }
+    if told > TOLD {
+        context.note(&format!("{:>10} and {} more", "…", told - TOLD));
     }
     if left > 0 {
         context.say(&format!(

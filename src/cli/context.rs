@@ -1,5 +1,6 @@
 //! What a command knows of the world around it: flags, environment, terminal, clock.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io::{self, BufRead as _, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
@@ -10,17 +11,20 @@ use jiff::tz::TimeZone;
 
 use super::args::{Color, Global, Selection};
 use super::error::{CliError, render_diagnostic};
-use crate::apply::{Settings, Workspace};
+use super::printable::{printable, printable_warning};
+use crate::apply::{ApplyError, Settings, Workspace};
 use crate::campaign::Campaign;
 use crate::clock::Clock;
 use crate::host::CampaignFolder;
 use crate::plan::{Expansion, Filter, Known, Selector, expand};
+use crate::store::{ApplyLock, Holder, Lock, StoreError, set_aside};
 
 /// The world of one command.
 pub(super) struct Context {
     global: Global,
     environment: BTreeMap<String, String>,
     clock: Clock,
+    handed_over: Cell<bool>,
 }
 
 /// A campaign file that was read and expanded.
@@ -33,6 +37,10 @@ pub(super) struct Loaded {
     pub expansion: Arc<Expansion>,
 }
 
+#[expect(
+    clippy::unused_self,
+    reason = "a command asks its context, wherever the answer comes from"
+)]
 impl Context {
     /// Reads the environment once; goes to the folder of `-C`.
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
@@ -60,7 +68,7 @@ impl Context {
             Some(moment) if cfg!(debug_assertions) => Clock::Fixed(moment),
             _ => Clock::System,
         };
-        Ok(Self { global, environment, clock })
+        Ok(Self { global, environment, clock, handed_over: Cell::new(false) })
     }
 
     /// A variable of the environment.
@@ -147,8 +155,8 @@ impl Context {
     }
 
     /// Stdout, for data.
-    pub(super) fn out(&self) -> Result<Box<dyn Write>, CliError> {
-        Ok(Box::new(io::BufWriter::new(io::stdout().lock())))
+    pub(super) fn out(&self) -> Box<dyn Write> {
+        Box::new(io::BufWriter::new(io::stdout().lock()))
     }
 
     /// A line for people, on stderr; nothing with `-q` or `--json`.
@@ -182,7 +190,7 @@ impl Context {
         let campaign = Arc::new(campaign);
         let expansion = Arc::new(expand(Arc::clone(&campaign), &folder)?);
         for warning in expansion.warnings() {
-            self.note(&format!("warning: {warning}"));
+            self.note(&printable(&format!("warning: {warning}")));
         }
         Ok(Loaded { file, campaign, expansion })
     }
@@ -201,9 +209,16 @@ impl Context {
         let (campaign, warnings) = Campaign::parse(&shown, &text)?;
         if !self.global.quiet && !self.global.json {
             for warning in &warnings {
-                drop(io::stderr().write_all(
-                    render_diagnostic(warning, self.colour_stderr(), self.width()).as_bytes(),
-                ));
+                drop(
+                    io::stderr().write_all(
+                        render_diagnostic(
+                            &printable_warning(warning),
+                            self.colour_stderr(),
+                            self.width(),
+                        )
+                        .as_bytes(),
+                    ),
+                );
             }
         }
         let file =
@@ -215,23 +230,51 @@ impl Context {
 
     /// Opens checkpoint and hosts of a campaign.
     pub(super) fn open(&self, loaded: &Loaded) -> Result<Workspace, CliError> {
-        let command_line: Vec<String> = std::env::args().collect();
         let workspace = Workspace::open(Settings {
             file: loaded.file.clone(),
             campaign: Arc::clone(&loaded.campaign),
             expansion: Arc::clone(&loaded.expansion),
             clock: self.clock,
-            command_line: command_line.join(" "),
+            command_line: command_line(),
             environment: self.environment.clone(),
         })?;
         if let Some(path) = workspace.set_aside() {
-            self.say(&format!(
-                "warning: the checkpoint was damaged; it is now {}\n         what hosts know is taken over from them; \
-                 what only it knew (older versions' names, the last plan) is lost",
-                path.display()
-            ));
+            self.say_set_aside(path);
         }
         Ok(workspace)
+    }
+
+    /// Puts aside a checkpoint whose damage showed while it was used. False where another apply is under way, which finds
+    /// the damage itself.
+    pub(super) fn set_aside(&self, error: &StoreError) -> Result<bool, CliError> {
+        let StoreError::Damaged { path, .. } = error else { return Ok(false) };
+        let folder = path.parent().unwrap_or(Path::new("/"));
+        let holder = Holder::here(self.clock.now(), command_line());
+        match ApplyLock::acquire(folder, &holder).map_err(ApplyError::Lock)? {
+            Lock::Held(_) => Ok(false),
+            Lock::Acquired(lock) => {
+                self.say_set_aside(&set_aside(path, &lock)?);
+                Ok(true)
+            }
+        }
+    }
+
+    fn say_set_aside(&self, path: &Path) {
+        self.say(&format!(
+            "warning: the checkpoint was damaged; it is now {}\n         what hosts know is taken over from them; \
+             what only it knew (older versions' names, the last plan) is lost",
+            path.display()
+        ));
+    }
+
+    /// Remembers that this command handed jobs over, for the case that it has to begin again.
+    pub(super) fn note_handed_over(&self, workspace: &Workspace) {
+        self.handed_over.set(self.handed_over.get() || workspace.handed_over());
+    }
+
+    /// Whether this command has handed jobs over before it had to begin again.
+    pub(super) fn has_handed_over(&self) -> bool {
+        self.handed_over.get()
     }
 
     /// Locale variables that jobs get.
@@ -240,6 +283,12 @@ impl Context {
             .into_iter()
             .filter_map(|name| Some((name.to_owned(), self.variable(name)?.to_owned())))
             .collect()
+    }
+
+    /// Seconds of grace at a time limit that a test asks for; nobody else can.
+    pub(super) fn kill_after(&self) -> Option<u32> {
+        let wanted = self.variable("SP_TEST_KILL_AFTER").filter(|_| cfg!(debug_assertions))?;
+        wanted.parse().ok()
     }
 
     /// Jobs that `-F` selects; `None` for all.
@@ -268,6 +317,11 @@ impl Context {
             .map_err(|error| CliError::person("runtime", format!("cannot start: {error}"), ""))?;
         Ok(runtime.block_on(future))
     }
+}
+
+/// How this process was called, for people.
+fn command_line() -> String {
+    std::env::args().collect::<Vec<_>>().join(" ")
 }
 
 /// The job that a person names.

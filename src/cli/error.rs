@@ -7,6 +7,7 @@ use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
 use serde_json::{Value, json};
 
 use super::exit::Exit;
+use super::printable::{printable, printable_error};
 use crate::apply::ApplyError;
 use crate::campaign::CampaignError;
 use crate::host::HostError;
@@ -29,6 +30,8 @@ pub(super) enum CliError {
     },
     /// Mistakes of the campaign file.
     Campaign(Box<CampaignError>),
+    /// The checkpoint is damaged; the command can begin again without it.
+    Damaged(Box<StoreError>),
     /// Whoever read our output wants no more.
     BrokenPipe,
 }
@@ -52,11 +55,20 @@ impl CliError {
         Self::Said { exit: Exit::Usage, code, message: message.into(), help: help.into() }
     }
 
+    /// What clap says of wrong words: its first line, then its tip if it has one.
+    pub(super) fn words(said: &str) -> Self {
+        let mut lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
+        let first = lines.next().unwrap_or_default();
+        let tip = lines.find_map(|line| line.strip_prefix("tip: "));
+        let message = first.strip_prefix("error: ").unwrap_or(first);
+        Self::usage("usage", message, tip.unwrap_or("`sp --help` lists commands and flags"))
+    }
+
     /// The exit code.
     pub(super) fn exit(&self) -> Exit {
         match self {
             Self::Said { exit, .. } => *exit,
-            Self::Campaign(_) => Exit::Person,
+            Self::Campaign(_) | Self::Damaged(_) => Exit::Person,
             Self::BrokenPipe => Exit::Done,
         }
     }
@@ -67,13 +79,17 @@ impl CliError {
             Self::Said { message, help, .. } => {
                 let (red, cyan, plain) =
                     if colour { ("\x1b[31m", "\x1b[36m", "\x1b[0m") } else { ("", "", "") };
+                let (message, help) = (printable(message), printable(help));
                 let mut text = format!("{red}error:{plain} {message}\n");
                 if !help.is_empty() {
                     writeln!(text, "  {cyan}help:{plain} {help}").expect("a string takes all");
                 }
                 text
             }
-            Self::Campaign(error) => render_diagnostic(error.as_ref(), colour, width),
+            Self::Campaign(error) => render_diagnostic(&printable_error(error), colour, width),
+            Self::Damaged(error) => {
+                Self::person("checkpoint", error.to_string(), "").render(colour, width)
+            }
             Self::BrokenPipe => String::new(),
         }
     }
@@ -96,6 +112,7 @@ impl CliError {
                 let first = findings.first().cloned().unwrap_or(Value::Null);
                 json!({ "error": first["error"], "code": first["code"], "help": first["help"], "span": first["span"], "all": findings })
             }
+            Self::Damaged(error) => Self::person("checkpoint", error.to_string(), "").json(),
             Self::BrokenPipe => Value::Null,
         }
     }
@@ -141,7 +158,10 @@ impl From<FilterError> for CliError {
 
 impl From<StoreError> for CliError {
     fn from(error: StoreError) -> Self {
-        Self::person("checkpoint", error.to_string(), "")
+        match error {
+            StoreError::Damaged { .. } => Self::Damaged(Box::new(error)),
+            error => Self::person("checkpoint", error.to_string(), ""),
+        }
     }
 }
 
@@ -182,7 +202,7 @@ impl From<ApplyError> for CliError {
         match error {
             ApplyError::Store(error) => error.into(),
             ApplyError::Host(error) => error.into(),
-            ApplyError::Plan(error) => error.into(),
+            ApplyError::Plan(error) => (*error).into(),
             ApplyError::Lock(error) => Self::person("lock", error.to_string(), ""),
             ApplyError::Root { .. } => {
                 Self::person("root", error.to_string(), "correct `root` in `[hosts]`")

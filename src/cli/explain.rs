@@ -3,12 +3,15 @@
 use serde_json::json;
 
 use super::args::OneJob;
-use super::context::{Context, resolve};
+use super::context::{Context, Loaded, resolve};
 use super::error::CliError;
 use super::exit::Exit;
-use crate::plan::{Known, Options};
+use crate::ids::{HostName, JobId};
+use crate::plan::{Action, Decision, Known, Options, Prefixes, Reason};
 use crate::report::text::local;
 use crate::report::{span, visible};
+use crate::state::State;
+use crate::store::{AttemptRow, JobRow};
 
 pub(super) fn run(context: &Context, arguments: &OneJob) -> Result<Exit, CliError> {
     let loaded = context.load(&arguments.file.file)?;
@@ -34,7 +37,7 @@ pub(super) fn run(context: &Context, arguments: &OneJob) -> Result<Exit, CliErro
         |index| loaded.expansion.job(index).name(),
     );
     let state = row.map_or(crate::state::State::Pending, crate::store::JobRow::state);
-    let mut out = context.out()?;
+    let mut out = context.out();
     if context.json() {
         let next = next.as_ref().map(|next| {
             json!({ "action": next.action, "reason": next.reason, "detail": next.detail.to_string() })
@@ -46,50 +49,138 @@ pub(super) fn run(context: &Context, arguments: &OneJob) -> Result<Exit, CliErro
         out.flush()?;
         return Ok(Exit::Done);
     }
-    writeln!(out, "{name}  {}\n", job.id)?;
-    writeln!(out, "  state   {state}")?;
-    for attempt in row.into_iter().flat_map(|row| &row.attempts) {
-        let mut line =
-            format!("  attempt {} on {}: {}", attempt.attempt, attempt.host, attempt.state.shown());
-        if !attempt.reason.is_empty() {
-            line += &format!(" ({})", attempt.reason);
-        }
-        if !attempt.detail.is_empty() {
-            line += &format!(": {}", visible(&attempt.detail));
-        }
-        writeln!(out, "{line}")?;
-        if let Some(at) = attempt.started_at {
-            write!(out, "          started {}", local(at, &context.zone()))?;
-            if let Some(seconds) = attempt.elapsed_s {
-                write!(out, ", ran {}", span(seconds))?;
-            }
-            writeln!(out)?;
-        }
-        if let Some(witness) = &attempt.witness {
-            writeln!(out, "          told by {}", told_by(witness))?;
-        }
-    }
-    if let Some(from) = row.and_then(|row| row.accepted_from) {
-        writeln!(out, "  counts as done by the result of {from} (`sp accept`)")?;
-    }
-    if evidence.is_empty() {
-        writeln!(out, "\n  host `{}` has no record of it", workspace.host().name())?;
-    } else {
-        writeln!(out, "\n  records on host `{}`:", workspace.host().name())?;
-        for line in &evidence {
-            let line = line.strip_suffix(" .").unwrap_or(line);
-            writeln!(out, "    {}", visible(line.strip_prefix("record ").unwrap_or(line)))?;
-        }
-    }
-    if let Some(next) = next {
-        let detail = next.detail.to_string();
-        let dash = if detail.is_empty() { "" } else { ": " };
-        writeln!(out, "\n  the next apply: {} ({}{dash}{detail})", next.action, next.reason)?;
-    } else {
-        writeln!(out, "\n  it left the matrix: no apply touches it, its result is kept")?;
-    }
+    let told = Told {
+        context,
+        name: &name,
+        short: workspace_prefix(&loaded, job.id),
+        row,
+        next: next.as_ref(),
+        host: workspace.host().name(),
+        evidence: &evidence,
+    };
+    out.write_all(told.text().as_bytes())?;
     out.flush()?;
     Ok(Exit::Done)
+}
+
+fn workspace_prefix(loaded: &Loaded, id: JobId) -> String {
+    Prefixes::new(loaded.expansion.ids().iter().copied().chain([id])).short(id)
+}
+
+/// The answer for a person: what it is, what comes next, how it came to be; the records last.
+struct Told<'a> {
+    context: &'a Context,
+    name: &'a str,
+    short: String,
+    row: Option<&'a JobRow>,
+    next: Option<&'a Decision>,
+    host: &'a HostName,
+    evidence: &'a [String],
+}
+
+impl Told<'_> {
+    fn text(&self) -> String {
+        let mut lines = vec![format!("{}  {}", self.short, self.name), String::new()];
+        lines.push(format!("  {}", self.state()));
+        lines.push(format!("  {}", self.to_come()));
+        let started = self.row.and_then(JobRow::newest).is_some_and(|row| row.started_at.is_some());
+        if started {
+            lines.push(format!("  Output: sp logs {0}   files: sp path {0}", self.short));
+        }
+        lines.push(String::new());
+        for attempt in self.row.into_iter().flat_map(|row| &row.attempts) {
+            self.attempt(attempt, &mut lines);
+        }
+        if self.evidence.is_empty() {
+            lines.push(format!("  Host `{}` has no record of it.", self.host));
+        } else {
+            lines.push(format!("  Records on host `{}`:", self.host));
+            for line in self.evidence {
+                let line = line.strip_suffix(" .").unwrap_or(line);
+                let line = line.strip_prefix("record ").unwrap_or(line);
+                lines.push(format!("    {}", visible(line)));
+            }
+        }
+        lines.join("\n") + "\n"
+    }
+
+    /// What holds of it now, as a sentence.
+    fn state(&self) -> String {
+        let state = self.row.map_or(State::Pending, JobRow::state);
+        if let Some(from) = self.row.and_then(|row| row.accepted_from) {
+            let from: String = from.to_string().chars().take(8).collect();
+            return format!("It counts as done by the result of {from} (`sp accept`).");
+        }
+        let newest = self.row.and_then(JobRow::newest);
+        let detail = newest.map(|row| visible(&row.detail)).filter(|detail| !detail.is_empty());
+        let detail = detail.map_or_else(String::new, |detail| format!(": {detail}"));
+        match state {
+            State::Pending => "It is pending: no host has it.".to_owned(),
+            State::Queued => format!("It is queued on host `{}`.", self.host),
+            State::Running => match newest.and_then(|row| row.started_at) {
+                Some(at) => {
+                    let since = self.context.clock().now().duration_since(at).as_secs_f64();
+                    format!("It runs on host `{}`, for {} now.", self.host, span(since))
+                }
+                None => format!("It runs on host `{}`.", self.host),
+            },
+            State::Succeeded => "It succeeded.".to_owned(),
+            State::Failed => format!("It failed{detail}."),
+            State::Timeout => format!("It ran into its time limit{detail}."),
+            State::Lost => format!("It is lost{detail}."),
+            state => format!("It ended as {state}{detail}."),
+        }
+    }
+
+    /// What the next apply does with it.
+    fn to_come(&self) -> String {
+        let Some(next) = self.next else {
+            return "It left the matrix: no apply touches it, and its result is kept.".to_owned();
+        };
+        let detail = next.detail.to_string();
+        let why = match (next.reason, detail.is_empty()) {
+            (reason, true) => reason.to_string(),
+            (reason, false) => format!("{reason}: {detail}"),
+        };
+        match next.action {
+            Action::Run => format!("The next `sp apply` runs it ({why})."),
+            Action::Skip | Action::Adopt if next.reason == Reason::Cancelled => {
+                format!("The next `sp apply` leaves it: cancelled {detail}.")
+            }
+            Action::Skip | Action::Adopt => {
+                format!("The next `sp apply` leaves it as it is ({}).", next.reason)
+            }
+            Action::Wait => "The next `sp apply` waits for it; `sp wait` does too.".to_owned(),
+            Action::Withdraw => "The next `sp apply` takes it out of the queue.".to_owned(),
+            Action::Blocked => format!("No host can run it ({why})."),
+        }
+    }
+
+    fn attempt(&self, attempt: &AttemptRow, lines: &mut Vec<String>) {
+        let reason = match attempt.reason.as_str() {
+            "" => String::new(),
+            reason => format!(" ({reason})"),
+        };
+        let detail = match attempt.detail.as_str() {
+            "" => String::new(),
+            detail => format!(": {}", visible(detail)),
+        };
+        lines.push(format!(
+            "  Attempt {} on {}: {}{reason}{detail}",
+            attempt.attempt,
+            attempt.host,
+            attempt.state.shown()
+        ));
+        if let Some(at) = attempt.started_at {
+            let ran =
+                attempt.elapsed_s.map_or_else(String::new, |time| format!(", ran {}", span(time)));
+            lines.push(format!("    started {}{ran}", local(at, &self.context.zone())));
+        }
+        if let Some(witness) = &attempt.witness {
+            lines.push(format!("    told by {}", told_by(witness)));
+        }
+        lines.push(String::new());
+    }
 }
 
 fn told_by(witness: &str) -> &str {

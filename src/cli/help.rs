@@ -31,7 +31,7 @@ const TOPICS: &[(&str, &str, &str)] = &[
 ];
 
 pub(super) fn run(context: &Context, arguments: &Help) -> Result<Exit, CliError> {
-    let mut out = context.out()?;
+    let mut out = context.out();
     let Some(word) = &arguments.topic else {
         let mut command = Arguments::command();
         write!(out, "{}", command.render_help())?;
@@ -85,7 +85,7 @@ pub(super) fn manual(context: &Context) -> Result<Exit, CliError> {
             .replace(".SH OPTIONS", ".SS Options");
         page.extend_from_slice(text.as_bytes());
     }
-    let mut out = context.out()?;
+    let mut out = context.out();
     out.write_all(&page)?;
     out.flush()?;
     Ok(Exit::Done)

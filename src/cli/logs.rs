@@ -27,8 +27,15 @@ pub(super) fn run(context: &Context, arguments: &args::Logs) -> Result<Exit, Cli
     if attempt.0 == 0 || attempt > newest {
         return Err(CliError::person(
             "no-attempt",
-            format!("job `{}` has had {} attempts", arguments.job, newest),
-            "`sp apply` runs it",
+            match newest.0 {
+                0 => format!("job `{}` was never started, so it has no log", arguments.job),
+                1 => format!("job `{}` has had 1 attempt", arguments.job),
+                n => format!("job `{}` has had {n} attempts", arguments.job),
+            },
+            match newest.0 {
+                0 => "`sp apply` runs it".to_owned(),
+                n => format!("`--attempt {n}` is its newest; attempts count from 1"),
+            },
         ));
     }
     let live = workspace.host().attempt_folder(&loaded.campaign.name, job.id, attempt).join("log");
@@ -37,7 +44,7 @@ pub(super) fn run(context: &Context, arguments: &args::Logs) -> Result<Exit, Cli
     let mut file = match File::open(&path) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            context.note("it has not started yet");
+            context.note(&format!("Job `{}` has not started yet.", arguments.job));
             return Ok(Exit::Done);
         }
         Err(error) => {
@@ -83,7 +90,7 @@ fn is_open(log: &Path) -> bool {
 
 fn copy(file: &mut File) -> Result<(), CliError> {
     let mut out = std::io::stdout().lock();
-    let mut buffer = [0; 64 * 1024];
+    let mut buffer = vec![0; 64 * 1024];
     loop {
         let length = file.read(&mut buffer)?;
         if length == 0 {

@@ -15,6 +15,8 @@ mod logs;
 mod observer;
 mod path;
 mod plan;
+mod printable;
+mod progress;
 mod results;
 mod saved_plan;
 mod status;
@@ -35,8 +37,12 @@ use exit::Exit;
 
 /// Runs `sp` with these arguments and returns its exit code.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let arguments = match Arguments::try_parse_from(arguments) {
+    let words: Vec<OsString> = arguments.into_iter().collect();
+    let arguments = match Arguments::try_parse_from(&words) {
         Ok(arguments) => arguments,
+        Err(error) if error.use_stderr() && words.iter().any(|word| word == "--json") => {
+            return fail(&CliError::words(&error.to_string()), true, false, 80);
+        }
         Err(error) => {
             // Wrong usage is 64: clap's 2 is taken by `plan --detailed-exitcode`.
             let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };
@@ -49,7 +55,17 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(context) => context,
         Err(error) => return fail(&error, json, false, 80),
     };
-    match run(&context, arguments.command) {
+    let mut ended = run(&context, &arguments.command);
+    // Damage that shows while the checkpoint is used: what was done so far is on the hosts, so the command begins again
+    // without it. Damage that stays after that is none of the file's.
+    if let Err(CliError::Damaged(error)) = &ended {
+        ended = match context.set_aside(error) {
+            Ok(true) => run(&context, &arguments.command),
+            Ok(false) => ended,
+            Err(error) => Err(error),
+        };
+    }
+    match ended {
         Ok(exit) => exit.into(),
         Err(error) => fail(&error, json, context.colour_stderr(), context.width()),
     }
@@ -66,32 +82,32 @@ fn fail(error: &CliError, json: bool, colour: bool, width: usize) -> ExitCode {
     error.exit().into()
 }
 
-fn run(context: &Context, command: Command) -> Result<Exit, CliError> {
+fn run(context: &Context, command: &Command) -> Result<Exit, CliError> {
     match command {
-        Command::Init(arguments) => init::run(context, &arguments),
-        Command::Validate(arguments) => validate::run(context, &arguments),
-        Command::Plan(arguments) => plan::run(context, &arguments),
-        Command::Apply(arguments) => apply::run(context, &arguments),
-        Command::Accept(arguments) => accept::run(context, &arguments),
-        Command::Status(arguments) => status::run(context, &arguments),
-        Command::Explain(arguments) => explain::run(context, &arguments),
-        Command::Logs(arguments) => logs::run(context, &arguments),
-        Command::Attach(arguments) => attach::run(context, &arguments),
-        Command::Path(arguments) => path::run(context, &arguments),
-        Command::Cancel(arguments) => cancel::run(context, &arguments),
-        Command::Wait(arguments) => wait::run(context, &arguments),
-        Command::Results(arguments) => results::run(context, &arguments),
+        Command::Init(arguments) => init::run(context, arguments),
+        Command::Validate(arguments) => validate::run(context, arguments),
+        Command::Plan(arguments) => plan::run(context, arguments),
+        Command::Apply(arguments) => apply::run(context, arguments),
+        Command::Accept(arguments) => accept::run(context, arguments),
+        Command::Status(arguments) => status::run(context, arguments),
+        Command::Explain(arguments) => explain::run(context, arguments),
+        Command::Logs(arguments) => logs::run(context, arguments),
+        Command::Attach(arguments) => attach::run(context, arguments),
+        Command::Path(arguments) => path::run(context, arguments),
+        Command::Cancel(arguments) => cancel::run(context, arguments),
+        Command::Wait(arguments) => wait::run(context, arguments),
+        Command::Results(arguments) => results::run(context, arguments),
         Command::Schema => {
-            context.out()?.write_all(crate::campaign::schema::json().as_bytes())?;
+            context.out().write_all(crate::campaign::schema::json().as_bytes())?;
             Ok(Exit::Done)
         }
         Command::Completions(arguments) => {
             let mut script = Vec::new();
             clap_complete::generate(arguments.shell, &mut Arguments::command(), "sp", &mut script);
-            context.out()?.write_all(&script)?;
+            context.out().write_all(&script)?;
             Ok(Exit::Done)
         }
         Command::Man => help::manual(context),
-        Command::Help(arguments) => help::run(context, &arguments),
+        Command::Help(arguments) => help::run(context, arguments),
     }
 }

@@ -1,11 +1,14 @@
 //! What an apply shows while it runs: bars on a terminal, a plain line per event without one, JSON Lines for programs.
 
+use std::fmt::Write;
 use std::io::Write as _;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressFinish, ProgressState, ProgressStyle};
 
 use super::context::Context;
+use super::progress::Progress;
 use super::tables::Tables;
 use crate::apply::Observer;
 use crate::lifecycle::{Event, EventKind};
@@ -15,15 +18,20 @@ use crate::store::Snapshot;
 
 /// Without a terminal, a line on how far things are at most this often.
 const STILL_THERE: Duration = Duration::from_secs(30);
+/// With a bar, successes of larger applies are counted in it and have no line of their own.
+const LISTED: u64 = 200;
+/// So many failures are said again at the end.
+const REPEATED: usize = 20;
+/// What failed among fewer jobs is still on the screen at the end.
+const SCREENFUL: u64 = 10;
 
 /// Shows events and writes the tables.
 pub(super) struct Screen<'a> {
     context: &'a Context,
     tables: Tables,
     bar: Option<ProgressBar>,
-    running: Vec<String>,
+    progress: Arc<Mutex<Progress>>,
     total: u64,
-    ended: u64,
     failures: Vec<(String, String, String)>,
     last_line: Instant,
     output_gone: bool,
@@ -32,21 +40,14 @@ pub(super) struct Screen<'a> {
 impl<'a> Screen<'a> {
     /// A screen for so many jobs.
     pub(super) fn new(context: &'a Context, tables: Tables, total: u64) -> Self {
-        let bar = (context.live() && total > 0).then(|| {
-            let bar = ProgressBar::new(total);
-            let style = ProgressStyle::with_template("{bar:24} {pos}/{len} ended  {msg}")
-                .unwrap_or_else(|_| ProgressStyle::default_bar());
-            bar.set_style(style);
-            bar.enable_steady_tick(Duration::from_millis(500));
-            bar
-        });
+        let progress = Arc::new(Mutex::new(Progress::new(total, Instant::now())));
+        let bar = (context.live() && total > 0).then(|| bar(total, &progress));
         Self {
             context,
             tables,
             bar,
-            running: Vec::new(),
+            progress,
             total,
-            ended: 0,
             failures: Vec::new(),
             last_line: Instant::now(),
             output_gone: false,
@@ -58,10 +59,20 @@ impl<'a> Screen<'a> {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
         }
-        if self.failures.len() > 1 && self.total > 10 {
-            for (word, name, detail) in &self.failures {
+        let failed = self.failures.len();
+        if failed > 0 && self.total > SCREENFUL {
+            self.context.note(&format!("\n{failed} of {} did not succeed:", count_of(self.total)));
+            for (word, name, detail) in self.failures.iter().take(REPEATED) {
                 self.context.note(&format!("{word} {name}  {detail}"));
             }
+            if failed > REPEATED {
+                let more = failed - REPEATED;
+                self.context.note(&format!(
+                    "{:>10} and {more} more: sp results -F \"state != 'succeeded'\"",
+                    "…"
+                ));
+            }
+            self.context.note("");
         }
         self.tables
     }
@@ -97,16 +108,31 @@ impl<'a> Screen<'a> {
         format!("{colour}{word}\x1b[0m")
     }
 
-    fn show_running(&self) {
-        let Some(bar) = &self.bar else { return };
-        bar.set_position(self.ended);
-        let text = match self.running.as_slice() {
-            [] => String::new(),
-            [one] => format!("running {one}"),
-            [one, others @ ..] => format!("running {one} and {} more", others.len()),
-        };
-        bar.set_message(text);
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        // A panic while it was held would have ended this process.
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn count_of(jobs: u64) -> String {
+    if jobs == 1 { "1 job".to_owned() } else { format!("{jobs} jobs") }
+}
+
+/// A bar that says more than how far things are; it looks at `progress` each time it draws itself.
+fn bar(total: u64, progress: &Arc<Mutex<Progress>>) -> ProgressBar {
+    let progress = Arc::clone(progress);
+    let bar = ProgressBar::new(total).with_finish(ProgressFinish::AndClear);
+    let style = ProgressStyle::with_template("{bar:20} {said}")
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .with_key("said", move |_: &ProgressState, out: &mut dyn Write| {
+            let width = terminal_size::terminal_size().map_or(80, |(width, _)| width.0);
+            let room = usize::from(width).saturating_sub(22);
+            let progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
+            out.write_str(&progress.text(Instant::now(), room)).expect("a buffer takes all");
+        });
+    bar.set_style(style);
+    bar.enable_steady_tick(Duration::from_millis(500));
+    bar
 }
 
 impl Observer for Screen<'_> {
@@ -117,18 +143,27 @@ impl Observer for Screen<'_> {
         }
         match &event.kind {
             EventKind::JobStarted { job, .. } => {
-                self.running.push(job.name.clone());
+                self.progress().started(&visible(&job.name), Instant::now());
+                if let Some(bar) = &self.bar {
+                    bar.tick();
+                }
                 if self.bar.is_none() && self.context.verbose() {
                     self.line(&format!("{:>10} {}", "STARTED", job.name));
                 }
             }
             EventKind::JobFinished { job, state, detail, elapsed_s, .. } => {
-                self.running.retain(|name| *name != job.name);
-                self.ended += 1;
-                let time = elapsed_s.map_or_else(String::new, |seconds| span(seconds));
+                let good = *state == State::Succeeded;
+                self.progress().ended(&visible(&job.name), good, Instant::now());
+                if let Some(bar) = &self.bar {
+                    bar.inc(1);
+                    if good && self.total > LISTED {
+                        return;
+                    }
+                }
+                let time = elapsed_s.map_or_else(String::new, span);
                 let detail = visible(detail);
                 let word = self.word(*state);
-                if *state != State::Succeeded {
+                if !good {
                     self.failures.push((word.clone(), job.name.clone(), detail.to_string()));
                 }
                 self.line(format!("{word} [{time:>7}] {}  {detail}", job.name).trim_end());
@@ -142,7 +177,6 @@ impl Observer for Screen<'_> {
             | EventKind::JobQueued { .. }
             | EventKind::Summary { .. } => {}
         }
-        self.show_running();
     }
 
     fn tables(&mut self, snapshot: &Snapshot) {
@@ -154,14 +188,8 @@ impl Observer for Screen<'_> {
             self.line(&text);
         }
         if self.bar.is_none() && self.last_line.elapsed() >= STILL_THERE {
-            let text = format!(
-                "{:>10} {} of {} ended, {} running",
-                "",
-                self.ended,
-                self.total,
-                self.running.len()
-            );
-            self.line(&text);
+            let text = self.progress().text(Instant::now(), usize::MAX);
+            self.line(&format!("{:>10} {text}", ""));
         }
     }
 }

@@ -23,7 +23,7 @@ pub(super) fn run(context: &Context, arguments: &OneJob) -> Result<Exit, CliErro
         ));
     };
     let folder = workspace.host().attempt_folder(&loaded.campaign.name, job.id, attempt);
-    let mut out = context.out()?;
+    let mut out = context.out();
     if context.json() {
         let state = workspace.host().job_folder(&loaded.campaign.name, job.id).join("state");
         let document = json!({

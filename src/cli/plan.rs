@@ -9,25 +9,26 @@ use super::exit::Exit;
 use super::saved_plan::SavedPlan;
 use crate::apply::{Collected, Workspace};
 use crate::plan::{
-    Action, CommandSpec, Known, Options, Plan, PlanView, Prefixes, Reason, Rerun, told, visible,
+    Action, CommandSpec, Decision, Known, Options, Plan, PlanView, Prefixes, Reason, Rerun, told,
+    visible,
 };
 
 /// So many lines of work are shown unless all are asked for.
 const LINES: usize = 40;
+/// Longer names push what stands after them out of its column.
+const NAME_WIDTH: usize = 48;
 
 pub(super) fn run(context: &Context, arguments: &args::Plan) -> Result<Exit, CliError> {
     let loaded = context.load(&arguments.file.file)?;
     let mut workspace = context.open(&loaded)?;
-    let collected = match arguments.offline {
-        true => None,
-        false => Some(context.block_on(workspace.collect(None))??),
-    };
+    let collected =
+        if arguments.offline { None } else { Some(context.block_on(workspace.collect(None))??) };
     let options = options(context, &loaded, &workspace, &arguments.choice, &arguments.selection)?;
     let plan = workspace.plan(collected.as_ref(), &options)?;
     if let Some(path) = &arguments.out {
         SavedPlan::of(&loaded, &plan, &arguments.choice, &arguments.selection)?.write(path)?;
     }
-    let mut out = context.out()?;
+    let mut out = context.out();
     if context.json() {
         serde_json::to_writer(&mut out, &PlanView(&plan))?;
         writeln!(out)?;
@@ -35,10 +36,27 @@ pub(super) fn run(context: &Context, arguments: &args::Plan) -> Result<Exit, Cli
         out.write_all(show(context, &plan, arguments.show)?.as_bytes())?;
     }
     out.flush()?;
+    say_next(context, &plan, arguments);
+    Ok(exit(&plan, arguments.detailed_exitcode))
+}
+
+/// The command that comes next, where it is clear which.
+fn say_next(context: &Context, plan: &Plan, arguments: &args::Plan) {
     if let Some(path) = &arguments.out {
         context.note(&format!("Saved. To do exactly this: sp apply {}", path.display()));
+    } else if plan.summary.total == 0 && arguments.selection.filter.is_some() {
+        context.note("No job is selected by `-F`; without it `sp plan` lists them.");
+    } else if arguments.choice == Choice::default()
+        && arguments.selection.filter.is_none()
+        && plan.summary.run + plan.summary.adopt + plan.summary.wait > 0
+    {
+        let file = arguments.file.file.as_path();
+        let file = match file.to_str() {
+            Some("campaign.toml") => String::new(),
+            _ => format!(" {}", file.display()),
+        };
+        context.note(&format!("To do it: sp apply{file}"));
     }
-    Ok(exit(&plan, arguments.detailed_exitcode))
 }
 
 fn exit(plan: &Plan, detailed: bool) -> Exit {
@@ -103,6 +121,10 @@ pub(super) fn show(context: &Context, plan: &Plan, what: Show) -> Result<String,
     let jobs = count(plan.summary.total, "job");
     writeln!(text, "{}: {jobs} on {}\n", plan.expansion.campaign().name, hosts.join(", "))
         .expect("a string takes all");
+    let listed = |decision: &&Decision| what != Show::Work || decision.action != Action::Skip;
+    let names = plan.decisions.iter().filter(listed).take(LINES);
+    let names = names.map(|decision| plan.expansion.job(decision.job).name().chars().count());
+    let width = names.max().unwrap_or(0).min(NAME_WIDTH);
     let mut hidden = 0;
     let mut lines = 0;
     for decision in &plan.decisions {
@@ -120,7 +142,8 @@ pub(super) fn show(context: &Context, plan: &Plan, what: Show) -> Result<String,
         } else {
             format!("{}: {detail}", decision.reason)
         };
-        let line = format!("  {symbol} {}  {}  {why}", prefixes.short(job.id()), job.name());
+        let short = prefixes.short(job.id());
+        let line = format!("  {symbol} {short}  {:width$}  {why}", job.name());
         writeln!(text, "{}", paint.line(symbol, line.trim_end())).expect("a string takes all");
         if what == Show::Commands {
             writeln!(text, "      {}", command_line(&job.command()?)).expect("a string takes all");
@@ -132,23 +155,24 @@ pub(super) fn show(context: &Context, plan: &Plan, what: Show) -> Result<String,
             }
         }
     }
-    if hidden > 0 {
-        writeln!(text, "    … and {hidden} more; `--show jobs` lists all")
-            .expect("a string takes all");
-    }
     for obsolete in &plan.obsolete {
         if lines >= LINES && what == Show::Work {
-            break;
+            hidden += 1;
+            continue;
         }
         lines += 1;
         let known = &obsolete.known;
         let line = format!(
-            "  - {}  {}  {}",
+            "  - {}  {:width$}  {}",
             prefixes.short(known.id),
             visible(&known.name),
             obsolete.detail
         );
         writeln!(text, "{}", paint.line('-', &line)).expect("a string takes all");
+    }
+    if hidden > 0 {
+        writeln!(text, "    … and {hidden} more; `sp plan --show jobs` lists all")
+            .expect("a string takes all");
     }
     if lines > 0 {
         text.push('\n');

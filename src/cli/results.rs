@@ -34,7 +34,7 @@ pub(super) fn run(context: &Context, arguments: &args::Results) -> Result<Exit, 
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let table = report::results(&snapshot, &names, arguments.obsolete);
     let format = if context.json() { Format::Json } else { arguments.format };
-    let mut out = context.out()?;
+    let mut out = context.out();
     match format {
         Format::Table => {
             let text = report::write::terminal(&table, context.columns(), &context.zone());

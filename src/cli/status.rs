@@ -1,5 +1,7 @@
 //! `sp status`: where every job is.
 
+use indexmap::IndexMap;
+
 use super::args;
 use super::context::Context;
 use super::error::CliError;
@@ -8,6 +10,7 @@ use super::plan::warn_refused;
 use crate::lifecycle::event::HostState;
 use crate::plan::Known;
 use crate::report::{self, HostView};
+use crate::state::State;
 
 pub(super) fn run(context: &Context, arguments: &args::Status) -> Result<Exit, CliError> {
     let loaded = context.load(&arguments.file.file)?;
@@ -37,7 +40,7 @@ pub(super) fn run(context: &Context, arguments: &args::Status) -> Result<Exit, C
         .map(|(name, host)| HostView { name: name.clone(), state: reachable, slots: host.slots })
         .collect();
     let status = report::status(&snapshot, &hosts);
-    let mut out = context.out()?;
+    let mut out = context.out();
     if context.json() {
         serde_json::to_writer(&mut out, &status)?;
         writeln!(out)?;
@@ -51,5 +54,29 @@ pub(super) fn run(context: &Context, arguments: &args::Status) -> Result<Exit, C
         out.write_all(text.as_bytes())?;
     }
     out.flush()?;
+    drop(out);
+    if context.columns().is_some() {
+        say_next(context, &status.counts);
+    }
     Ok(Exit::Done)
+}
+
+/// The command that a person wants next.
+fn say_next(context: &Context, counts: &IndexMap<State, u64>) {
+    let number = |state| counts.get(&state).copied().unwrap_or(0);
+    let under_way = number(State::Queued) + number(State::Running);
+    let bad: u64 = State::ALL
+        .into_iter()
+        .filter(|state| state.is_final() && *state != State::Succeeded)
+        .map(number)
+        .sum();
+    let next = match (bad, under_way, number(State::Pending)) {
+        (1.., ..) => {
+            "Why: sp explain JOB   output: sp logs JOB   what the next apply does: sp plan"
+        }
+        (0, 1.., _) => "Wait for them: sp wait   look at one: sp attach JOB",
+        (0, 0, 1..) => "Run them: sp apply",
+        (0, 0, 0) => "The table: sp results",
+    };
+    context.note(&format!("\n{next}"));
 }

@@ -15,7 +15,7 @@ pub(super) fn run(context: &Context, arguments: &FileArgument) -> Result<Exit, C
         job.spec()?;
     }
     let jobs = loaded.expansion.len();
-    let mut out = context.out()?;
+    let mut out = context.out();
     if context.json() {
         writeln!(
             out,

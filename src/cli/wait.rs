@@ -35,7 +35,15 @@ pub(super) fn run(context: &Context, arguments: &args::Wait) -> Result<Exit, Cli
         let mut interrupts = Interrupts::new()?;
         let collected = workspace.collect(None).await?;
         super::plan::warn_refused(context, &collected);
-        let open = workspace.attempts_of(|job| loaded.expansion.index_of(job).is_some())?.len();
+        let open = workspace
+            .attempts_of(|job| {
+                let index = loaded.expansion.index_of(job);
+                index.is_some_and(|job| chosen.as_ref().is_none_or(|jobs| jobs.contains(&job)))
+            })?
+            .len();
+        if open == 0 {
+            context.note("Nothing is queued or running.");
+        }
         let mut screen = Screen::new(context, tables, open as u64);
         let ended =
             workspace.watch(chosen.as_deref(), false, deadline, &mut screen, &mut interrupts).await;

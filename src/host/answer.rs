@@ -117,7 +117,8 @@ fn parse_host(line: &str) -> Option<HostFacts> {
     };
     let clock = word("t")
         .and_then(|t| t.parse::<f64>().ok())
-        .and_then(|t| Timestamp::from_millisecond((t * 1000.0).round() as i64).ok());
+        .and_then(|t| jiff::SignedDuration::try_from_secs_f64(t).ok())
+        .and_then(|t| Timestamp::from_duration(t).ok());
     Some(HostFacts {
         root_id: word("root")?.to_owned(),
         machine_id: word("machine")?.to_owned(),
@@ -139,7 +140,7 @@ pub(super) fn parse_account(host: &str, body: &[u8]) -> Result<Account, HostErro
             .ok_or_else(wrong)?;
         match name {
             "HOME" | "USER" | "SHELL" | "PATH" => {
-                account.variables.push((name.to_owned(), value.to_owned()))
+                account.variables.push((name.to_owned(), value.to_owned()));
             }
             "missing" => account.missing.push(value.to_owned()),
             _ => return Err(wrong()),

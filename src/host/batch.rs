@@ -268,7 +268,7 @@ fn word(rendered: &[Part]) -> Result<String, NulError> {
         match part {
             Part::Text(part) => text.push_str(&quote_line(part)?),
             Part::Ref(reference) => {
-                push(&mut text, format_args!("\"${{{}}}\"", variable(reference)))
+                push(&mut text, format_args!("\"${{{}}}\"", variable(reference)));
             }
         }
     }
@@ -285,7 +285,7 @@ fn script_text(rendered: &[Part]) -> Result<String, NulError> {
         match part {
             Part::Text(part) => text.push_str(part),
             Part::Ref(reference) => {
-                push(&mut text, format_args!("\"${{{}}}\"", variable(reference)))
+                push(&mut text, format_args!("\"${{{}}}\"", variable(reference)));
             }
         }
     }

@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -21,9 +22,9 @@ use crate::ids::{ApplyId, Attempt, CampaignName, HostName, JobId};
 use crate::lifecycle::{HostFact, JournalPosition, LineError, parse_lines};
 
 /// How long a question may take that waits for nothing but the host itself.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// A cancel waits for processes to end: its grace and this.
-const CANCEL_PATIENCE: Duration = Duration::from_secs(120);
+const CANCEL_PATIENCE: Duration = Duration::from_mins(2);
 /// More than the journal of a million attempts.
 const ANSWER_MAX: usize = 1 << 30;
 /// How much of a failed command's stderr is shown.
@@ -34,6 +35,7 @@ const TAIL: usize = 400;
 pub struct LocalHost {
     name: HostName,
     root: PathBuf,
+    prepared: Arc<OnceLock<()>>,
 }
 
 /// The root a campaign asks for, as an absolute path: `~` and `$NAME` at its start or inside are taken from `variable`.
@@ -67,16 +69,23 @@ pub fn local_root(
 }
 
 impl LocalHost {
-    /// Prepares the root, which need not be there yet: folders for the user alone, and this version's script.
-    pub fn open(name: HostName, root: PathBuf) -> Result<Self, HostError> {
-        let host = Self { name, root };
-        let bin = host.root.join("v1/bin");
+    /// A host that nothing has been asked yet; its root need not be there.
+    pub fn new(name: HostName, root: PathBuf) -> Self {
+        Self { name, root, prepared: Arc::new(OnceLock::new()) }
+    }
+
+    /// Makes the root ready before the first question: folders for the user alone, and this version's script.
+    fn prepare(&self) -> Result<(), HostError> {
+        if self.prepared.get().is_some() {
+            return Ok(());
+        }
+        let bin = self.root.join("v1/bin");
         private_folder(&bin).map_err(io_error("make the folder", &bin))?;
         // What another user owns or may write to could be made to lie, or to run anything as us.
-        for folder in [host.root.as_path(), &host.root.join("v1")] {
+        for folder in [self.root.as_path(), &self.root.join("v1")] {
             let about = fs::metadata(folder).map_err(io_error("look at", folder))?;
             let wrong =
-                |why| HostError::Root { host: host.name.to_string(), path: folder.to_owned(), why };
+                |why| HostError::Root { host: self.name.to_string(), path: folder.to_owned(), why };
             if about.uid() != rustix::process::geteuid().as_raw() {
                 return Err(wrong("belongs to another user; choose another `root`"));
             }
@@ -84,8 +93,9 @@ impl LocalHost {
                 return Err(wrong("can be written by other users; `chmod go-w` it"));
             }
         }
-        host.install()?;
-        Ok(host)
+        self.install()?;
+        self.prepared.get_or_init(|| ());
+        Ok(())
     }
 
     /// Name in the campaign.
@@ -202,8 +212,8 @@ impl LocalHost {
         let mut begun = false;
         let begin = format!("sp-begin {nonce}\n");
         let limit = Duration::from_secs(seconds) + PATIENCE;
+        let mut chunk = vec![0; 64 * 1024];
         loop {
-            let mut chunk = [0; 64 * 1024];
             let read = timeout(limit, output.read(&mut chunk))
                 .await
                 .map_err(|_| self.too_slow("wait", limit))?;
@@ -247,10 +257,11 @@ impl LocalHost {
         grace: u32,
         attempts: &[(JobId, Attempt, ApplyId)],
     ) -> Result<(), HostError> {
-        let lines: String = attempts
+        let lines: Vec<String> = attempts
             .iter()
             .map(|(job, attempt, apply)| format!("{job} {attempt} {apply}\n"))
             .collect();
+        let lines = lines.concat();
         let patience =
             CANCEL_PATIENCE + Duration::from_secs(u64::from(grace) * attempts.len() as u64);
         self.ask("cancel", &[campaign.as_str(), by, &grace.to_string()], lines.as_bytes(), patience)
@@ -274,7 +285,8 @@ impl LocalHost {
         origin: &str,
         pairs: &[(JobId, JobId)],
     ) -> Result<(), HostError> {
-        let lines: String = pairs.iter().map(|(new, old)| format!("{new} {old}\n")).collect();
+        let lines: Vec<String> = pairs.iter().map(|(new, old)| format!("{new} {old}\n")).collect();
+        let lines = lines.concat();
         self.ask("accept", &[campaign.as_str(), origin], lines.as_bytes(), PATIENCE).await.map(drop)
     }
 
@@ -325,7 +337,7 @@ impl LocalHost {
         };
         let mut limited = (&mut output).take(ANSWER_MAX as u64 + 1);
         let read = limited.read_to_end(&mut bytes);
-        let (_, read) = timeout(patience, async { tokio::join!(write, read) })
+        let ((), read) = timeout(patience, async { tokio::join!(write, read) })
             .await
             .map_err(|_| self.too_slow(verb, patience))?;
         read.map_err(io_error("read the answer of", &self.root))?;
@@ -382,6 +394,7 @@ impl LocalHost {
         arguments: &[&str],
         stdin: Stdio,
     ) -> Result<Child, HostError> {
+        self.prepare()?;
         let mut command = command("/bin/sh");
         command.arg(self.script()).arg(verb).arg(&self.root).arg(nonce).args(arguments);
         // Ctrl-C at the terminal is for `sp` alone, and what it starts here must not go with it.
@@ -436,7 +449,7 @@ pub fn random_word() -> String {
     if rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()).is_err() {
         bytes[..4].copy_from_slice(&std::process::id().to_le_bytes());
     }
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.map(|byte| format!("{byte:02x}")).concat()
 }
 
 pub(super) fn io_error<'a>(

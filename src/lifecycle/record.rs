@@ -142,7 +142,8 @@ fn accept(fields: &Fields<'_>) -> Result<HostFact, LineError> {
 }
 
 fn end(fields: &Fields<'_>) -> Result<HostFact, LineError> {
-    fields.get("slot", parsed::<u32>)?;
+    // An attempt that was cancelled in the queue never had a slot.
+    fields.get("slot", |text| or_none(text, parsed::<u32>))?;
     fields.get("up", seconds)?;
     let ending = Ending {
         state: fields.get("state", parsed::<Final>)?,

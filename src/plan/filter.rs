@@ -49,8 +49,10 @@ impl Filter {
     /// # Errors
     /// Syntax, a name that is no axis and no word, a comparison with a host or a state that does not exist.
     pub fn parse(text: &str, expansion: &Expansion) -> Result<Self, FilterError> {
-        let expression = Expression::parse(text)
-            .map_err(|error| FilterError { message: error.message, help: error.help })?;
+        let expression = Expression::parse(text).map_err(|error| FilterError {
+            message: format!("the filter `{}` cannot be read: {}", visible(text), error.message),
+            help: error.help,
+        })?;
         let campaign = expansion.campaign();
         let axes = expansion.columns().iter().map(|column| column.name.as_str());
         let known: Vec<&str> = axes.chain(FILTER_WORDS).collect();

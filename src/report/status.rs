@@ -186,7 +186,7 @@ fn eta(jobs: &[&JobRow], slots: u64) -> Option<f64> {
     if left == 0 {
         return Some(0.0);
     }
-    let mut times: Vec<f64> = jobs
+    let times: Vec<f64> = jobs
         .iter()
         .filter_map(|job| job.last_ended())
         .filter(|row| !matches!(row.state.shown(), State::Cancelled | State::Lost))
@@ -195,9 +195,8 @@ fn eta(jobs: &[&JobRow], slots: u64) -> Option<f64> {
     if times.is_empty() || slots == 0 {
         return None;
     }
-    times.sort_by(f64::total_cmp);
-    let median = f64::midpoint(times[(times.len() - 1) / 2], times[times.len() / 2]);
+    // The mean, not the median: the rest is a sum, and a few long jobs are most of it.
     #[expect(clippy::cast_precision_loss, reason = "numbers of jobs and slots are far below 2^53")]
-    let seconds = median * left as f64 / slots as f64;
+    let seconds = times.iter().sum::<f64>() / times.len() as f64 * left as f64 / slots as f64;
     Some((seconds * 1000.0).round() / 1000.0)
 }

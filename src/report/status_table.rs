@@ -44,7 +44,8 @@ fn headline(status: &Status) -> String {
         .collect();
     let counts = if counts.is_empty() { "no jobs".to_owned() } else { counts.join(", ") };
     let eta = match status.eta_s {
-        Some(seconds) if seconds > 0.0 => format!("; about {} left", span(seconds)),
+        // Less is over before it is read.
+        Some(seconds) if seconds >= 1.0 => format!("; about {} left", span(seconds)),
         Some(_) | None => String::new(),
     };
     format!("{}: {counts}{eta}", visible(&status.campaign))

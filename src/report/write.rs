@@ -15,13 +15,21 @@ use super::text::{local, utc, visible};
 /// CSV with a header, `\n` line ends, quotes only where they are needed.
 pub fn csv(table: &Table, out: &mut dyn Write) -> io::Result<()> {
     let mut writer = csv::Writer::from_writer(out);
-    writer.write_record(table.columns.iter().map(Column::name))?;
+    writer.write_record(table.columns.iter().map(Column::name)).map_err(io_error)?;
     for row in &table.rows {
-        writer.write_record(
-            row.iter().zip(&table.columns).map(|(cell, column)| filed(cell, column)),
-        )?;
+        writer
+            .write_record(row.iter().zip(&table.columns).map(|(cell, column)| filed(cell, column)))
+            .map_err(io_error)?;
     }
     writer.flush()
+}
+
+/// The system's own error, so that a reader who left is told from a full disk.
+fn io_error(error: csv::Error) -> io::Error {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => error,
+        other => io::Error::other(format!("{other:?}")),
+    }
 }
 
 /// Tab-separated values with a header. The format has no quotes: tabs and line ends in a value become `\t`, `\n`.

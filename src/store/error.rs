@@ -69,7 +69,7 @@ pub enum StoreError {
         /// The file.
         path: PathBuf,
     },
-    /// Its content is damaged; see [`super::Store::set_aside`].
+    /// Its content is damaged; see [`super::set_aside`].
     #[error(
         "the checkpoint `{}` is damaged ({cause}); run `sp apply` again: it is set aside and rebuilt from the hosts",
         path.display()
@@ -125,6 +125,10 @@ impl StoreError {
                 Some(ErrorCode::ReadOnly) => Self::ReadOnly { path },
                 Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Locked { path },
                 Some(ErrorCode::DiskFull) => Self::Full { path },
+                // The statements are fixed, so a table that they do not find is gone from the file.
+                _ if source.to_string().contains("no such table") => {
+                    Self::Damaged { path, cause: source.to_string() }
+                }
                 _ => match source {
                     // A value that no version of sp writes.
                     rusqlite::Error::FromSqlConversionFailure(..)

@@ -30,6 +30,14 @@ pub struct Holder {
     pub command: String,
 }
 
+impl Holder {
+    /// This process.
+    pub fn here(since: Timestamp, command: String) -> Self {
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        Self { pid: std::process::id(), host, since, command }
+    }
+}
+
 /// What came of an attempt to take the lock.
 #[derive(Debug)]
 pub enum Lock {

@@ -19,7 +19,7 @@ use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehav
 pub use error::StoreError;
 pub use lock::{ApplyLock, Holder, Lock, LockError};
 pub use memory::{Change, HostMemory, HostReport, Intended, Intent, Recorded};
-pub use open::{Opened, folder_of};
+pub use open::{Opened, folder_of, set_aside};
 pub use plan::PlannedJob;
 pub use snapshot::{ApplyRow, AttemptRow, HostRow, JobRow, Provenance, Snapshot};
 

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags, params};
 use rusqlite_migration::{M, Migrations};
 
-use super::{Store, StoreError};
+use super::{ApplyLock, Store, StoreError};
 use crate::atomic_file::{Durability, private_folder, replace};
 use crate::crash::crash_point;
 use crate::ids::CampaignName;
@@ -36,6 +36,12 @@ pub struct Opened {
     pub store: Store,
     /// Where a damaged one was put; to be said loudly.
     pub set_aside: Option<PathBuf>,
+}
+
+/// Puts a checkpoint aside that turned out damaged after it was opened, and says where it is now; the next [`Store::open`]
+/// makes a new one. Nobody may have it open for writing: the lock says that no apply does.
+pub fn set_aside(path: &Path, _lock: &ApplyLock) -> Result<PathBuf, StoreError> {
+    put_aside(path)
 }
 
 /// The folder of a campaign's checkpoint, given the folder of its file.
@@ -93,13 +99,6 @@ impl Store {
         let connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_ONLY, PATIENCE)?;
         check_format(&connection, &path)?;
         Ok(Some(Self { connection, path }))
-    }
-
-    /// Puts a checkpoint aside that turned out damaged after it was opened; the next [`Store::open`] makes a new one.
-    pub fn set_aside(self) -> Result<PathBuf, StoreError> {
-        let Self { connection, path } = self;
-        drop(connection);
-        put_aside(&path)
     }
 
     /// Whether every page is sound; reads the whole file.

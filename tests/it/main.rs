@@ -1,10 +1,26 @@
 //! Behaviour of `sp` through its public face; one binary, one module a subject.
 
+mod adoption;
 mod apply;
 mod campaign;
+mod cancel;
+mod choices;
+mod commands;
+mod concurrent;
+mod crash;
+mod detached;
+mod edits;
+mod environment;
+mod help;
 mod host_script;
+mod hostile;
 mod lifecycle;
+mod outcomes;
+mod output;
 mod plan;
 mod report;
+mod secrets;
+mod slots;
 mod store;
+#[expect(unreachable_pub, reason = "what tests share")]
 mod support;

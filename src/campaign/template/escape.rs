@@ -65,13 +65,13 @@ fn quote(text: &str) -> Result<Cow<'_, str>, RenderError> {
 
 /// Bracket sets and no backslash: in a shell's unquoted `$pattern` the backslash is no escape everywhere.
 fn escape_glob(text: &str) -> Cow<'_, str> {
-    if !text.contains(['*', '?', '[', '{', '}', '\\']) {
+    if !text.contains(['*', '?', '[', '{', '}', '~', '\\']) {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len() + 4);
     for c in text.chars() {
         match c {
-            '*' | '?' | '[' | '{' | '}' => out.extend(['[', c, ']']),
+            '*' | '?' | '[' | '{' | '}' | '~' => out.extend(['[', c, ']']),
             '\\' => out.push_str("[\\\\]"),
             c => out.push(c),
         }

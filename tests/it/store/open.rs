@@ -98,7 +98,9 @@ fn damage_deep_in_the_file_is_an_error_that_can_be_set_aside() {
     };
     assert!(matches!(store.check(), Err(StoreError::Damaged { .. })));
     assert!(matches!(store.known(), Err(StoreError::Damaged { .. })));
-    store.set_aside().unwrap();
+    drop(store);
+    let Ok(Lock::Acquired(lock)) = ApplyLock::acquire(&place.folder(), &holder()) else { panic!() };
+    assert!(solverpilot::store::set_aside(&place.db(), &lock).unwrap().exists());
     assert_eq!(place.open().known().unwrap(), []);
 }
 

@@ -70,6 +70,11 @@ impl Sandbox {
         self.variables.push((name.to_owned(), value.to_owned()));
     }
 
+    /// Takes a variable away again.
+    pub fn unset(&mut self, name: &str) {
+        self.variables.retain(|(known, _)| known != name);
+    }
+
     /// Writes a file below the campaign's folder.
     pub fn write(&self, path: &str, text: &str) {
         let path = self.campaign().join(path);
@@ -80,6 +85,56 @@ impl Sandbox {
     /// Reads a file below the campaign's folder; empty when it is not there.
     pub fn read(&self, path: &str) -> String {
         fs::read_to_string(self.campaign().join(path)).unwrap_or_default()
+    }
+
+    /// Lines of a file below the campaign's folder, sorted: what the jobs themselves say they did.
+    pub fn lines(&self, path: &str) -> Vec<String> {
+        sorted_lines(&self.read(path))
+    }
+
+    /// State and reason of every job of the file, in its order, as `sp status` tells them.
+    #[track_caller]
+    pub fn states(&self) -> Vec<(String, String)> {
+        let status = self.json(&["status"]);
+        let word = |job: &serde_json::Value, key: &str| job[key].as_str().unwrap_or("").to_owned();
+        let jobs = status["jobs"].as_array().expect("a list of jobs");
+        jobs.iter().map(|job| (word(job, "state"), word(job, "reason"))).collect()
+    }
+
+    /// Process ids of the runners that live: the ones whose life lock is there.
+    pub fn runners(&self) -> Vec<i32> {
+        let Ok(folder) = fs::read_dir(self.root().join("v1/run")) else { return Vec::new() };
+        let names = folder.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+        let pids =
+            names.filter_map(|name| name.strip_prefix("life.")?.split('-').next()?.parse().ok());
+        pids.filter(|pid: &i32| Path::new(&format!("/proc/{pid}")).exists()).collect()
+    }
+
+    /// The file `name` of every attempt of a campaign, in the order of their paths.
+    pub fn attempts(&self, campaign: &str, name: &str) -> Vec<PathBuf> {
+        let mut found = Vec::new();
+        let jobs = self.root().join("v1").join(campaign).join("jobs");
+        for job in fs::read_dir(jobs).into_iter().flatten().flatten() {
+            for attempt in fs::read_dir(job.path()).into_iter().flatten().flatten() {
+                let number = attempt.file_name().to_string_lossy().parse::<u32>().is_ok();
+                if number && attempt.path().join(name).exists() {
+                    found.push(attempt.path().join(name));
+                }
+            }
+        }
+        found.sort();
+        found
+    }
+
+    /// Kills every process of this sandbox but tmux, as the loss of the machine does, until none is left.
+    pub fn kill_all(&self) {
+        wait_until("everything is killed", || {
+            let left = self.leftovers();
+            for (pid, _) in &left {
+                kill(*pid, rustix::process::Signal::KILL);
+            }
+            left.is_empty()
+        });
     }
 
     /// `sp` in a folder, with an environment of its own.
@@ -136,6 +191,21 @@ impl Sandbox {
         text.lines().map(|line| serde_json::from_str(line).expect("a JSON object")).collect()
     }
 
+    /// Folder of a job on the host: its attempts are the numbers in it.
+    pub fn job_folder(&self, campaign: &str, id: &str) -> PathBuf {
+        self.root().join("v1").join(campaign).join("jobs").join(id)
+    }
+
+    /// The last record of a kind that an attempt's state file holds.
+    #[track_caller]
+    pub fn record(&self, campaign: &str, id: &str, attempt: u32, kind: &str) -> String {
+        let path = self.job_folder(campaign, id).join(attempt.to_string()).join("state");
+        let text = fs::read_to_string(&path).expect("a state file");
+        let mut records = text.lines().filter(|line| line.ends_with(" ."));
+        let last = records.rfind(|line| line.split(' ').next() == Some(kind));
+        last.unwrap_or_else(|| panic!("no record `{kind}` in\n{text}")).to_owned()
+    }
+
     /// Processes whose environment or folder is of this sandbox, tmux servers and this process left out.
     pub fn processes(&self) -> Vec<(i32, String)> {
         let mark = self.path().to_string_lossy().into_owned().into_bytes();
@@ -169,7 +239,16 @@ impl Sandbox {
     /// Waits until nothing of this sandbox runs any more.
     #[track_caller]
     pub fn wait_quiet(&self) {
-        wait_until("nothing runs any more", || self.leftovers().is_empty());
+        let mut left = Vec::new();
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            left = self.leftovers();
+            if left.is_empty() {
+                return;
+            }
+            std::thread::park_timeout(Duration::from_millis(10));
+        }
+        panic!("this still runs: {left:#?}");
     }
 }
 
@@ -182,9 +261,7 @@ impl Drop for Sandbox {
             left = self.leftovers();
         }
         for (pid, _) in self.processes() {
-            if let Some(pid) = rustix::process::Pid::from_raw(pid) {
-                drop(rustix::process::kill_process(pid, rustix::process::Signal::KILL));
-            }
+            kill(pid, rustix::process::Signal::KILL);
         }
         if !left.is_empty() && !std::thread::panicking() {
             panic!("processes were left behind: {left:#?}");
@@ -193,7 +270,7 @@ impl Drop for Sandbox {
 }
 
 impl Run {
-    fn of(output: Output) -> Self {
+    pub fn of(output: Output) -> Self {
         use std::os::unix::process::ExitStatusExt as _;
         Self {
             code: output.status.code().unwrap_or_else(|| -output.status.signal().unwrap_or(0)),
@@ -201,6 +278,26 @@ impl Run {
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
         }
     }
+}
+
+/// Every file below a folder, links not followed; empty where there is none.
+pub fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() => found.extend(files_below(&entry.path())),
+            Ok(kind) if kind.is_file() => found.push(entry.path()),
+            _ => {}
+        }
+    }
+    found
+}
+
+/// A field of a record.
+#[track_caller]
+pub fn field<'a>(record: &'a str, name: &str) -> &'a str {
+    let value = |word: &'a str| word.strip_prefix(name)?.strip_prefix('=');
+    record.split(' ').find_map(value).unwrap_or_else(|| panic!("no `{name}` in {record}"))
 }
 
 /// Waits for the end of a started `sp`.
@@ -224,6 +321,20 @@ pub fn signal(child: &Child, signal: rustix::process::Signal) {
     let pid =
         i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw).expect("a pid");
     rustix::process::kill_process(pid, signal).expect("the process is there");
+}
+
+/// Sends a signal to a process that a test came to know; one that is gone already is no matter.
+pub fn kill(pid: i32, signal: rustix::process::Signal) {
+    if let Some(pid) = rustix::process::Pid::from_raw(pid) {
+        drop(rustix::process::kill_process(pid, signal));
+    }
+}
+
+/// The lines of a text, sorted.
+pub fn sorted_lines(text: &str) -> Vec<String> {
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    lines.sort();
+    lines
 }
 
 /// Runs a shell text in a folder; for what users do beside `sp`.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::super::Checker;
-use crate::campaign::decimal::{Decimal, RangeError, Rule, range};
+use crate::campaign::decimal::{Decimal, Rule, range};
 use crate::campaign::error::Finding;
 use crate::campaign::model::{Axis, Value};
 use crate::campaign::template::text_of;
@@ -121,9 +121,10 @@ impl Checker<'_> {
                 Some(Checked::Axis(Axis::Lines(path)))
             }
             (["expr"], WireAxisTable { expr: Some(at), .. }) => Some(Checked::Expr(at)),
-            (["from", "to", _], WireAxisTable { from: Some(from), to: Some(to), .. }) => {
-                self.range(key, from, to, table, span)
-            }
+            (
+                ["from", "to"] | ["from", "to", _],
+                WireAxisTable { from: Some(from), to: Some(to), .. },
+            ) => self.range(key, from, to, table, span),
             _ => {
                 // A part that could not be read has been told already.
                 if !self.is_unreadable_list(span) {
@@ -154,7 +155,8 @@ impl Checker<'_> {
                 WireAxisTable { step: Some(step), .. } => Rule::Step(decimal(step)?),
                 WireAxisTable { factor: Some(factor), .. } => Rule::Factor(decimal(factor)?),
                 WireAxisTable { count: Some(count), .. } => Rule::Count(count.value),
-                _ => return Err(RangeError::Still),
+                // As anybody counts.
+                _ => Rule::Step(Decimal::parse("1")?),
             };
             range(decimal(from)?, decimal(to)?, &rule)
         };

@@ -1,0 +1,186 @@
+//! What programs and logs read: the documented fields of JSON, plain lines, closed pipes, exit codes.
+
+use std::process::Stdio;
+
+use serde_json::Value;
+
+use crate::support::Sandbox;
+
+const TWO: &str = r#"
+name = "two"
+command = "exit {{ code }}"
+[matrix]
+code = [0, 3]
+"#;
+
+fn keys(value: &Value) -> Vec<&str> {
+    value.as_object().expect("an object").keys().map(String::as_str).collect()
+}
+
+/// The words of a line, asked to be all there: fields are only ever added.
+#[track_caller]
+fn has(value: &Value, fields: &str) {
+    let there = keys(value);
+    for field in fields.split_whitespace() {
+        assert!(there.contains(&field), "no `{field}` in {there:?}");
+    }
+}
+
+#[test]
+fn documents_have_their_documented_fields() {
+    let sandbox = Sandbox::with(TWO);
+    let plan = sandbox.json(&["plan"]);
+    assert_eq!(plan["schema"], 1);
+    has(&plan, "campaign hosts jobs obsolete summary");
+    has(&plan["hosts"][0], "name probed_at");
+    has(&plan["jobs"][0], "id name index params command home action reason detail");
+    has(&plan["summary"], "total run skip adopt wait withdraw blocked obsolete");
+    assert_eq!(plan["jobs"][1]["command"]["shell"], "exit 3");
+    assert_eq!(plan["jobs"][0]["id"].as_str().map(str::len), Some(32));
+
+    sandbox.expect(100, &["apply"]);
+    let status = sandbox.json(&["status"]);
+    assert_eq!(status["schema"], 1);
+    has(&status, "campaign counts hosts jobs eta_s");
+    has(&status["hosts"][0], "name state slots running queued last_seen");
+    has(
+        &status["jobs"][0],
+        "id name index params state reason detail exit_code signal host attempt session orphan progress snapshot \
+         started_at ended_at elapsed_s stale_since",
+    );
+    assert_eq!(status["counts"]["failed"], 1);
+    for command in [&["explain", "code=0"][..], &["path", "code=0"], &["validate"], &["results"]] {
+        assert_eq!(sandbox.json(command)["schema"], 1, "{command:?}");
+    }
+}
+
+#[test]
+fn an_apply_tells_events_as_lines() {
+    let sandbox = Sandbox::with(TWO);
+    let run = sandbox.expect(100, &["apply", "--json"]);
+    assert_eq!(run.stderr, "");
+    let events: Vec<Value> =
+        run.stdout.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    for event in &events {
+        has(event, "event ts");
+    }
+    let of = |word: &str| -> Vec<&Value> {
+        events.iter().filter(|event| event["event"] == word).collect()
+    };
+    assert_eq!(of("plan")[0]["summary"]["run"], 2);
+    for word in ["job-queued", "job-started", "job-finished"] {
+        assert_eq!(of(word).len(), 2, "{word}");
+        of(word).iter().for_each(|event| has(event, "id name host attempt"));
+    }
+    has(of("job-finished")[1], "state reason detail exit_code signal elapsed_s");
+    assert_eq!(of("job-finished")[1]["exit_code"], 3);
+    let summary = events.last().expect("an event");
+    assert_eq!(summary["event"], "summary");
+    assert_eq!(summary["counts"]["succeeded"], 1);
+    assert_eq!(summary["exit_code"], 100);
+    has(summary, "elapsed_s");
+}
+
+#[test]
+fn an_error_is_one_object_on_stderr() {
+    let sandbox = Sandbox::with("name = \"x\"\ncomand = \"true\"\n");
+    let cases = [(1, &["plan"][..]), (1, &["plan", "none.toml"]), (64, &["help", "nonsense"])];
+    for (code, arguments) in cases {
+        let run = sandbox.expect(code, &[arguments, &["--json"]].concat());
+        assert_eq!(run.stdout, "", "{arguments:?}");
+        let error: Value = serde_json::from_str(&run.stderr).expect("one object");
+        has(&error, "error code help span");
+        assert!(error["error"].is_string() && error["code"].is_string(), "{error}");
+    }
+    let error: Value =
+        serde_json::from_str(&sandbox.sp(&["plan", "--json"]).stderr).expect("one object");
+    assert!(error["span"].is_array(), "{error}");
+    let usage = sandbox.expect(64, &["plan", "--nonsense", "--json"]);
+    let error: Value = serde_json::from_str(&usage.stderr).expect("one object");
+    has(&error, "error code help span");
+}
+
+#[test]
+fn a_reader_that_leaves_is_no_error() {
+    let rows =
+        "name = \"many\"\ncommand = \"true\"\n[matrix]\nn = { from = 1, to = 3000, step = 1 }\n";
+    let sandbox = Sandbox::with(rows);
+    let commands = [
+        &["help"][..],
+        &["help", "campaign-file"],
+        &["plan", "--show", "jobs"],
+        &["plan", "--json"],
+        &["results", "--format", "csv"],
+        &["results"],
+        &["status", "--json"],
+        &["schema"],
+        &["man"],
+        &["completions", "bash"],
+        &["--help"],
+    ];
+    for arguments in commands {
+        let mut child = sandbox.spawn(arguments);
+        drop(child.stdout.take());
+        let run = crate::support::finish(child);
+        let notes = run.stderr.replace("To do it: sp apply\n", "");
+        assert_eq!((run.code, notes.as_str()), (0, ""), "{arguments:?}");
+    }
+}
+
+#[test]
+fn without_a_terminal_lines_are_plain() {
+    let mut sandbox = Sandbox::with(TWO);
+    let run = sandbox.expect(100, &["apply"]);
+    assert!(!run.stderr.contains('\x1b') && !run.stderr.contains('\r'), "{:?}", run.stderr);
+    assert!(run.stderr.contains(" SUCCEEDED [") && run.stderr.contains("    FAILED ["));
+    assert_eq!(run.stdout, "");
+    assert!(run.stderr.contains("why: sp explain "), "{}", run.stderr);
+    let coloured = sandbox.expect(0, &["plan", "--color", "always"]);
+    assert!(coloured.stdout.contains('\x1b'), "{:?}", coloured.stdout);
+    sandbox.set("CLICOLOR_FORCE", "1");
+    assert!(sandbox.expect(0, &["plan"]).stdout.contains('\x1b'));
+    sandbox.set("NO_COLOR", "1");
+    assert!(!sandbox.expect(0, &["plan"]).stdout.contains('\x1b'));
+}
+
+/// Runs `sp` in a pseudo-terminal, as `script` of util-linux makes one.
+fn in_terminal(sandbox: &Sandbox, line: &str) -> String {
+    let sp = sandbox.command(&[]);
+    let text = format!("stty cols 100 rows 30; {} {line}", sp.get_program().to_string_lossy());
+    let mut script = sandbox.command(&[]);
+    script.env("TERM", "xterm");
+    let mut command = std::process::Command::new("script");
+    command.args(["-qec", &text, "/dev/null"]).current_dir(sandbox.campaign()).env_clear();
+    command.envs(script.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let output = command.stdin(Stdio::null()).output().expect("script runs");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn a_terminal_gets_colours_and_a_bar_unless_it_does_not_want_them() {
+    let text = "name = \"seen\"\ncommand = \"sleep 1.2\"\n[matrix]\nn = [1, 2]\n";
+    let mut sandbox = Sandbox::with(text);
+    let screen = in_terminal(&sandbox, "apply");
+    assert!(screen.contains("\x1b[32m"), "{screen:?}");
+    assert!(screen.contains("/2 ended  running n="), "{screen:?}");
+    assert!(screen.contains("1/2 ended"), "{screen:?}");
+    sandbox.set("CI", "true");
+    sandbox.set("NO_COLOR", "1");
+    let screen = in_terminal(&sandbox, "apply -y --rerun all");
+    assert!(!screen.contains('\x1b') && !screen.contains("ended  running"), "{screen:?}");
+    assert!(screen.contains(" SUCCEEDED ["), "{screen:?}");
+}
+
+#[test]
+fn wrong_words_end_with_64_and_a_guess() {
+    let sandbox = Sandbox::with(TWO);
+    let unknown = sandbox.expect(64, &["aply"]);
+    assert!(unknown.stderr.contains("'apply'"), "{}", unknown.stderr);
+    let several = sandbox.expect(64, &["explain", ""]);
+    assert!(several.stderr.contains("error:"), "{}", several.stderr);
+    sandbox.expect(64, &[]);
+    sandbox.expect(0, &["--version"]);
+    sandbox.expect(0, &["apply", "--help"]);
+    let topic = sandbox.expect(64, &["help", "mtrix"]);
+    assert!(topic.stderr.contains("did you mean `matrix`?"), "{}", topic.stderr);
+}
