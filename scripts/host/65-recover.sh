@@ -126,7 +126,7 @@ seal() { # BY LEFT
         judge_lost
       fi
       write_end "$_rc" "$1" "$2" && make_durable "$ATT/state" && _sealed=0
-      rm -f "$SECRETS/$ROOTID.$C".*."$ID.$N"
+      rm -f "$SECRETS/$ROOTID.$C".*."$ID.$N".*
     fi
   fi
   exec 5>&- 6>&-
