@@ -126,7 +126,7 @@ seal() { # BY LEFT
         judge_lost
       fi
       write_end "$_rc" "$1" "$2" && make_durable "$ATT/state" && _sealed=0
-      rm -f "$SECRETS/$ROOTID.$C".*."$ID.$N"
+      rm -f "$SECRETS/$ROOTID.$C".*."$ID.$N".*
     fi
   fi
   exec 5>&- 6>&-
@@ -137,6 +137,7 @@ seal() { # BY LEFT
 # Of the campaign C: ends the dead, completes the journal, prints the others as lines of an answer. Where the journal
 # cannot be written, its lines are printed too.
 settle_campaign() {
+  [ -z "$(tail -c 1 "$V/$C/journal" 2>/dev/null)" ] || JOURNAL_TORN=1
   not_in_journal | while read -r _id _what; do
     if [ "$_what" = accepted ]; then
       read -r _old <"$V/$C/jobs/$_id/accepted" && is_id "$_id" && is_id "$_old" && tell "accept id=$_id from=$_old ."

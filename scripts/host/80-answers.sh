@@ -174,7 +174,8 @@ next_number() {
   hundredths "$NUMBER."
   NUMBER=$(printf %08d $((H + 1)))
   for _folder in "$V/$C/queue"/in.*; do
-    [ ! -d "$_folder" ] || [ -d "/proc/${_folder##*.}" ] || rm -rf "$_folder"
+    [ ! -d "$_folder" ] || [ -d "/proc/${_folder##*.}" ] ||
+      rm -rf "$_folder" "$SECRETS/$ROOTID.$C.${_folder##*/in.}"
   done
 }
 

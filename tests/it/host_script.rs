@@ -11,15 +11,13 @@ mod markers;
 mod queue;
 mod world;
 
-use world::World;
-
 /// Tests of these cases, one a shell.
 macro_rules! in_every_shell {
     ($($case:ident)*) => {
-        mod dash { $(#[test] fn $case() { super::$case(super::World::new("dash")); })* }
-        mod bash { $(#[test] fn $case() { super::$case(super::World::new("bash")); })* }
-        mod bash_posix { $(#[test] fn $case() { super::$case(super::World::new("bash-posix")); })* }
-        mod busybox { $(#[test] fn $case() { super::$case(super::World::new("busybox")); })* }
+        mod dash { $(#[test] fn $case() { super::$case(&mut super::World::new("dash")); })* }
+        mod bash { $(#[test] fn $case() { super::$case(&mut super::World::new("bash")); })* }
+        mod bash_posix { $(#[test] fn $case() { super::$case(&mut super::World::new("bash-posix")); })* }
+        mod busybox { $(#[test] fn $case() { super::$case(&mut super::World::new("busybox")); })* }
     };
 }
 use in_every_shell;

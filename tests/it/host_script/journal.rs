@@ -19,7 +19,7 @@ fn head(text: &str) -> String {
     line.expect("a journal").to_owned()
 }
 
-fn lost_cut_and_torn(world: World) {
+fn lost_cut_and_torn(world: &World) {
     let jobs = [0, 1, 2].map(|i| job(format!("exit {i}")));
     let ends = world.run(&Batch::new(jobs.clone()));
     let (new, old) = ("a".repeat(32), jobs[0].id.clone());
@@ -30,27 +30,27 @@ fn lost_cut_and_torn(world: World) {
         assert_eq!(accepted[0]["id"], new);
         assert_eq!(accepted[0]["from"], old);
     };
-    whole(&world);
-    let path = journal(&world);
+    whole(world);
+    let path = journal(world);
     let text = fs::read_to_string(&path).expect("a journal");
     // Gone, emptied, without its head: another journal, with all in it.
     let before = head(&world.probe());
     fs::remove_file(&path).expect("gone");
-    whole(&world);
+    whole(world);
     assert_ne!(head(&world.probe()).split(' ').nth(1), before.split(' ').nth(1));
     fs::write(&path, "").expect("emptied");
-    whole(&world);
+    whole(world);
     fs::write(&path, "e=ok .\n").expect("headless");
-    whole(&world);
+    whole(world);
     // Cut anywhere: the same journal, completed.
     for length in [40, 60, text.len() / 2, text.len() - 60, text.len() - 1] {
         fs::write(&path, &text[..length.max(text.find('\n').expect("a line") + 1)]).expect("cut");
-        whole(&world);
+        whole(world);
     }
     // Torn, and joined by what came next.
     let end = text.rfind("end id=").expect("an end");
     fs::write(&path, format!("{}{}", &text[..end + 60], &text[end..])).expect("torn");
-    whole(&world);
+    whole(world);
     // What runs meanwhile finds no journal.
     fs::remove_file(&path).expect("gone");
     let more = job("true");
@@ -61,11 +61,11 @@ fn lost_cut_and_torn(world: World) {
     assert_eq!(world.errors(), "");
 }
 
-fn read_on_from_an_offset(world: World) {
+fn read_on_from_an_offset(world: &World) {
     world.run(&Batch::new([job("true")]));
     let first = world.probe();
     let generation = records(&first, "journal").pop().expect("a journal")["gen"].clone();
-    let size = fs::read(journal(&world)).expect("a journal").len();
+    let size = fs::read(journal(world)).expect("a journal").len();
     world.run(&Batch::new([job("false")]));
     let rest = world.ask("probe", &[CAMPAIGN, &generation, &size.to_string()], "");
     assert_eq!(records(&rest, "end").len(), 1);
@@ -84,7 +84,7 @@ fn read_on_from_an_offset(world: World) {
     );
 }
 
-fn evidence_is_told(world: World) {
+fn evidence_is_told(world: &World) {
     let job = job("exit 4");
     world.run(&Batch::new([job.clone()]));
     let text = world.ask("evidence", &[CAMPAIGN, &job.id], "");

@@ -1,10 +1,12 @@
 //! Processes that a job leaves behind.
 
+#![expect(clippy::disallowed_methods, reason = "tests write files as users do")]
+
 use super::world::{Batch, World, job, verdict};
 
 super::in_every_shell! { what_a_job_leaves_is_ended what_a_finished_job_left_is_not_the_next_ones }
 
-fn what_a_job_leaves_is_ended(world: World) {
+fn what_a_job_leaves_is_ended(world: &World) {
     let python = std::path::Path::new("/usr/bin/python3").exists();
     let mut leavers = vec![
         ("child", "sleep 600 &".to_owned()),
@@ -38,7 +40,7 @@ fn what_a_job_leaves_is_ended(world: World) {
     assert_eq!(world.errors(), "");
 }
 
-fn what_a_finished_job_left_is_not_the_next_ones(world: World) {
+fn what_a_finished_job_left_is_not_the_next_ones(world: &World) {
     // A process of a stranger, started while a job runs, is let be.
     let bystander = job(
         "env -u SP_OUT_DIR setsid env -i sh -c 'exec 7>&- 8>&-; echo $$ >bystander; exec sleep 3' >/dev/null 2>&1 & \

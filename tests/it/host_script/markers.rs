@@ -11,7 +11,7 @@ super::in_every_shell! { files_in_the_work_folder names_are_data counts_and_logs
 
 fn marked(command: &str, markers: &str) -> Job {
     let mut job = job(format!("{command} # {}", super::world::hex(markers.as_bytes())));
-    job.markers = markers.to_owned();
+    markers.clone_into(&mut job.markers);
     job
 }
 
@@ -32,11 +32,11 @@ fn check(world: &World, cases: &[(&str, String, &str)]) {
     assert_eq!(world.errors(), "");
 }
 
-fn files_in_the_work_folder(world: World) {
+fn files_in_the_work_folder(world: &World) {
     for name in ["old", "again", "young"] {
         world.sandbox.write(name, "x");
     }
-    let long_ago = SystemTime::now() - Duration::from_secs(3600);
+    let long_ago = SystemTime::now() - Duration::from_hours(1);
     for name in ["old", "again"] {
         fs::File::options()
             .write(true)
@@ -45,7 +45,7 @@ fn files_in_the_work_folder(world: World) {
             .expect("a time");
     }
     check(
-        &world,
+        world,
         &[
             ("true", work("nothing"), "marker-missing"),
             ("mkdir folder", work("folder"), "marker-missing"),
@@ -67,7 +67,7 @@ fn files_in_the_work_folder(world: World) {
     );
 }
 
-fn names_are_data(world: World) {
+fn names_are_data(world: &World) {
     let make = |names: &str| format!("mkdir -p 'd[1]' d1 'a b' .h x/y/z; {names}");
     let cases = [
         // What a folder is called is no pattern.
@@ -88,15 +88,15 @@ fn names_are_data(world: World) {
         .iter()
         .map(|(command, markers, wanted)| (command.as_str(), markers.clone(), *wanted))
         .collect();
-    check(&world, &cases);
+    check(world, &cases);
     assert!(!world.at("pwned").exists());
 }
 
-fn counts_and_logs(world: World) {
+fn counts_and_logs(world: &World) {
     let three = "for i in 1 2 3; do echo x >\"$SP_OUT_DIR/$i\"; done; printf 'a\\377 done: 3\\n'";
     let count = |n: u32| format!("marker_count \"$SP_OUT_DIR\" '*' {n}");
     check(
-        &world,
+        world,
         &[
             (three, count(3), "ok"),
             (three, count(4), "marker-count"),
@@ -107,10 +107,10 @@ fn counts_and_logs(world: World) {
     );
 }
 
-fn many_matches(world: World) {
+fn many_matches(world: &World) {
     let make = "cd \"$SP_OUT_DIR\"; i=0; while [ $i -lt 5000 ]; do echo >f$i; i=$((i + 1)); done";
     check(
-        &world,
+        world,
         &[
             (make, "marker_count \"$SP_OUT_DIR\" 'f*' 5000".to_owned(), "ok"),
             (make, "marker_count \"$SP_OUT_DIR\" 'f*' 5001".to_owned(), "marker-count"),
@@ -118,13 +118,13 @@ fn many_matches(world: World) {
     );
 }
 
-fn the_future(world: World) {
+fn the_future(world: &World) {
     world.sandbox.write("later", "x");
-    let later = SystemTime::now() + Duration::from_secs(3600);
+    let later = SystemTime::now() + Duration::from_hours(1);
     fs::File::options()
         .write(true)
         .open(world.at("later"))
         .and_then(|f| f.set_modified(later))
         .expect("a time");
-    check(&world, &[("echo y >>other", work("later"), "marker-clock")]);
+    check(world, &[("echo y >>other", work("later"), "marker-clock")]);
 }

@@ -13,7 +13,7 @@ super::in_every_shell! {
     max_fail prepare_and_cleanup waiting_leaves_nothing
 }
 
-fn exit_codes_and_signals(world: World) {
+fn exit_codes_and_signals(world: &World) {
     let cases = [
         ("exit 0", "succeeded ok 0 none"),
         ("exit 1", "failed exit-code 1 none"),
@@ -34,7 +34,7 @@ fn exit_codes_and_signals(world: World) {
     assert_eq!(world.errors(), "");
 }
 
-fn a_hundred_jobs_in_order(world: World) {
+fn a_hundred_jobs_in_order(world: &World) {
     let jobs = (0..100).map(|i| job(format!("echo {i} >>order")));
     let ends = world.run(&Batch::new(jobs));
     assert_eq!(ends.len(), 100);
@@ -45,7 +45,7 @@ fn a_hundred_jobs_in_order(world: World) {
     assert_eq!(world.errors(), "");
 }
 
-fn two_slots_and_then_one(world: World) {
+fn two_slots_and_then_one(world: &World) {
     // Each waits for the other, so they are done only if they run at once.
     let meet = |mine, other| {
         job(format!(
@@ -69,7 +69,7 @@ fn two_slots_and_then_one(world: World) {
     assert_eq!(world.errors(), "");
 }
 
-fn damaged_repeated_and_weird(world: World) {
+fn damaged_repeated_and_weird(world: &World) {
     let batch = Batch::new([job("echo x >>count")]);
     let (text, hash) = world.text(&batch);
     let name = batch.name();
@@ -102,7 +102,7 @@ fn damaged_repeated_and_weird(world: World) {
     assert_eq!(fs::read_dir(world.jobs()).expect("jobs").count(), 1);
 }
 
-fn noise(world: World) {
+fn noise(world: &World) {
     // What a profile prints is in front of the answer; the account's login shell may print too.
     fs::write(world.sandbox.home().join(".profile"), "echo noise; echo sp-path:no\n")
         .expect("a profile");
@@ -112,7 +112,7 @@ fn noise(world: World) {
     assert!(body.lines().any(|line| line.starts_with("account PATH=/")), "{body}");
 }
 
-fn secrets_go(world: World) {
+fn secrets_go(world: &World) {
     let folder = |world: &World| -> Vec<String> {
         let root = fs::read_to_string(world.root.join("v1/root-id")).expect("a root id");
         let uid = rustix::process::geteuid().as_raw();
@@ -125,7 +125,7 @@ fn secrets_go(world: World) {
             .collect()
     };
     let mut one = job("echo \"$TOKEN\" >>seen");
-    one.more = "; ENVIRONMENT() { export TOKEN=\"$SP_SECRET_T\"; }".to_owned();
+    "; ENVIRONMENT() { export TOKEN=\"$SP_SECRET_T\"; }".clone_into(&mut one.more);
     let mut two = job(
         "echo \"$TOKEN\" >>seen; env | grep -c SP_SECRET_ >>raw; : >two; while [ ! -e go ]; do sleep 0.02; done",
     );
@@ -135,7 +135,7 @@ fn secrets_go(world: World) {
     world.hand_over(&batch);
     world.wait_for("two");
     // The last job of the hand-over runs: nothing is left.
-    assert_eq!(folder(&world), Vec::<String>::new());
+    assert_eq!(folder(world), Vec::<String>::new());
     fs::write(world.at("go"), "").expect("a file");
     world.drained();
     assert_eq!(world.lines("seen"), ["a $b 'c'", "a $b 'c'"]);
@@ -149,15 +149,15 @@ fn secrets_go(world: World) {
     let mut third = Batch::new([job("echo never >>seen")]);
     third.secrets.clone_from(&batch.secrets);
     world.hand_over(&third);
-    assert_eq!(folder(&world).len(), 1);
+    assert_eq!(folder(world).len(), 1);
     world.ask("withdraw", &[CAMPAIGN, &third.apply], "");
-    assert_eq!(folder(&world), Vec::<String>::new());
+    assert_eq!(folder(world), Vec::<String>::new());
     world.hand_over(&third);
-    assert_eq!(folder(&world), Vec::<String>::new());
+    assert_eq!(folder(world), Vec::<String>::new());
     world.sandbox.wait_quiet();
 }
 
-fn two_versions_in_one_root(world: World) {
+fn two_versions_in_one_root(world: &World) {
     world.install("version-b", "judge() { STATE=failed WHY=exit-code SIGNAL=none MARKER=none; }\n");
     let a = [job("echo 1"), job("echo 3")];
     let b = [job("echo 2"), job("echo 4")];
@@ -184,7 +184,7 @@ fn two_versions_in_one_root(world: World) {
     assert_eq!(world.errors(), "");
 }
 
-fn paused_work_spins_nobody(world: World) {
+fn paused_work_spins_nobody(world: &World) {
     world.run(&Batch::new([job("true")]));
     let paused = world.root.join("v1").join(CAMPAIGN).join("paused");
     fs::write(&paused, "").expect("a file");
@@ -200,7 +200,7 @@ fn paused_work_spins_nobody(world: World) {
     assert_eq!(world.lines("count"), ["x"]);
 }
 
-fn log_over_its_limit(world: World) {
+fn log_over_its_limit(world: &World) {
     let long = job("i=0; while [ $i -lt 3000 ]; do echo line-$i-; i=$((i + 1)); done");
     let exact = job("printf %01000d 0");
     let ends = world.run(&Batch::new([long.clone(), exact.clone()]).with("B_LOG_MAX=1000"));
@@ -211,7 +211,7 @@ fn log_over_its_limit(world: World) {
     assert_eq!(fs::read(world.attempt(&exact).join("log")).expect("a log").len(), 1000);
 }
 
-fn the_job_sees_its_own_environment(world: World) {
+fn the_job_sees_its_own_environment(world: &World) {
     let look = job("env >seen; echo \"$#\" >>seen; cat >>seen");
     world.run(&Batch::new([look.clone()]));
     let seen = world.lines("seen");
@@ -228,14 +228,14 @@ fn the_job_sees_its_own_environment(world: World) {
     }
 }
 
-fn max_fail(world: World) {
+fn max_fail(world: &World) {
     let jobs: Vec<_> = (0..8).map(|i| job(format!("echo {i} >>count; exit 3"))).collect();
     world.run(&Batch::new(jobs).with("B_MAX_FAIL=3"));
     assert_eq!(world.lines("count").len(), 3);
     assert!(world.records("queued").is_empty());
 }
 
-fn prepare_and_cleanup(world: World) {
+fn prepare_and_cleanup(world: &World) {
     let mut good = job("echo command >>order");
     good.more = "; PREPARE() { script prepare 'echo prepare >>order'; }; \
                  CLEANUP() { script cleanup 'echo cleanup >>order; sleep 600 & exit 4'; }"
@@ -250,7 +250,7 @@ fn prepare_and_cleanup(world: World) {
     assert!(log.contains("cleanup ended with code 4"), "{log}");
 }
 
-fn waiting_leaves_nothing(world: World) {
+fn waiting_leaves_nothing(world: &World) {
     world.hand_over(&Batch::new([job(": >started; while [ ! -e go ]; do sleep 0.02; done")]));
     world.wait_for("started");
     let waiting = || {
