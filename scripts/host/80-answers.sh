@@ -195,13 +195,15 @@ verb_cancel() { # CAMPAIGN BY GRACE
   boot_now
   machine_now
   read -r ROOTID <"$V/root-id" || exit 73
-  _running=
+  _running='' _list=$V/run/cancel.$$
+  # All marks first: a claim that is under way sees its own, and no runner takes the next entry while we work off the list.
   while read -r _id _n _apply; do
     is_id "$_id" && is_number "$_n" && is_name "$_apply" || continue
+    [ -d "$V/$C/jobs/$_id" ] || mkdir -p "$V/$C/jobs/$_id" || continue
+    printf '%s\n' "$_by" >"$V/$C/jobs/$_id/cancelled.$_n" && printf '%s %s %s\n' "$_id" "$_n" "$_apply"
+  done >"$_list"
+  while read -r _id _n _apply; do
     ID=$_id N=$_n ATT=$V/$C/jobs/$_id/$_n
-    mkdir -p "$V/$C/jobs/$_id" || continue
-    # The mark first: a claim that is under way sees it.
-    printf '%s\n' "$_by" >"$V/$C/jobs/$_id/cancelled.$_n"
     make_durable "$V/$C/jobs/$_id"
     claim_cancelled && continue
     _count=0
@@ -217,7 +219,8 @@ verb_cancel() { # CAMPAIGN BY GRACE
     }
     [ "$_grace" = 0 ] || signal_tree TERM "$ATT"
     _running="$_running $_id/$_n"
-  done
+  done <"$_list"
+  rm -f "$_list"
   for _pair in $_running; do
     load_attempt "${_pair%/*}" "${_pair#*/}" || continue
     end_tree "$ATT" "$_grace"
