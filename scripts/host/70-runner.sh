@@ -315,7 +315,8 @@ run_attempt() { # ID/N/FLAG NEXT_ENTRY
   N=${N%/*}
   TRY=try-$N.$RID ATT=$V/$C/jobs/$ID/$N SECRET=''
   cd "$V/$C/jobs/$ID" || return 73
-  if [ -h "$N" ] || [ -e "cancelled.$N" ] || withdrawn; then
+  # What is cancelled is claimed all the same, so that its end is on record even if who asked for it died in between.
+  if [ -h "$N" ] || withdrawn; then
     forget_try
     return 75
   fi

@@ -216,7 +216,8 @@ verb_cancel() { # CAMPAIGN BY GRACE
   # All marks first: a claim that is under way sees its own, and no runner takes up the next entry as we go on.
   while read -r _id _n _apply; do
     is_id "$_id" && is_number "$_n" && is_name "$_apply" || continue
-    mkdir -p "$V/$C/jobs/$_id" && printf '%s\n' "$_by" >"$V/$C/jobs/$_id/cancelled.$_n"
+    [ -d "$V/$C/jobs/$_id" ] || mkdir -p "$V/$C/jobs/$_id" || continue
+    printf '%s\n' "$_by" >"$V/$C/jobs/$_id/cancelled.$_n"
   done <<LIST
 $_list
 LIST
