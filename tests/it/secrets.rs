@@ -208,6 +208,7 @@ fn no_command_line_has_it_and_sp_shows_it_nowhere() {
 name = "shown"
 command = "printf %s \"$TOKEN\" | grep -lsaF -f - /proc/[0-9]*/cmdline >found || true; sleep 0.5"
 prepare = "printf %s \"$TOKEN\" | grep -lsaF -f - /proc/[0-9]*/cmdline >found-in-prepare || true"
+cleanup = "echo \"<$TOKEN>\" >in-cleanup"
 [env]
 TOKEN = { from-env = "MY_TOKEN" }
 [hosts.local]
@@ -234,6 +235,7 @@ init = "export SOMETHING=1"
     }
     assert!(!shown.contains(TOKEN), "{shown}");
     assert_eq!(sandbox.read("found") + &sandbox.read("found-in-prepare"), "");
+    assert_eq!(sandbox.read("in-cleanup"), "<>\n");
     check_gone(&sandbox);
     for (pid, line) in sandbox.processes() {
         let environ = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
