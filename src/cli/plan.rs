@@ -156,8 +156,10 @@ pub(super) fn show(context: &Context, plan: &Plan, what: Show) -> Result<String,
         }
     }
     for obsolete in &plan.obsolete {
-        if lines >= LINES && what == Show::Work {
-            hidden += 1;
+        // What has ended asks nothing of anybody; it is in the count.
+        let idle = obsolete.action == Action::Skip && obsolete.known.state.is_final();
+        if what == Show::Work && (idle || lines >= LINES) {
+            hidden += usize::from(!idle);
             continue;
         }
         lines += 1;

@@ -3,7 +3,7 @@
 //! Brings expansion, known jobs and hosts together. It stores nothing and asks no host; what hosts answered is in the
 //! evidence.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -15,7 +15,8 @@ use crate::plan::decide::{Options, decide};
 use crate::plan::detail::{self, Detail};
 use crate::plan::expand::Expansion;
 use crate::plan::homes::Homes;
-use crate::plan::known::{Known, KnownJob, Parts};
+use crate::plan::job::CellKeys;
+use crate::plan::known::{CellKey, Known, KnownJob, Parts};
 use crate::plan::past::Past;
 use crate::plan::prefix::Prefixes;
 use crate::state::State;
@@ -225,24 +226,28 @@ impl Planner<'_> {
 
     /// Known jobs that no cell gives any more. One that no host ever had has nothing to keep and is not worth a line.
     fn obsolete(&self) -> Vec<Obsolete> {
-        let successors: BTreeMap<JobId, JobId> = self
-            .past
-            .predecessors
-            .iter()
-            .zip(self.expansion.ids())
-            .filter_map(|(old, new)| Some((old.as_ref()?.id, *new)))
-            .collect();
         let gone =
             |known: &&KnownJob| known.has_history() && self.expansion.index_of(known.id).is_none();
+        let obsolete: Vec<&KnownJob> = self.evidence.known.jobs().iter().filter(gone).collect();
+        if obsolete.is_empty() {
+            return Vec::new();
+        }
+        // By cell, not by the decisions' predecessors: a version stays an older one when its successor has run too.
+        let mut keys = CellKeys::new(self.expansion);
+        let cells: BTreeSet<CellKey> = obsolete.iter().filter_map(|known| known.cell).collect();
+        let successors: BTreeMap<CellKey, JobId> = (self.expansion.ids().iter().enumerate())
+            .map(|(job, id)| (keys.key(job), *id))
+            .filter(|(cell, _)| cells.contains(cell))
+            .collect();
         let make = |known: &KnownJob| {
             let withdrawn = self.options.withdraw && known.state == State::Queued;
-            let successor = successors.get(&known.id).copied();
+            let successor = known.cell.and_then(|cell| successors.get(&cell).copied());
             Obsolete {
                 action: if withdrawn { Action::Withdraw } else { Action::Skip },
                 detail: detail::of_obsolete(known, successor, withdrawn, self.prefixes),
                 known: known.clone(),
             }
         };
-        self.evidence.known.jobs().iter().filter(gone).map(make).collect()
+        obsolete.into_iter().map(make).collect()
     }
 }
