@@ -481,9 +481,8 @@ drop_drained() {
     (cd "$V/$C/jobs" && printf '%s\n' */[1-9]*) | awk '
       FNR == NR { claimed[$0] = 1; next }
       $1 == "job" && !(($2 "/" $3) in claimed) { left = 1; exit }
-      END { exit left }' - "$@" || continue
-    rm -rf "$_folder"
-    rm -f "$SECRETS/$ROOTID.$C.${_folder##*~}"
+      END { exit left }' - "$@" 2>/dev/null || continue
+    drop_batch "$_folder"
   done
 }
 

@@ -64,8 +64,8 @@ journal_from() { # GENERATION OFFSET
 }
 
 # Streams the journal from an offset, as it grows, until all runners have left or the time is over.
-# What streams is in a session of its own and a guard waits on a lock of this process, so that all of it goes with this
-# process, however that ends.
+# What streams is a session of its own, whose first process waits for a lock that this one holds: so all of it goes with
+# this process, however that ends.
 verb_wait() { # CAMPAIGN OFFSET SECONDS
   is_name "$1" && is_slot "$2" && is_number "$3" || exit 64
   C=$1
@@ -75,6 +75,12 @@ verb_wait() { # CAMPAIGN OFFSET SECONDS
   # lines may have been written while the locks were given up.
   # shellcheck disable=SC2016 # a text for another shell
   setsid "$SP_SH" -c '
+    (
+      exec >/dev/null
+      timeout "$5" flock -s "$4" true
+      rm -f "$4"
+      kill -s KILL 0
+    ) &
     tail -c "+$2" -f "$3" &
     tail=$!
     exec >/dev/null
@@ -87,15 +93,8 @@ verb_wait() { # CAMPAIGN OFFSET SECONDS
       sleep 0.05
     done
     sleep 0.05
-    kill "$tail"' sp-wait "$V" "$(($2 + 1))" "$V/$C/journal" 2>/dev/null 3>&- </dev/null &
-  _stream=$!
-  (
-    exec 3>&- </dev/null >/dev/null 2>&1
-    wait_free "$_here" "$3"
-    [ ! -e "$_here" ] || kill -s KILL -- "-$_stream"
-    rm -f "$_here"
-  ) &
-  wait "$_stream" 2>/dev/null
+    kill "$tail"' sp-wait "$V" "$(($2 + 1))" "$V/$C/journal" "$_here" "$3" 2>/dev/null 3>&- </dev/null &
+  wait $! 2>/dev/null
   rm -f "$_here"
   printf '\n'
 }

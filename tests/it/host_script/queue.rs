@@ -162,7 +162,7 @@ fn two_versions_in_one_root(world: &World) {
     let a = [job("echo 1"), job("echo 3")];
     let b = [job("echo 2"), job("echo 4")];
     let mut other = Batch::new(b.clone());
-    other.version = "version-b".to_owned();
+    "version-b".clone_into(&mut other.version);
     fs::create_dir_all(world.root.join("v1").join(CAMPAIGN)).expect("a folder");
     fs::write(world.root.join("v1").join(CAMPAIGN).join("paused"), "").expect("a file");
     world.hand_over(&Batch::new([a[0].clone()]));
@@ -237,9 +237,9 @@ fn max_fail(world: &World) {
 
 fn prepare_and_cleanup(world: &World) {
     let mut good = job("echo command >>order");
-    good.more = "; PREPARE() { script prepare 'echo prepare >>order'; }; \
+    "; PREPARE() { script prepare 'echo prepare >>order'; }; \
                  CLEANUP() { script cleanup 'echo cleanup >>order; sleep 600 & exit 4'; }"
-        .to_owned();
+        .clone_into(&mut good.more);
     let mut bad = job("echo never >>order");
     bad.more = good.more.replace(">>order'; }; ", ">>order; exit 7'; }; ");
     let ends = world.run(&Batch::new([good.clone(), bad.clone()]).with("B_PREPARE=1 B_CLEANUP=1"));

@@ -78,8 +78,9 @@ pub(super) fn job(command: impl Into<String>) -> Job {
 impl Batch {
     pub(super) fn new(jobs: impl IntoIterator<Item = Job>) -> Self {
         let jobs: Vec<Job> = jobs.into_iter().collect();
-        let seed = jobs.iter().map(|job| format!("{}{}", job.id, job.attempt)).collect::<String>();
-        let apply = hex(seed.as_bytes())[..24].to_owned();
+        let seed: Vec<String> =
+            jobs.iter().map(|job| format!("{}{}", job.id, job.attempt)).collect();
+        let apply = hex(seed.concat().as_bytes())[..24].to_owned();
         let version = VERSION.to_owned();
         Self { apply, jobs, common: String::new(), slots: 1, secrets: String::new(), version }
     }
@@ -128,7 +129,7 @@ impl World {
                 if !shells.join("flock").exists() {
                     link("flock", &find("flock"));
                 }
-                path = shells.to_str().expect("UTF-8").to_owned();
+                shells.to_str().expect("UTF-8").clone_into(&mut path);
                 shells.join("ash")
             }
             other => panic!("no shell {other}"),
@@ -366,7 +367,8 @@ pub(super) fn records(text: &str, kind: &str) -> Vec<Record> {
 
 pub(super) fn kill(pid: i32, signal: Signal) {
     if let Some(pid) = Pid::from_raw(pid) {
-        drop(kill_process(pid, signal));
+        // It may have ended by itself.
+        kill_process(pid, signal).unwrap_or_default();
     }
 }
 
