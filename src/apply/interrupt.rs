@@ -14,21 +14,28 @@ pub enum Interrupt {
 }
 
 /// Listens from its making on. What this process was started to ignore, by `nohup` or as a script's background command,
-/// it goes on ignoring.
+/// it goes on ignoring; it listens all the same, since a handler, unlike an ignored signal, is not inherited by what is
+/// started here: jobs begin with every signal as the system has it.
 #[derive(Debug)]
 pub struct Interrupts {
-    interrupt: Option<Signal>,
-    terminate: Option<Signal>,
-    hang_up: Option<Signal>,
+    interrupt: Listener,
+    terminate: Listener,
+    hang_up: Listener,
+}
+
+#[derive(Debug)]
+struct Listener {
+    signal: Signal,
+    ignored: bool,
 }
 
 impl Interrupts {
     /// Begins to listen.
     pub fn new() -> Result<Self, ApplyError> {
-        let ignored = ignored_signals();
-        let listen = |kind: SignalKind| match ignored >> (kind.as_raw_value() - 1) & 1 {
-            1 => Ok(None),
-            _ => signal(kind).map(Some).map_err(ApplyError::Signals),
+        let mask = ignored_signals();
+        let listen = |kind: SignalKind| {
+            let ignored = mask >> (kind.as_raw_value() - 1) & 1 == 1;
+            signal(kind).map(|signal| Listener { signal, ignored }).map_err(ApplyError::Signals)
         };
         Ok(Self {
             interrupt: listen(SignalKind::interrupt())?,
@@ -40,18 +47,25 @@ impl Interrupts {
     /// Waits for a signal.
     pub async fn next(&mut self) -> Interrupt {
         tokio::select! {
-            () = next_of(&mut self.interrupt) => Interrupt::Interrupted,
-            () = next_of(&mut self.terminate) => Interrupt::Terminated,
-            () = next_of(&mut self.hang_up) => Interrupt::Terminated,
+            () = self.interrupt.next() => Interrupt::Interrupted,
+            () = self.terminate.next() => Interrupt::Terminated,
+            () = self.hang_up.next() => Interrupt::Terminated,
         }
     }
 }
 
-/// Comes with the signal; never for one that is ignored.
-async fn next_of(signal: &mut Option<Signal>) {
-    match signal {
-        Some(signal) => drop(signal.recv().await),
-        None => std::future::pending().await,
+impl Listener {
+    /// Comes with the signal; never for one that is ignored.
+    async fn next(&mut self) {
+        loop {
+            let came = self.signal.recv().await;
+            if !self.ignored {
+                return;
+            }
+            if came.is_none() {
+                std::future::pending::<()>().await;
+            }
+        }
     }
 }
 
