@@ -29,7 +29,7 @@ fn checkpoint(sandbox: &Sandbox) -> PathBuf {
 }
 
 fn sp_in(sandbox: &Sandbox, folder: &Path, arguments: &[&str]) -> Run {
-    Run::of(sandbox.command_in(folder, arguments).output().expect("sp starts"))
+    Run::of(&sandbox.command_in(folder, arguments).output().expect("sp starts"))
 }
 
 /// A git repository of the campaign's folder with one commit.
@@ -275,7 +275,7 @@ fn a_folder_that_cannot_be_written_is_said() {
     let like = sandbox.command(&[]);
     command.args(["-m", "sh", "-c", &script]).current_dir(sandbox.campaign()).env_clear();
     command.envs(like.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    let run = Run::of(command.output().expect("util-linux"));
+    let run = Run::of(&command.output().expect("util-linux"));
     if run.code == 77 || run.stderr.contains("unshare: ") {
         eprintln!("no mounts of our own here: not tried");
         return;

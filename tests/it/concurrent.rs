@@ -91,7 +91,7 @@ n = { from = 1, to = 12, step = 1 }
         assert_eq!(sorted_lines(&ran), wanted, "round {round}");
         for clone in &clones {
             let run =
-                Run::of(sandbox.command_in(clone, &["status", "--json"]).output().expect("sp"));
+                Run::of(&sandbox.command_in(clone, &["status", "--json"]).output().expect("sp"));
             let status: serde_json::Value = serde_json::from_str(&run.stdout).expect("JSON");
             assert_eq!(status["counts"]["succeeded"], 12, "both know of every job");
         }

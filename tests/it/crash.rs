@@ -99,9 +99,9 @@ fn killed_in_a_folder_that_was_moved() {
         let moved = sandbox.path().join("moved");
         fs::rename(sandbox.campaign(), &moved).expect("a folder");
         let mut command = sandbox.command_in(&moved, &["apply"]);
-        let run = Run::of(command.env("SP_CRASH_AT", format!("{point}:1")).output().expect("sp"));
+        let run = Run::of(&command.env("SP_CRASH_AT", format!("{point}:1")).output().expect("sp"));
         assert_eq!(run.code, -9, "apply does not come to {point}: {run:?}");
-        let run = Run::of(sandbox.command_in(&moved, &["apply"]).output().expect("sp starts"));
+        let run = Run::of(&sandbox.command_in(&moved, &["apply"]).output().expect("sp starts"));
         assert_eq!(run.code, 0, "{run:?}");
         assert_eq!(fs::read_to_string(moved.join("ran")).expect("it ran"), "1\n2\n3\n", "{point}");
     }
@@ -192,7 +192,7 @@ command = "echo once >> {{ work_dir }}/ran; until [ -e {{ work_dir }}/go ]; do s
 fn crashes(sandbox: &Sandbox, arguments: &[&str], point: &str, passage: u32) -> bool {
     let mut command = sandbox.command(arguments);
     let run =
-        Run::of(command.env("SP_CRASH_AT", format!("{point}:{passage}")).output().expect("sp"));
+        Run::of(&command.env("SP_CRASH_AT", format!("{point}:{passage}")).output().expect("sp"));
     assert!([-9, 0].contains(&run.code), "{arguments:?} with {point}:{passage}: {run:?}");
     run.code == -9
 }

@@ -172,7 +172,9 @@ fn a_secret_survives_its_runner_and_is_gone_at_the_end() {
 fn a_runner_that_dies_between_claim_and_start_leaves_no_secret() {
     let mut sandbox = waiting("");
     sandbox.set("SP_FAULT", "claimed");
-    sandbox.write("go", "");
+    for n in 1..=4 {
+        sandbox.write(&format!("go.{n}"), "");
+    }
     sandbox.expect(100, &["apply"]);
     // The fault is met once, by the first job.
     assert_eq!(sandbox.results("waiting")[0]["reason"], "before-start");

@@ -156,7 +156,7 @@ impl Sandbox {
 
     /// Runs `sp` to its end.
     pub fn sp(&self, arguments: &[&str]) -> Run {
-        Run::of(self.command(arguments).output().expect("sp starts"))
+        Run::of(&self.command(arguments).output().expect("sp starts"))
     }
 
     /// Runs `sp` and expects this exit code.
@@ -263,14 +263,15 @@ impl Drop for Sandbox {
         for (pid, _) in self.processes() {
             kill(pid, rustix::process::Signal::KILL);
         }
-        if !left.is_empty() && !std::thread::panicking() {
-            panic!("processes were left behind: {left:#?}");
-        }
+        assert!(
+            left.is_empty() || std::thread::panicking(),
+            "processes were left behind: {left:#?}"
+        );
     }
 }
 
 impl Run {
-    pub fn of(output: Output) -> Self {
+    pub fn of(output: &Output) -> Self {
         use std::os::unix::process::ExitStatusExt as _;
         Self {
             code: output.status.code().unwrap_or_else(|| -output.status.signal().unwrap_or(0)),
@@ -302,7 +303,7 @@ pub fn field<'a>(record: &'a str, name: &str) -> &'a str {
 
 /// Waits for the end of a started `sp`.
 pub fn finish(child: Child) -> Run {
-    Run::of(child.wait_with_output().expect("sp ends"))
+    Run::of(&child.wait_with_output().expect("sp ends"))
 }
 
 /// Waits for a condition, with a deadline.
@@ -326,7 +327,8 @@ pub fn signal(child: &Child, signal: rustix::process::Signal) {
 /// Sends a signal to a process that a test came to know; one that is gone already is no matter.
 pub fn kill(pid: i32, signal: rustix::process::Signal) {
     if let Some(pid) = rustix::process::Pid::from_raw(pid) {
-        drop(rustix::process::kill_process(pid, signal));
+        // It may have ended by itself.
+        let _ended = rustix::process::kill_process(pid, signal);
     }
 }
 
