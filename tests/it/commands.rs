@@ -88,7 +88,7 @@ fn logs_and_path_find_a_jobs_files() {
     sandbox.write("go", "");
     let mut rest = String::new();
     lines.read_to_string(&mut rest).expect("the rest");
-    assert!(rest.ends_with("ends long\n"), "{rest}");
+    assert_eq!(rest, "ends long\n");
     assert_eq!(finish(follow).code, 0);
     sandbox.expect(100, &["wait"]);
 }
