@@ -7,6 +7,7 @@
 mod collect;
 mod error;
 mod follow;
+mod hand_over;
 mod interrupt;
 mod logs;
 mod run;

@@ -1,23 +1,19 @@
 //! Executing a plan: intents, hand-over, following to the end.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::collect::Collected;
 use super::follow::{Followed, Follower, job_at};
+use super::hand_over::Hand;
 use super::{ApplyError, Interrupt, Interrupts, Observer, Workspace};
-use crate::campaign::EnvValue;
-use crate::host::{Account, Batch, BatchContext, BatchJob, revision, script_version};
 use crate::ids::{ApplyId, Attempt, JobId};
-use crate::lifecycle::{AttemptState, Event, EventKind, Fact, HostFact};
+use crate::lifecycle::{AttemptState, Event, EventKind};
 use crate::plan::{Action, Known, Plan, Reason};
 use crate::state::State;
-use crate::store::{ApplyLock, HostMemory, HostReport, Intended, Intent, PlannedJob, Provenance};
+use crate::store::{ApplyLock, PlannedJob};
 
-/// Seconds between TERM and KILL at a time limit.
-const KILL_AFTER: u32 = 10;
 /// Entries that leave the queue without a word, because their secrets went with a reboot, are handed over so often.
 const ROUNDS: u32 = 3;
 
@@ -333,160 +329,6 @@ impl Workspace {
             .count();
         Ok(failed >= most as usize)
     }
-
-    /// Writes the intent, sends the jobs, writes the fact.
-    async fn hand_over(
-        &mut self,
-        hand: &Hand<'_>,
-        collected: &Collected,
-        known: &Known,
-        jobs: &[usize],
-    ) -> Result<Vec<Intended>, ApplyError> {
-        let campaign = self.settings.campaign.clone();
-        let expansion = self.settings.expansion.clone();
-        let host = campaign.hosts.get(self.host.name()).cloned().unwrap_or_default();
-        self.check_programs(collected, &host.require).await?;
-        let account = self.host.account(&[]).await?;
-        let secrets = self.secrets()?;
-        // By components, so that `.` leaves no trace in what jobs see.
-        let work_dir: PathBuf =
-            self.settings.folder().join(&campaign.working_dir).components().collect();
-        let intended: Vec<Intended> = jobs
-            .iter()
-            .map(|job| {
-                let id = expansion.ids()[*job];
-                let last = known.get(id).map_or(0, |known| known.attempt.0);
-                Intended { job: id, attempt: Attempt(last + 1) }
-            })
-            .collect();
-        let context = BatchContext {
-            apply: hand.apply,
-            number: hand.number,
-            host: self.host.name(),
-            origin: self.origin(),
-            work_dir: &work_dir.to_string_lossy(),
-            account: &account,
-            locale: &hand.options.locale,
-            host_vars: &host.vars,
-            init: host.init.as_deref(),
-            slots: hand.slots,
-            max_fail: hand.options.max_fail.or(campaign.max_fail),
-            kill_after: hand.options.kill_after.unwrap_or(KILL_AFTER),
-            secrets: &secrets,
-        };
-        let mut batch_jobs = Vec::with_capacity(jobs.len());
-        for (job, one) in jobs.iter().zip(&intended) {
-            let view = expansion.job(*job);
-            batch_jobs.push(BatchJob {
-                spec: view.spec()?,
-                host_env: view.host_env(&host.env)?,
-                attempt: one.attempt,
-                fresh_state: hand.forced.contains(job),
-            });
-        }
-        let batch = Batch::new(&context, batch_jobs.into_iter())?;
-        let provenance = self.provenance(&account, &host);
-        let name = self.host.name().clone();
-        self.store.intend(&Intent {
-            apply: hand.apply,
-            host: &name,
-            batch: batch.sha256(),
-            at: self.settings.clock.now(),
-            provenance: &provenance,
-            attempts: &intended,
-        })?;
-        self.handed_over = true;
-        self.host.hand_over(&campaign.name, self.origin(), &batch, hand.slots).await?;
-        let facts: Vec<HostFact> = intended
-            .iter()
-            .map(|one| HostFact::Attempt {
-                job: one.job,
-                attempt: one.attempt,
-                apply: hand.apply.clone(),
-                fact: Fact::Queued,
-            })
-            .collect();
-        self.store.record(&HostReport {
-            host: &name,
-            memory: HostMemory::default(),
-            facts: &facts,
-        })?;
-        // The journal is there now, for the first time perhaps.
-        if self.store.host(&name)?.journal.is_none() {
-            self.collect(None).await?;
-        }
-        Ok(intended)
-    }
-
-    async fn check_programs(
-        &self,
-        collected: &Collected,
-        require: &[String],
-    ) -> Result<(), ApplyError> {
-        let mut programs: Vec<String> =
-            collected.hosts.values().flat_map(|answer| answer.missing.clone()).collect();
-        let mut wanted: Vec<String> = require.to_vec();
-        wanted.extend(self.settings.campaign.shell.first().cloned());
-        programs.extend(self.host.account(&wanted).await?.missing);
-        if programs.is_empty() {
-            return Ok(());
-        }
-        Err(ApplyError::Programs { host: self.host.name().to_string(), programs })
-    }
-
-    /// Values of the secrets that jobs of this host need; read from the environment, kept nowhere.
-    fn secrets(&self) -> Result<BTreeMap<String, String>, ApplyError> {
-        let campaign = &self.settings.campaign;
-        let hosts = campaign.hosts.values().flat_map(|host| host.env.values());
-        let wanted: BTreeSet<&String> = campaign
-            .env
-            .values()
-            .chain(hosts)
-            .filter_map(|value| match value {
-                EnvValue::FromEnv(variable) => Some(variable),
-                EnvValue::Plain(_) => None,
-            })
-            .collect();
-        let environment = &self.settings.environment;
-        let names: Vec<String> = wanted
-            .iter()
-            .filter(|variable| !environment.contains_key(**variable))
-            .map(|variable| (*variable).clone())
-            .collect();
-        if !names.is_empty() {
-            return Err(ApplyError::Secrets { names });
-        }
-        Ok(wanted
-            .into_iter()
-            .filter_map(|variable| Some((variable.clone(), environment.get(variable)?.clone())))
-            .collect())
-    }
-
-    fn provenance(&self, account: &Account, host: &crate::campaign::Host) -> Provenance {
-        let revision = revision(self.settings.folder());
-        let path = account.variables.iter().find(|(name, _)| name == "PATH");
-        Provenance {
-            git_rev: revision.commit,
-            dirty: revision.dirty,
-            env: host.env.keys().cloned().collect(),
-            host: path
-                .map(|(name, value)| (name.to_lowercase(), value.clone().into()))
-                .into_iter()
-                .collect(),
-            sp_version: env!("CARGO_PKG_VERSION").to_owned(),
-            host_script: script_version().to_owned(),
-            ..Provenance::default()
-        }
-    }
-}
-
-/// One hand-over of an apply.
-struct Hand<'a> {
-    apply: &'a ApplyId,
-    number: u32,
-    slots: u32,
-    options: &'a RunOptions,
-    forced: &'a BTreeSet<usize>,
 }
 
 fn is_failure(state: State) -> bool {

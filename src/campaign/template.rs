@@ -173,7 +173,7 @@ impl Template {
     }
 
     /// The template as plain pieces, when it holds nothing but text and `{{ name }}`: a caller with many jobs then
-    /// escapes each value once, by [`escape`], and joins.
+    /// escapes each value once, by [`escape()`], and joins.
     pub fn segments(&self) -> Option<&[Segment]> {
         match &self.body {
             Body::Segments(segments) => Some(segments),

@@ -1,13 +1,16 @@
 //! `sp results`: the table.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::args::{self, Format};
-use super::context::Context;
+use super::context::{Context, Loaded};
 use super::error::CliError;
 use super::exit::Exit;
 use super::plan::warn_refused;
 use super::tables::axes;
+use crate::apply::Workspace;
 use crate::plan::{Expansion, Known};
 use crate::report;
 use crate::store::{JobRow, Snapshot};
@@ -19,17 +22,9 @@ pub(super) fn run(context: &Context, arguments: &args::Results) -> Result<Exit, 
         let collected = context.block_on(workspace.collect(None))??;
         warn_refused(context, &collected);
     }
-    let mut snapshot = workspace.store().snapshot()?;
-    add_pending(&mut snapshot, &loaded.expansion)?;
-    let known = Known::new(workspace.store().known()?);
-    if let Some(chosen) = context.select(&arguments.selection, &loaded.expansion, &known)? {
-        let ids: std::collections::BTreeSet<_> =
-            chosen.into_iter().map(|job| loaded.expansion.ids()[job]).collect();
-        snapshot.jobs.retain(|job| ids.contains(&job.id));
-        if snapshot.jobs.is_empty() {
-            return Ok(Exit::NothingSelected);
-        }
-    }
+    let Some(snapshot) = chosen(context, &loaded, &workspace, &arguments.selection)? else {
+        return Ok(Exit::NothingSelected);
+    };
     let names = axes(&loaded.expansion);
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let table = report::results(&snapshot, &names, arguments.obsolete);
@@ -56,12 +51,33 @@ pub(super) fn run(context: &Context, arguments: &args::Results) -> Result<Exit, 
     Ok(Exit::Done)
 }
 
+/// The selected jobs of the file as the checkpoint has them, those never planned among them; `None` where the selection
+/// holds no job.
+pub(super) fn chosen(
+    context: &Context,
+    loaded: &Loaded,
+    workspace: &Workspace,
+    selection: &args::Selection,
+) -> Result<Option<Snapshot>, CliError> {
+    let mut snapshot = workspace.store().snapshot()?;
+    add_pending(&mut snapshot, &loaded.expansion)?;
+    let known = Known::new(workspace.store().known()?);
+    if let Some(chosen) = context.select(selection, &loaded.expansion, &known)? {
+        let ids: BTreeSet<_> = chosen.into_iter().map(|job| loaded.expansion.ids()[job]).collect();
+        snapshot.jobs.retain(|job| ids.contains(&job.id));
+        if snapshot.jobs.is_empty() {
+            return Ok(None);
+        }
+    }
+    Ok(Some(snapshot))
+}
+
 /// Brings a snapshot to the file as it is now: its jobs in its order, those never planned as pending ones.
-pub(super) fn add_pending(snapshot: &mut Snapshot, expansion: &Expansion) -> Result<(), CliError> {
+fn add_pending(snapshot: &mut Snapshot, expansion: &Expansion) -> Result<(), CliError> {
     for row in &mut snapshot.jobs {
         row.index = expansion.index_of(row.id).and_then(|index| u32::try_from(index).ok());
     }
-    let known: std::collections::BTreeSet<_> = snapshot.jobs.iter().map(|job| job.id).collect();
+    let known: BTreeSet<_> = snapshot.jobs.iter().map(|job| job.id).collect();
     for job in expansion.jobs().filter(|job| !known.contains(&job.id())) {
         let Value::Object(params) = job.spec()?.params_json() else { continue };
         snapshot.jobs.push(JobRow {

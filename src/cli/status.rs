@@ -7,8 +7,8 @@ use super::context::Context;
 use super::error::CliError;
 use super::exit::Exit;
 use super::plan::warn_refused;
+use super::results::chosen;
 use crate::lifecycle::event::HostState;
-use crate::plan::Known;
 use crate::report::{self, HostView};
 use crate::state::State;
 
@@ -21,18 +21,9 @@ pub(super) fn run(context: &Context, arguments: &args::Status) -> Result<Exit, C
         warn_refused(context, &collected);
         reachable = HostState::Reachable;
     }
-    let mut snapshot = workspace.store().snapshot()?;
-    // Jobs of the file that were never planned are pending too.
-    super::results::add_pending(&mut snapshot, &loaded.expansion)?;
-    let known = Known::new(workspace.store().known()?);
-    if let Some(chosen) = context.select(&arguments.selection, &loaded.expansion, &known)? {
-        let ids: std::collections::BTreeSet<_> =
-            chosen.into_iter().map(|job| loaded.expansion.ids()[job]).collect();
-        snapshot.jobs.retain(|job| ids.contains(&job.id));
-        if snapshot.jobs.is_empty() {
-            return Ok(Exit::NothingSelected);
-        }
-    }
+    let Some(snapshot) = chosen(context, &loaded, &workspace, &arguments.selection)? else {
+        return Ok(Exit::NothingSelected);
+    };
     let hosts: Vec<HostView> = loaded
         .campaign
         .hosts
