@@ -419,22 +419,35 @@ finish() {
   return 0
 }
 
-# Whether no process of our own attempt can be left. Only pids given out since the start can belong to the job; pids are
-# given out in a ring, so the range is exact as long as the ring cannot have gone round (100,000 starts a second).
+# Whether no process of our own attempt is left. Only pids given out since the start can belong to the job; pids are
+# given out in a ring, so the range is exact as long as the ring cannot have gone round (100,000 starts a second). Where the
+# range is of use, only what is in it is looked at: a user who compiles beside the job costs no look at all processes.
 nothing_left() {
-  uptime_now
-  read -r _ _ _ _ _last </proc/loadavg
-  _range=$((_last - PID0))
-  [ $_range -ge 0 ] && [ $_range -le 512 ] && [ $(((CS - CS0 + 1) * 1000)) -le "$PID_MAX" ] || return 1
   field pid "$R_START"
-  _sid=${F:-none} _pid=$PID0
-  while [ "$_pid" -lt "$_last" ]; do
-    _pid=$((_pid + 1))
-    [ -d "/proc/$_pid" ] && process "$_pid" || continue
-    [ "$P_STATE" = Z ] || [ "$P_SID" = $$ ] && continue
-    [ "$P_SID" = "$_sid" ] || [ -O "/proc/$_pid" ] && return 1
+  _sid=${F:-none} _pid=$PID0 _suspects=
+  # Until no pid was given out since the last look: what forks and ends as we look is seen by its child.
+  while :; do
+    uptime_now
+    read -r _ _ _ _ _last </proc/loadavg
+    _range=$((_last - PID0))
+    [ $_range -ge 0 ] && [ $_range -le 512 ] && [ $(((CS - CS0 + 1) * 1000)) -le "$PID_MAX" ] || return 1
+    [ "$_pid" -lt "$_last" ] || break
+    while [ "$_pid" -lt "$_last" ]; do
+      _pid=$((_pid + 1))
+      [ -d "/proc/$_pid" ] && process "$_pid" || continue
+      [ "$P_STATE" = Z ] || [ "$P_SID" = $$ ] && continue
+      [ "$P_SID" != "$_sid" ] || return 1
+      [ ! -O "/proc/$_pid" ] || _suspects="$_suspects /proc/$_pid/environ"
+    done
   done
-  return 0
+  [ -n "$_suspects" ] || return 0
+  is_free "$ATT/alive" || return 1
+  # shellcheck disable=SC2086 # a list of pids
+  ! grep -qszxF "SP_OUT_DIR=$ATT/out" $_suspects || return 1
+  # One that has ended meanwhile was not looked at, and may have left a child.
+  for _file in $_suspects; do
+    [ -e "$_file" ] || return 1
+  done
 }
 
 # Ends what an attempt left -> LEFT: none, cleaned, kept (what would not go).
