@@ -271,6 +271,17 @@ impl Follower<'_> {
             let at = job_at(workspace, job, attempt);
             let kind = match row.state {
                 AttemptState::Ended(state) => {
+                    // One that began and ended between two looks is told as a whole.
+                    if row.started_at.is_some()
+                        && self.open.get(&(job, attempt)) != Some(&AttemptState::Running)
+                    {
+                        let kind = EventKind::JobStarted {
+                            job: at.clone(),
+                            slot: row.slot.unwrap_or(0),
+                            session: row.session.clone(),
+                        };
+                        self.observer.event(&Event { ts: now, kind });
+                    }
                     self.open.remove(&(job, attempt));
                     ended.push((job, attempt));
                     EventKind::JobFinished {

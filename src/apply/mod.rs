@@ -17,7 +17,7 @@ pub use collect::{Collected, HostAnswer};
 pub use error::ApplyError;
 pub use interrupt::{Interrupt, Interrupts};
 pub use logs::log_file;
-pub use run::{Ended, RunOptions};
+pub use run::{Ended, RunOptions, new_apply_id};
 pub use workspace::{Settings, Workspace};
 
 use crate::lifecycle::Event;

@@ -18,8 +18,10 @@ use crate::store::{ApplyLock, PlannedJob};
 const ROUNDS: u32 = 3;
 
 /// How to execute a plan.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct RunOptions {
+    /// This apply, see [`new_apply_id`].
+    pub apply: ApplyId,
     /// Leave after the hand-over.
     pub detach: bool,
     /// Jobs at once; wins over the file's.
@@ -89,9 +91,10 @@ impl Workspace {
             follower.observer.tables(&self.store.snapshot()?);
             return Ok(Ended::Done);
         }
-        let apply = new_apply_id();
+        let apply = options.apply.clone();
         let began = self.clock().now();
         self.store.begin_apply(&apply, began)?;
+        self.begun = Some(apply.clone());
         let mut ended = Ended::Done;
         for number in 1..=ROUNDS {
             if !jobs.is_empty() {
@@ -147,8 +150,15 @@ impl Workspace {
         self.collect_logs(self.ended_attempts()?.into_iter())?;
         let snapshot = self.store.snapshot()?;
         observer.tables(&snapshot);
-        self.store.end_apply(&apply, self.clock().now(), 0)?;
         Ok(ended)
+    }
+
+    /// Writes down the code that the apply ends with; nothing where it had nothing to do.
+    pub fn end(&mut self, exit_code: u8) -> Result<(), ApplyError> {
+        if let Some(apply) = self.begun.take() {
+            self.store.end_apply(&apply, self.clock().now(), exit_code)?;
+        }
+        Ok(())
     }
 
     /// Follows what others handed over, until it has ended. With `until_lock`, until the lock of the apply that handed it
@@ -336,6 +346,6 @@ fn is_failure(state: State) -> bool {
 }
 
 /// Unique for ever: batches of it are named on the host.
-fn new_apply_id() -> ApplyId {
+pub fn new_apply_id() -> ApplyId {
     crate::host::random_word().parse().expect("hex digits are a name")
 }

@@ -9,7 +9,7 @@ use super::{ApplyError, Collected};
 use crate::campaign::Campaign;
 use crate::clock::Clock;
 use crate::host::{LocalHost, local_root, origin};
-use crate::ids::{HostName, JobId};
+use crate::ids::{ApplyId, HostName, JobId};
 use crate::plan::{Evidence, Expansion, HostStatus, Known, Options, Parts, Plan, plan};
 use crate::store::{ApplyLock, Holder, Lock, Store, folder_of};
 
@@ -37,6 +37,7 @@ pub struct Workspace {
     origin: OnceCell<String>,
     set_aside: Option<PathBuf>,
     pub(super) handed_over: bool,
+    pub(super) begun: Option<ApplyId>,
 }
 
 impl Workspace {
@@ -51,7 +52,7 @@ impl Workspace {
         let host = LocalHost::new(name.clone(), root);
         let (store, set_aside) = (opened.store, opened.set_aside);
         let origin = OnceCell::new();
-        Ok(Self { store, host, origin, set_aside, handed_over: false, settings })
+        Ok(Self { store, host, origin, set_aside, handed_over: false, begun: None, settings })
     }
 
     /// Where a damaged checkpoint was put, to be said loudly.

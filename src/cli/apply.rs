@@ -13,7 +13,9 @@ use super::observer::Screen;
 use super::plan::{count, options, show, warn_refused};
 use super::saved_plan::SavedPlan;
 use super::tables::Tables;
-use crate::apply::{Collected, Ended, Interrupt, Interrupts, Observer as _, RunOptions, Workspace};
+use crate::apply::{
+    Collected, Ended, Interrupt, Interrupts, Observer as _, RunOptions, Workspace, new_apply_id,
+};
 use crate::lifecycle::{Event, EventKind};
 use crate::plan::{Action, Options, Plan, Prefixes, Reason};
 use crate::report::span;
@@ -65,7 +67,10 @@ pub(super) fn run(context: &Context, arguments: &args::Apply) -> Result<Exit, Cl
             saved.check(&SavedPlan::of(&loaded, &plan, &choice, &selection)?)?;
         }
         let task = Task { context, loaded: &loaded, arguments, began };
-        task.execute(&mut workspace, plan, wanted, &collected, &lock, &mut interrupts).await
+        let exit =
+            task.execute(&mut workspace, plan, wanted, &collected, &lock, &mut interrupts).await?;
+        workspace.end(exit.code())?;
+        Ok(exit)
     })?;
     context.note_handed_over(&workspace);
     ended
@@ -133,9 +138,10 @@ impl Task<'_> {
         let tables = Tables::new(folder, workspace.state_folder(), &self.loaded.expansion);
         let work = plan.summary.run + plan.summary.wait;
         let mut screen = Screen::new(context, tables, work as u64);
+        let apply = new_apply_id();
         screen.event(&self.event(EventKind::Plan {
             campaign: self.loaded.campaign.name.clone(),
-            apply: crate::host::random_word().parse().expect("hex digits are a name"),
+            apply: apply.clone(),
             summary: numbers(&plan),
         }));
         if plan.summary.run > 0 {
@@ -150,6 +156,7 @@ impl Task<'_> {
             }));
         }
         let run_options = RunOptions {
+            apply,
             detach: self.arguments.detach,
             max_parallel: self.arguments.max_parallel,
             max_fail: self.arguments.max_fail,
