@@ -232,9 +232,14 @@ LIST
       sleep 0.05
       _count=$((_count + 1))
     done
-    [ -n "$R_CLAIM" ] && [ -z "$R_END$R_EXIT" ] || continue
+    [ -n "$R_CLAIM" ] && [ -z "$R_END" ] || continue
     verdict
     [ "$VERDICT" != foreign ] || continue
+    # What has exited by itself is not stopped any more; its end is on its way.
+    [ -z "$R_EXIT" ] || {
+      _running="$_running $_id/$_n"
+      continue
+    }
     stop_attempt cancelled "$_by"
     [ "$_grace" = 0 ] || signal_tree TERM "$ATT"
     _running="$_running $_id/$_n"
@@ -249,7 +254,7 @@ LIST
     uptime_now
     _rest=$(((_deadline - CS + 99) / 100))
     [ $_rest -gt 0 ] || _rest=0
-    end_tree "$ATT" "$_rest"
+    [ -n "$R_EXIT" ] || end_tree "$ATT" "$_rest"
     # Its runner writes the end; where that is gone, we do.
     _count=0
     while read_state "$ATT/state" && [ -z "$R_END" ] && [ $_count -lt 200 ]; do

@@ -156,6 +156,27 @@ fn a_race_with_the_end() {
     }
 }
 
+/// What has exited by itself has its own end, which is waited for though its cleanup takes a while.
+#[test]
+fn what_has_exited_is_waited_for() {
+    let sandbox = begun(
+        "name = 'ended'
+command = 'echo 1 >>ran'
+cleanup = 'echo 1 >>cleaned; until [ -e go ]; do sleep 0.02; done'
+",
+    );
+    wait_until("its cleanup runs", || !sandbox.lines("cleaned").is_empty());
+    let mut cancel = sandbox.spawn(&["cancel", "--all"]);
+    wait_until("the cancel waits, or has ended", || {
+        let waits = sandbox.processes().iter().any(|(_, line)| line.contains("sleep 0.05"));
+        waits || cancel.try_wait().expect("a child").is_some()
+    });
+    sandbox.write("go", "");
+    let run = finish(cancel);
+    assert_eq!(run.code, 0, "{run:?}");
+    assert_eq!(sandbox.states(), [pair("succeeded", "ok")]);
+}
+
 fn tmux(sandbox: &Sandbox, command: &str) -> String {
     let folder = sandbox.path().display();
     shell(sandbox.path(), &format!("TMUX_TMPDIR='{folder}' tmux -L sp {command} 2>&1 || true"))
