@@ -1,18 +1,26 @@
 //! Asking hosts, and recording what they say. Starts nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
 
-use super::{ApplyError, Workspace};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::{ApplyError, Workspace, joined};
 use crate::campaign::template::Rendered;
-use crate::host::Probe;
-use crate::ids::{HostName, JobId};
+use crate::host::{Host, HostError, Probe};
+use crate::ids::{ApplyId, CampaignName, HostName, JobId};
 use crate::lifecycle::event::HostState;
 use crate::lifecycle::sentence::{Context, sentence};
-use crate::lifecycle::{AttemptState, Fact, HostFact, LineError};
+use crate::lifecycle::{AttemptState, Fact, HostFact, JournalPosition, LineError};
 use crate::plan::{HostStatus, told};
 use crate::store::{ApplyLock, HostMemory, HostReport, Intended, Lock, Recorded};
 
-/// What one host answered.
+/// How long a host over ssh is waited for by who only wants to know: a host that is down must not hold up the others.
+const ASK_WITHIN: Duration = Duration::from_secs(5);
+
+/// What one host answered, or why it did not.
 #[derive(Debug, Clone)]
 pub struct HostAnswer {
     /// For the plan.
@@ -25,6 +33,8 @@ pub struct HostAnswer {
     pub missing: Vec<String>,
     /// Lines of its answer that were refused.
     pub refused: Vec<LineError>,
+    /// Why there is no answer.
+    pub trouble: Option<Arc<ApplyError>>,
 }
 
 /// What asking all hosts gave.
@@ -34,28 +44,123 @@ pub struct Collected {
     pub hosts: BTreeMap<HostName, HostAnswer>,
     /// Jobs with a final state that the checkpoint had not known.
     pub learned: BTreeSet<JobId>,
+}
+
+/// What one host's answer came to.
+pub(super) struct Taken {
+    pub(super) answer: HostAnswer,
+    /// What it said, with sentences.
+    pub(super) facts: Vec<HostFact>,
     /// What changed in the checkpoint.
-    pub recorded: Recorded,
-    /// Attempts that were thought to wait in a queue and are nowhere.
-    pub vanished: Vec<Intended>,
+    pub(super) recorded: Recorded,
+    /// Attempts that were thought to wait in its queue and are nowhere.
+    pub(super) vanished: Vec<Intended>,
+}
+
+/// A host, and what to ask it.
+pub(super) struct Question {
+    pub(super) host: Host,
+    pub(super) campaign: CampaignName,
+    /// How far its journal was read.
+    pub(super) journal: Option<JournalPosition>,
 }
 
 /// What the host script and every job need.
 const NEEDED: &[&str] =
     &["flock", "setsid", "timeout", "awk", "sed", "grep", "sha256sum", "tail", "head", "mktemp"];
 
-impl Workspace {
-    /// Asks the host and records its answer. `lock`: this process holds the campaign's lock.
-    pub async fn collect(&mut self, lock: Option<&ApplyLock>) -> Result<Collected, ApplyError> {
-        let name = self.host.name().clone();
-        let memory = self.store.host(&name)?;
+impl Question {
+    pub(super) async fn ask(&self) -> Result<Probe, HostError> {
         let needed: Vec<String> = NEEDED.iter().map(|word| (*word).to_owned()).collect();
-        let probe =
-            self.host.probe(&self.settings.campaign.name, memory.journal.as_ref(), &needed).await?;
-        self.check_origin(&probe)?;
+        self.host.probe(&self.campaign, self.journal.as_ref(), &needed).await
+    }
+
+    async fn ask_soon(&self) -> Result<Probe, HostError> {
+        if self.host.is_here() {
+            return self.ask().await;
+        }
+        match timeout(ASK_WITHIN, self.ask()).await {
+            Ok(answer) => answer,
+            Err(_) => Err(self.host.too_slow("probe", ASK_WITHIN)),
+        }
+    }
+}
+
+impl Workspace {
+    /// Asks every host, side by side, and records the answers. A host that does not answer is told of in its place; where
+    /// none does, the first one's trouble is the error. `lock`: this process holds the campaign's lock.
+    pub async fn collect(&mut self, lock: Option<&ApplyLock>) -> Result<Collected, ApplyError> {
+        let mut asked = JoinSet::new();
+        for at in 0..self.hosts.len() {
+            let question = self.question(at)?;
+            asked.spawn(async move { (at, question.ask_soon().await) });
+        }
+        let mut answers = BTreeMap::new();
+        while let Some(answer) = asked.join_next().await {
+            let (at, answer) = joined(answer);
+            answers.insert(at, answer);
+        }
+        let mut collected = Collected::default();
+        for (at, answer) in answers {
+            let name = self.hosts[at].name().clone();
+            let taken = match answer {
+                Ok(probe) => self.take_answer(at, &probe, lock),
+                Err(error) => Err(error.into()),
+            };
+            let answer = match taken {
+                Ok(taken) => {
+                    let ended = |to: &AttemptState| matches!(to, AttemptState::Ended(_));
+                    let changes = taken.recorded.changes.iter();
+                    let learned = changes.filter(|change| ended(&change.to)).map(|one| one.job);
+                    collected.learned.extend(learned);
+                    taken.answer
+                }
+                Err(error) if error.is_ours() => return Err(error),
+                Err(error) => self.unanswered(&name, error)?,
+            };
+            collected.hosts.insert(name, answer);
+        }
+        if collected.hosts.values().all(|answer| answer.trouble.is_some()) {
+            let first = self.hosts.first().and_then(|host| collected.hosts.remove(host.name()));
+            if let Some(error) = first.and_then(|answer| Arc::into_inner(answer.trouble?)) {
+                return Err(error);
+            }
+        }
+        Ok(collected)
+    }
+
+    /// What to ask a host.
+    pub(super) fn question(&self, at: usize) -> Result<Question, ApplyError> {
+        let host = self.hosts[at].clone();
+        let journal = self.store.host(host.name())?.journal;
+        Ok(Question { host, campaign: self.settings.campaign.name.clone(), journal })
+    }
+
+    fn unanswered(&self, host: &HostName, error: ApplyError) -> Result<HostAnswer, ApplyError> {
+        let since = self.store.host(host)?.last_seen.unwrap_or_else(|| self.settings.clock.now());
+        Ok(HostAnswer {
+            status: HostStatus::Unreachable { since },
+            state: HostState::Unreachable,
+            tmux: None,
+            missing: Vec::new(),
+            refused: Vec::new(),
+            trouble: Some(Arc::new(error)),
+        })
+    }
+
+    /// Records a host's whole answer.
+    pub(super) fn take_answer(
+        &mut self,
+        at: usize,
+        probe: &Probe,
+        lock: Option<&ApplyLock>,
+    ) -> Result<Taken, ApplyError> {
+        let name = self.hosts[at].name().clone();
+        self.check_origin(&name, probe)?;
         let now = self.settings.clock.now();
+        let memory = self.store.host(&name)?;
         let mut facts = Vec::new();
-        let known_before = self.open_attempts()?;
+        let known_before = self.open_attempts(&name)?;
         if memory.root_id.as_ref().is_some_and(|root| *root != probe.host.root_id) {
             facts.extend(known_before.iter().map(|(one, apply, _)| HostFact::Attempt {
                 job: one.job,
@@ -79,28 +184,24 @@ impl Workspace {
             },
             facts: &facts,
         })?;
-        let vanished = vanished(&known_before, &probe);
-        self.take_back(&vanished, lock)?;
-        let learned = recorded
-            .changes
-            .iter()
-            .filter(|change| matches!(change.to, AttemptState::Ended(_)))
-            .map(|change| change.job)
-            .collect();
+        let vanished = vanished(&known_before, probe);
+        self.take_back(&name, &vanished, lock)?;
         let answer = HostAnswer {
             status: HostStatus::Probed(now),
             state: HostState::Reachable,
             tmux: probe.host.tmux.clone(),
             missing: probe.host.missing.clone(),
-            refused: probe.refused,
+            refused: probe.refused.clone(),
+            trouble: None,
         };
-        Ok(Collected { hosts: BTreeMap::from([(name, answer)]), learned, recorded, vanished })
+        Ok(Taken { answer, facts, recorded, vanished })
     }
 
     /// Forgets intents that came to nothing. Another apply may be between its intent and the hand-over: then it is for
     /// that one to say.
     fn take_back(
         &mut self,
+        host: &HostName,
         vanished: &[Intended],
         lock: Option<&ApplyLock>,
     ) -> Result<(), ApplyError> {
@@ -114,17 +215,17 @@ impl Workspace {
                 Lock::Held(_) => return Ok(()),
             },
         };
-        self.store.take_back(self.host.name(), vanished)?;
+        self.store.take_back(host, vanished)?;
         Ok(())
     }
 
-    fn check_origin(&self, probe: &Probe) -> Result<(), ApplyError> {
+    fn check_origin(&self, host: &HostName, probe: &Probe) -> Result<(), ApplyError> {
         match probe.origin.as_deref() {
             // A folder that was no repository when it was applied, or is none here: nothing to compare.
             None | Some("none") => Ok(()),
             Some(theirs) if theirs == self.origin() || self.origin() == "none" => Ok(()),
             Some(theirs) => Err(ApplyError::OtherOrigin {
-                host: self.host.name().to_string(),
+                host: host.to_string(),
                 campaign: self.settings.campaign.name.to_string(),
                 theirs: theirs.chars().take(12).collect(),
                 ours: self.origin().chars().take(12).collect(),
@@ -132,15 +233,16 @@ impl Workspace {
         }
     }
 
-    /// Attempts that have not ended as far as the checkpoint knows.
+    /// Attempts of a host that have not ended as far as the checkpoint knows.
     fn open_attempts(
         &self,
-    ) -> Result<Vec<(Intended, crate::ids::ApplyId, AttemptState)>, ApplyError> {
+        host: &HostName,
+    ) -> Result<Vec<(Intended, ApplyId, AttemptState)>, ApplyError> {
         let snapshot = self.store.snapshot()?;
         let mut open = Vec::new();
         for job in &snapshot.jobs {
             for row in &job.attempts {
-                if !matches!(row.state, AttemptState::Ended(_)) && row.host == *self.host.name() {
+                if !matches!(row.state, AttemptState::Ended(_)) && row.host == *host {
                     let one = Intended { job: job.id, attempt: row.attempt };
                     open.push((one, row.apply.clone(), row.state));
                 }
@@ -176,7 +278,7 @@ impl Workspace {
 /// Attempts that were intended or queued and that a whole answer does not name: the hand-over never arrived, or was taken
 /// out of the queue.
 fn vanished(
-    before: &[(Intended, crate::ids::ApplyId, AttemptState)],
+    before: &[(Intended, ApplyId, AttemptState)],
     probe: &Probe,
 ) -> Vec<Intended> {
     let named: BTreeSet<_> = probe

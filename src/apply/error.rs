@@ -27,6 +27,12 @@ pub enum ApplyError {
         /// What is wrong with `root`.
         why: String,
     },
+    /// What is asked for lies on a host that the file does not name any more.
+    #[error("host `{host}` is not in the campaign file any more")]
+    HostRemoved {
+        /// The host.
+        host: String,
+    },
     /// The host's campaign of this name belongs to another repository.
     #[error(
         "host `{host}` has a campaign `{campaign}` that came from another repository \
@@ -64,5 +70,20 @@ pub enum ApplyError {
 impl From<PlanError> for ApplyError {
     fn from(error: PlanError) -> Self {
         Self::Plan(Box::new(error))
+    }
+}
+
+impl ApplyError {
+    /// Whether it is about this side, so that no host can be told of in its place.
+    pub(super) fn is_ours(&self) -> bool {
+        match self {
+            Self::Store(_) | Self::Lock(_) | Self::Plan(_) | Self::Signals(_) => true,
+            Self::Host(_)
+            | Self::Root { .. }
+            | Self::HostRemoved { .. }
+            | Self::OtherOrigin { .. }
+            | Self::Secrets { .. }
+            | Self::Programs { .. } => false,
+        }
     }
 }

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{ApplyError, Collected};
-use crate::campaign::Campaign;
+use crate::campaign::{Campaign, HostKeyCheck};
 use crate::clock::Clock;
-use crate::host::{LocalHost, local_root, origin};
+use crate::host::{ControlFolder, Destination, Host, local_root, origin};
 use crate::ids::{ApplyId, HostName, JobId};
 use crate::plan::{Evidence, Expansion, HostStatus, Known, Options, Parts, Plan, plan};
 use crate::store::{ApplyLock, Holder, Lock, Store, folder_of};
@@ -33,7 +33,7 @@ pub struct Settings {
 pub struct Workspace {
     pub(super) settings: Settings,
     pub(super) store: Store,
-    pub(super) host: LocalHost,
+    pub(super) hosts: Vec<Host>,
     origin: OnceCell<String>,
     set_aside: Option<PathBuf>,
     pub(super) handed_over: bool,
@@ -46,13 +46,10 @@ impl Workspace {
         let folder = folder_of(settings.folder(), &settings.campaign.name);
         let opened =
             Store::open(&folder, &settings.campaign.name, &settings.file, settings.clock.now())?;
-        let (name, host) = settings.campaign.hosts.first().expect("a campaign has a host");
-        let root = local_root(host.root.as_deref(), |name| settings.environment.get(name).cloned())
-            .map_err(|why| ApplyError::Root { host: name.to_string(), why })?;
-        let host = LocalHost::new(name.clone(), root);
+        let hosts = hosts_of(&settings)?;
         let (store, set_aside) = (opened.store, opened.set_aside);
         let origin = OnceCell::new();
-        Ok(Self { store, host, origin, set_aside, handed_over: false, begun: None, settings })
+        Ok(Self { store, hosts, origin, set_aside, handed_over: false, begun: None, settings })
     }
 
     /// Where a damaged checkpoint was put, to be said loudly.
@@ -80,9 +77,24 @@ impl Workspace {
         &self.store
     }
 
-    /// The host.
-    pub fn host(&self) -> &LocalHost {
-        &self.host
+    /// The campaign's hosts, in file order.
+    pub fn hosts(&self) -> &[Host] {
+        &self.hosts
+    }
+
+    /// A host of the campaign.
+    pub fn host(&self, name: &HostName) -> Result<&Host, ApplyError> {
+        self.hosts
+            .iter()
+            .find(|host| host.name() == name)
+            .ok_or_else(|| ApplyError::HostRemoved { host: name.to_string() })
+    }
+
+    /// Ends what is open to hosts.
+    pub async fn close(&self) {
+        for host in &self.hosts {
+            host.close().await;
+        }
     }
 
     /// The clock.
@@ -138,6 +150,33 @@ impl Settings {
     pub fn folder(&self) -> &Path {
         self.file.parent().unwrap_or_else(|| Path::new("/"))
     }
+}
+
+/// The campaign's hosts; none is asked yet.
+fn hosts_of(settings: &Settings) -> Result<Vec<Host>, ApplyError> {
+    let variable = |name: &str| settings.environment.get(name).filter(|value| !value.is_empty());
+    let path = |name: &str| variable(name).map(Path::new);
+    let control = Arc::new(ControlFolder::new(path("XDG_RUNTIME_DIR"), path("TMPDIR")));
+    let mut hosts = Vec::new();
+    for (name, host) in &settings.campaign.hosts {
+        let made = match &host.ssh {
+            Some(ssh) => {
+                let destination = Destination {
+                    ssh: ssh.destination.to_string(),
+                    accept_new: ssh.host_key_check == HostKeyCheck::AcceptNew,
+                    config: path("SP_SSH_CONFIG").map(Path::to_owned),
+                };
+                Host::over_ssh(name.clone(), destination, host.root.clone(), Arc::clone(&control))
+            }
+            None => {
+                let root = local_root(host.root.as_deref(), |name| variable(name).cloned())
+                    .map_err(|why| ApplyError::Root { host: name.to_string(), why })?;
+                Host::local(name.clone(), root)
+            }
+        };
+        hosts.push(made);
+    }
+    Ok(hosts)
 }
 
 /// A plan over known jobs, its edits told by the checkpoint.

@@ -1,7 +1,7 @@
 //! What can go wrong between the client and a host; never a state of a job.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A conversation with a host that came to nothing.
 #[derive(Debug, thiserror::Error)]
@@ -80,7 +80,27 @@ pub enum HostError {
         /// The root.
         path: PathBuf,
         /// What is wrong with it; reads after the path.
-        why: &'static str,
+        why: String,
+    },
+    /// A root that is no path.
+    #[error("the root of host `{host}`: {why}")]
+    RootText {
+        /// The host.
+        host: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// No connection by ssh.
+    #[error("host `{host}` ({destination}): {trouble}{}", tail(said))]
+    Ssh {
+        /// The host.
+        host: String,
+        /// What the file says as `ssh`.
+        destination: String,
+        /// What kind of trouble it is.
+        trouble: SshTrouble,
+        /// What ssh said of it; may be empty.
+        said: String,
     },
     /// A job cannot be said in the words of the host script.
     #[error("job `{job}` cannot be handed over: {why}")]
@@ -102,4 +122,83 @@ pub enum HostError {
 
 fn tail(stderr: &str) -> String {
     if stderr.is_empty() { String::new() } else { format!("; it said: {stderr}") }
+}
+
+/// Why there is no connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SshTrouble {
+    /// There is no `ssh` on this machine.
+    #[error("this machine has no `ssh`")]
+    NoSsh,
+    /// The name leads nowhere.
+    #[error("its name cannot be resolved")]
+    Name,
+    /// Nobody listens there.
+    #[error("the connection was refused")]
+    Refused,
+    /// Nobody answers.
+    #[error("it does not answer")]
+    NoAnswer,
+    /// The host's key is not known yet.
+    #[error("its host key is not known")]
+    KeyUnknown,
+    /// The host's key is another one than before.
+    #[error("its host key has changed")]
+    KeyChanged,
+    /// The login was refused.
+    #[error("the login was refused")]
+    Login,
+    /// The connection was cut.
+    #[error("the connection was cut")]
+    Cut,
+    /// The server gives no more sessions on a connection.
+    #[error("its ssh server refuses another session")]
+    Sessions,
+    /// Something else.
+    #[error("ssh cannot connect")]
+    Other,
+}
+
+impl SshTrouble {
+    /// By what OpenSSH's client writes (sshconnect.c, clientloop.c, readconf.c).
+    pub(super) fn of(said: &str) -> Self {
+        let has = |words: &[&str]| words.iter().any(|word| said.contains(word));
+        if has(&["REMOTE HOST IDENTIFICATION HAS CHANGED"]) {
+            Self::KeyChanged
+        } else if has(&["host key is known for", "Host key verification failed"]) {
+            Self::KeyUnknown
+        } else if has(&["Permission denied", "Too many authentication failures"]) {
+            Self::Login
+        } else if has(&["Could not resolve"]) {
+            Self::Name
+        } else if has(&["Connection refused"]) {
+            Self::Refused
+        } else if has(&["timed out", "No route to host", "Network is unreachable"]) {
+            Self::NoAnswer
+        } else if has(&["Connection closed", "Connection reset", "Broken pipe", "not responding"]) {
+            Self::Cut
+        } else {
+            Self::Other
+        }
+    }
+
+    /// Whether a person must act before another try makes sense.
+    pub fn needs_person(self) -> bool {
+        match self {
+            Self::NoSsh | Self::KeyUnknown | Self::KeyChanged | Self::Login => true,
+            Self::Name
+            | Self::Refused
+            | Self::NoAnswer
+            | Self::Cut
+            | Self::Sessions
+            | Self::Other => false,
+        }
+    }
+}
+
+pub(super) fn io_error<'a>(
+    what: &'static str,
+    path: &'a Path,
+) -> impl Fn(io::Error) -> HostError + 'a {
+    move |source| HostError::Io { what, path: path.to_owned(), source }
 }

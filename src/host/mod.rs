@@ -5,16 +5,35 @@
 
 mod answer;
 mod batch;
+mod control;
+mod conversation;
 mod error;
 mod folder;
 mod git;
-mod local;
+mod hello;
+mod root;
 mod script;
+mod ssh;
+mod terminal;
+mod transport;
 
 pub use answer::{Account, HostFacts, Probe};
 pub use batch::{Batch, BatchContext, BatchJob};
-pub use error::HostError;
+pub use control::ControlFolder;
+pub use conversation::Host;
+pub use error::{HostError, SshTrouble};
 pub use folder::CampaignFolder;
 pub use git::{Revision, origin, revision};
-pub use local::{LocalHost, attach_session, local_root, random_word};
+pub use root::local_root;
 pub use script::version as script_version;
+pub use ssh::Destination;
+
+/// 24 hex digits that no other call has had.
+pub fn random_word() -> String {
+    let mut bytes = [0; 12];
+    // Uniqueness, not secrecy, is wanted: the process id and the clock serve where the kernel refuses.
+    if rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()).is_err() {
+        bytes[..4].copy_from_slice(&std::process::id().to_le_bytes());
+    }
+    bytes.map(|byte| format!("{byte:02x}")).concat()
+}

@@ -1,0 +1,40 @@
+#!/bin/sh
+# What a host reached by ssh is told first, on the stdin of its /bin/sh: makes and checks the root, and says whether the
+# host script is there. The client puts `N=` (a word for the frame), `VERSION=` and `R=` (the root) before it, and behind
+# it `finish`, or the script as a here-document for `cat >"$T"` and then `place`: a text that is cut off is never placed.
+# shellcheck disable=SC2154 # the client sets them
+umask 077
+LC_ALL=C
+export LC_ALL
+
+# The answer, in its frame: start-up files may have printed before it.
+end() { # WORD…
+  printf '\nsp-begin %s\n%s\nsp-end %s\n' "$N" "$*" "$N"
+  exit
+}
+
+place() {
+  { sync "$T" 2>/dev/null || sync; } && mv "$T" "$B/$VERSION" || end refused write
+  finish
+}
+
+finish() {
+  [ -s "$B/$VERSION" ] || end bare
+  end root "$R"
+}
+
+B=$R/v1/bin
+T=$B/$VERSION.$$
+case $R in
+  /*) ;;
+  *) end refused relative ;;
+esac
+[ -d "$B" ] || mkdir -p "$B" || end refused make
+# What another user owns or may write to could be made to lie, or to run anything as us.
+for D in "$R" "$R/v1"; do
+  [ -O "$D" ] || end refused owner
+  # shellcheck disable=SC2012 # no find of busybox is sure to know -perm; the folder's name comes last
+  case $(ls -ld "$D/.") in
+    ?????w* | ????????w*) end refused mode ;;
+  esac
+done

@@ -1,0 +1,149 @@
+//! The folder for sockets of our ssh masters: one a process, 0700, short enough for a socket's path, gone with the process.
+//! What a killed process left is found by its lock and cleared away, its masters ended.
+//!
+//! It opens no connection.
+
+use std::fs::{self, File, TryLockError};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::OnceLock;
+use std::time::{Duration, SystemTime};
+
+use super::error::{HostError, io_error};
+use super::random_word;
+use super::transport::command;
+
+/// A socket's path has 108 bytes on Linux and 104 on macOS (unix(7), unix(4)); the rest of it takes 46.
+const LONGEST: usize = 57;
+/// So young a lock file may belong to a process that is about to lock it.
+const YOUNG: Duration = Duration::from_secs(60);
+
+/// Where sockets go; made when it is first needed.
+#[derive(Debug)]
+pub struct ControlFolder {
+    candidates: Vec<PathBuf>,
+    made: OnceLock<Made>,
+}
+
+#[derive(Debug)]
+struct Made {
+    folder: PathBuf,
+    lock_path: PathBuf,
+    _lock: File,
+}
+
+impl ControlFolder {
+    /// A folder below the first of these that is short enough: the session's runtime folder, the temporary one, `/tmp`.
+    pub fn new(runtime: Option<&Path>, temporary: Option<&Path>) -> Self {
+        let own = format!("sp-{}", rustix::process::geteuid().as_raw());
+        let candidates = [runtime.map(|folder| folder.join("sp")), temporary.map(|folder| folder.join(&own))]
+            .into_iter()
+            .flatten()
+            .chain([Path::new("/tmp").join(&own)])
+            .collect();
+        Self { candidates, made: OnceLock::new() }
+    }
+
+    /// The folder.
+    pub(super) fn folder(&self) -> Result<&Path, HostError> {
+        if self.made.get().is_none() {
+            let made = self.make()?;
+            // Of two at once one is dropped, and takes its folder with it.
+            drop(self.made.set(made));
+        }
+        Ok(&self.made.get().expect("just made").folder)
+    }
+
+    fn make(&self) -> Result<Made, HostError> {
+        let word = &random_word()[..8];
+        let mut refused = None;
+        for parent in &self.candidates {
+            let folder = parent.join(word);
+            if folder.as_os_str().len() > LONGEST {
+                continue;
+            }
+            match own_folder(parent) {
+                Ok(()) => {}
+                Err(error) => {
+                    refused = Some(error);
+                    continue;
+                }
+            }
+            clear_dead(parent);
+            let lock_path = parent.join(format!("{word}.lock"));
+            let lock = File::create_new(&lock_path).map_err(io_error("make the file", &lock_path))?;
+            lock.lock().map_err(io_error("lock", &lock_path))?;
+            fs::DirBuilder::new()
+                .mode(0o700)
+                .create(&folder)
+                .map_err(io_error("make the folder", &folder))?;
+            return Ok(Made { folder, lock_path, _lock: lock });
+        }
+        Err(refused.unwrap_or_else(|| {
+            let path = self.candidates.last().cloned().unwrap_or_default();
+            let source = std::io::Error::other("its path is too long for a socket");
+            HostError::Io { what: "use the folder", path, source }
+        }))
+    }
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        // What cannot be removed now is cleared away by a later process.
+        let _removed = fs::remove_dir_all(&self.folder);
+        let _unlocked = fs::remove_file(&self.lock_path);
+    }
+}
+
+/// Makes the folder, or checks that it is ours alone: in a shared temporary folder somebody else may have been first.
+fn own_folder(folder: &Path) -> Result<(), HostError> {
+    match fs::DirBuilder::new().mode(0o700).create(folder) {
+        Ok(()) => return Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(io_error("make the folder", folder)(error)),
+    }
+    let about = fs::symlink_metadata(folder).map_err(io_error("look at", folder))?;
+    let ours = about.uid() == rustix::process::geteuid().as_raw();
+    if about.is_dir() && ours && about.mode() & 0o077 == 0 {
+        return Ok(());
+    }
+    let source = std::io::Error::other("it is not a folder of this user alone");
+    Err(io_error("use the folder", folder)(source))
+}
+
+/// Ends the masters of processes that are gone, and removes their folders.
+fn clear_dead(parent: &Path) {
+    let Ok(entries) = fs::read_dir(parent) else { return };
+    for path in entries.flatten().map(|entry| entry.path()) {
+        if path.extension().is_none_or(|extension| extension != "lock") {
+            continue;
+        }
+        let young = fs::metadata(&path)
+            .and_then(|about| about.modified())
+            .is_ok_and(|at| SystemTime::now().duration_since(at).is_ok_and(|age| age < YOUNG));
+        let Some(lock) = (if young { None } else { File::open(&path).ok() }) else { continue };
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock | TryLockError::Error(_)) => continue,
+        }
+        let folder = path.with_extension("");
+        for master in fs::read_dir(&folder).into_iter().flatten().flatten() {
+            end_master(&master.path().join("master"));
+        }
+        // Another process may be clearing the same.
+        let _removed = fs::remove_dir_all(&folder);
+        let _unlocked = fs::remove_file(&path);
+    }
+}
+
+fn end_master(socket: &Path) {
+    if !socket.exists() {
+        return;
+    }
+    let mut ssh = command("ssh").into_std();
+    ssh.arg("-S").arg(socket).args(["-O", "exit", "none"]);
+    ssh.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    // A master that does not answer is gone, or goes by itself once it is idle for long enough.
+    let _asked = ssh.status();
+}

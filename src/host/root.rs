@@ -1,0 +1,167 @@
+//! The root of a host: what the campaign file says of it, as a path of this machine or as shell text for another one.
+//!
+//! Here it is made ready with the file system's own calls; on another machine by `hello`. It asks no host.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use super::error::{HostError, io_error};
+use super::script;
+use crate::atomic_file::private_folder;
+use crate::ids::HostName;
+use crate::shell::quote;
+
+/// Where `sp` keeps its records unless the file says otherwise.
+const DEFAULT: &str = "~/.local/share/sp";
+
+/// A stretch of a root as written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Piece {
+    Text(String),
+    Variable(String),
+}
+
+/// The stretches of a root: `~` at its start is the variable `HOME`, `$NAME` anywhere a variable.
+fn pieces(wanted: Option<&str>) -> Result<Vec<Piece>, String> {
+    let text = wanted.unwrap_or(DEFAULT);
+    let mut pieces = Vec::new();
+    let mut rest = text;
+    if let Some(after) = text.strip_prefix('~') {
+        if !after.is_empty() && !after.starts_with('/') {
+            return Err(format!("`{text}` names another user's home; write it as a path"));
+        }
+        pieces.push(Piece::Variable("HOME".to_owned()));
+        rest = after;
+    } else if !text.starts_with(['/', '$']) {
+        return Err(format!("`{text}` is no absolute path; begin it with `/`, `~/` or `$HOME/`"));
+    }
+    if text.contains(['\n', '\0']) {
+        return Err("it holds a line break or a NUL byte".to_owned());
+    }
+    while let Some((before, after)) = rest.split_once('$') {
+        pieces.push(Piece::Text(before.to_owned()));
+        let length =
+            after.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(after.len());
+        let (name, tail) = after.split_at(length);
+        if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {
+            return Err(format!("`{text}` has a `$` without a name behind it"));
+        }
+        pieces.push(Piece::Variable(name.to_owned()));
+        rest = tail;
+    }
+    pieces.push(Piece::Text(rest.to_owned()));
+    pieces.retain(|piece| *piece != Piece::Text(String::new()));
+    Ok(pieces)
+}
+
+/// The root a campaign asks for on this machine, as an absolute path; variables are taken from `variable`.
+pub fn local_root(
+    wanted: Option<&str>,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<PathBuf, String> {
+    let mut path = String::new();
+    for piece in pieces(wanted)? {
+        match piece {
+            Piece::Text(text) => path.push_str(&text),
+            Piece::Variable(name) => {
+                let value = variable(&name).filter(|value| !value.is_empty());
+                path.push_str(&value.ok_or_else(|| format!("`${name}` is not set"))?);
+            }
+        }
+    }
+    if !path.starts_with('/') {
+        return Err(format!("`{path}` is no absolute path; begin it with `/`, `~/` or `$HOME/`"));
+    }
+    Ok(PathBuf::from(path))
+}
+
+/// The root as one word of a shell on the host, whose own variables it names.
+pub(super) fn root_word(wanted: Option<&str>) -> Result<String, String> {
+    let mut word = String::new();
+    for piece in pieces(wanted)? {
+        match piece {
+            Piece::Text(text) => word.push_str(&quote(&text).map_err(|error| error.to_string())?),
+            Piece::Variable(name) => {
+                word.push_str(&format!("\"${{{name}:?is not set}}\""));
+            }
+        }
+    }
+    Ok(word)
+}
+
+/// Makes a root on this machine ready: folders for the user alone, and this version's script.
+pub(super) fn prepare(host: &HostName, root: &Path) -> Result<(), HostError> {
+    let bin = root.join("v1/bin");
+    private_folder(&bin).map_err(io_error("make the folder", &bin))?;
+    // What another user owns or may write to could be made to lie, or to run anything as us.
+    for folder in [root, &root.join("v1")] {
+        let about = fs::metadata(folder).map_err(io_error("look at", folder))?;
+        let wrong = |why: &str| HostError::Root {
+            host: host.to_string(),
+            path: folder.to_owned(),
+            why: why.to_owned(),
+        };
+        if about.uid() != rustix::process::geteuid().as_raw() {
+            return Err(wrong("belongs to another user"));
+        }
+        if about.mode() & 0o022 != 0 {
+            return Err(wrong("can be written by other users"));
+        }
+    }
+    install(&bin.join(script::version()))
+}
+
+/// By rename, never in place: a shell that reads a script while it changes runs nonsense.
+fn install(path: &Path) -> Result<(), HostError> {
+    if path.exists() {
+        return Ok(());
+    }
+    let temporary = path.with_extension(std::process::id().to_string());
+    let write = || -> io::Result<()> {
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&temporary)?;
+        file.write_all(script::TEXT.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)
+    };
+    write().map_err(io_error("write", path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_root_is_made_absolute() {
+        let variable = |name: &str| match name {
+            "HOME" => Some("/home/ann".to_owned()),
+            "USER" => Some("ann".to_owned()),
+            _ => None,
+        };
+        let root = |text| local_root(text, variable);
+        assert_eq!(root(None), Ok(PathBuf::from("/home/ann/.local/share/sp")));
+        assert_eq!(root(Some("/scratch/$USER/sp")), Ok(PathBuf::from("/scratch/ann/sp")));
+        assert_eq!(root(Some("~")), Ok(PathBuf::from("/home/ann")));
+        assert_eq!(root(Some("$HOME/sp")), Ok(PathBuf::from("/home/ann/sp")));
+        assert!(root(Some("~bob/sp")).is_err());
+        assert!(root(Some("sp")).is_err());
+        assert!(root(Some("/x/$NOPE")).is_err());
+        assert!(root(Some("$USER/sp")).is_err());
+        assert!(root(Some("/x/$")).is_err());
+    }
+
+    #[test]
+    fn a_root_elsewhere_is_one_word() {
+        assert_eq!(root_word(None).as_deref(), Ok("\"${HOME:?is not set}\"/.local/share/sp"));
+        assert_eq!(
+            root_word(Some("/a b/$USER's")).as_deref(),
+            Ok("'/a b/'\"${USER:?is not set}\"\"'s\"")
+        );
+    }
+}

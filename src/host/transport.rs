@@ -1,0 +1,110 @@
+//! Starting a program on a host, and the bytes that go to it and come from it: on this machine, or over ssh.
+//!
+//! It knows no words of the protocol. How a program ended over ssh is told for people only: the exit status of an ssh
+//! command is never a job's result.
+
+use std::fmt;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
+use tokio::process::Command;
+use tokio::time::timeout;
+
+use super::error::HostError;
+
+/// How much of a failed command's stderr is shown.
+const TAIL: usize = 400;
+/// How long an end is waited for once the output is over.
+const END_WITHIN: Duration = Duration::from_secs(2);
+
+/// A started program and its three streams.
+pub(super) struct Started {
+    pub(super) stdin: Option<Box<dyn AsyncWrite + Send + Unpin>>,
+    pub(super) stdout: Box<dyn AsyncRead + Send + Unpin>,
+    stderr: Box<dyn AsyncRead + Send + Unpin>,
+    ending: Ending,
+}
+
+enum Ending {
+    Here(Box<tokio::process::Child>),
+    Over(Box<super::ssh::Channel>),
+}
+
+impl Started {
+    /// A program over ssh.
+    pub(super) fn over(channel: super::ssh::Channel, streams: super::ssh::Streams) -> Self {
+        let (stdin, stdout, stderr) = streams;
+        Self { stdin, stdout, stderr, ending: Ending::Over(Box::new(channel)) }
+    }
+
+    /// What is known of a program whose output is over: how it ended, and the end of its stderr. For people.
+    pub(super) async fn told(mut self) -> Told {
+        let mut stderr = Vec::new();
+        drop(timeout(END_WITHIN, (&mut self.stderr).take(1 << 16).read_to_end(&mut stderr)).await);
+        let status = match self.ending {
+            Ending::Here(mut child) => match timeout(END_WITHIN, child.wait()).await {
+                Ok(Ok(status)) => describe(status),
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => "it still runs".to_owned(),
+            },
+            Ending::Over(channel) => match timeout(END_WITHIN, channel.ended()).await {
+                Ok(Ok(status)) => describe(status),
+                Ok(Err(why)) => why,
+                Err(_) => "it still runs".to_owned(),
+            },
+        };
+        let text = String::from_utf8_lossy(&stderr);
+        let text: Vec<char> = text.trim().chars().collect();
+        let text: String = text[text.len().saturating_sub(TAIL)..].iter().collect();
+        Told { status, stderr: text.escape_debug().to_string() }
+    }
+}
+
+/// How a program ended, for people.
+#[derive(Debug)]
+pub(super) struct Told {
+    pub(super) status: String,
+    /// The end of what it wrote to stderr, control characters made visible.
+    pub(super) stderr: String,
+}
+
+impl fmt::Debug for Started {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Started").finish_non_exhaustive()
+    }
+}
+
+/// Starts a program on this machine. `bound`: it ends with this value, so that nobody waits for what nobody reads.
+pub(super) fn start_here(words: &[&str], input: bool, bound: bool) -> Result<Started, HostError> {
+    let (program, arguments) = words.split_first().expect("a program");
+    let mut command = command(program);
+    command.args(arguments);
+    // Ctrl-C at the terminal is for `sp` alone, and what it starts here must not go with it.
+    command.process_group(0).kill_on_drop(bound);
+    command.stdin(if input { Stdio::piped() } else { Stdio::null() });
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command
+        .spawn()
+        .map_err(|source| HostError::Start { program: (*program).to_owned(), source })?;
+    Ok(Started {
+        stdin: child.stdin.take().map(|stdin| Box::new(stdin) as _),
+        stdout: Box::new(child.stdout.take().expect("stdout is piped")),
+        stderr: Box::new(child.stderr.take().expect("stderr is piped")),
+        ending: Ending::Here(Box::new(child)),
+    })
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place of the transport that spawns")]
+pub(super) fn command(program: &str) -> Command {
+    Command::new(program)
+}
+
+fn describe(status: ExitStatus) -> String {
+    use std::os::unix::process::ExitStatusExt as _;
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("it ended with {code}"),
+        (None, Some(signal)) => format!("it was killed by signal {signal}"),
+        (None, None) => "it ended".to_owned(),
+    }
+}
