@@ -4,12 +4,13 @@
 
 mod done;
 mod hosts;
+mod machines;
 mod matrix;
 mod names;
 mod paths;
 mod templates;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use crate::campaign::error::Finding;
@@ -34,12 +35,14 @@ pub(super) struct Checker<'a> {
     text: &'a str,
     broken: BTreeSet<String>,
     findings: Vec<Finding>,
+    /// Where the name of each host stands.
+    host_spans: BTreeMap<String, Range<usize>>,
 }
 
 /// Checks what was read. Without an error among the findings there is a campaign.
 pub(super) fn check(wire: WireCampaign, reader: Reader<'_>) -> (Option<Campaign>, Vec<Finding>) {
     let Reader { text, findings, broken } = reader;
-    let mut checker = Checker { text, broken, findings };
+    let mut checker = Checker { text, broken, findings, host_spans: BTreeMap::new() };
     let campaign = checker.campaign(wire);
     let mut findings = checker.findings;
     findings.sort_by_key(Finding::start);

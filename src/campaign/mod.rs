@@ -1,7 +1,7 @@
 //! The campaign file: text → wire types → checked [`Campaign`], with all mistakes of the file in one report.
 //!
 //! In the order of the work: `read` (TOML to `wire`, syntax and types), `check` (everything else, with the readers of
-//! single values: [`decimal`], [`duration`], [`size`], [`glob`], [`ere`], [`template`]), `error` (the report). [`schema`]
+//! single values: [`decimal`], [`duration`], [`size`], [`ssh`], [`glob`], [`ere`], [`template`]), `error` (the report). [`schema`]
 //! is the JSON Schema of `wire`.
 //!
 //! Does not read files, expand the matrix or know of jobs: globs, `lines` and `inputs` stay patterns here.
@@ -16,6 +16,7 @@ pub mod model;
 mod read;
 pub mod schema;
 pub mod size;
+pub mod ssh;
 pub mod suggest;
 pub mod template;
 mod wire;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
+use crate::campaign::ssh::Destination;
 use crate::campaign::template::{Expression, Template};
 use crate::ids::{AxisName, CampaignName, HostName};
 
@@ -138,9 +139,11 @@ pub struct DoneCount {
     pub min: u32,
 }
 
-/// A host of the campaign. Every host is this machine for now; the transport is chosen by `host`.
+/// A host of the campaign.
 #[derive(Debug, Clone, Default)]
 pub struct Host {
+    /// How it is reached; `None` is this machine.
+    pub ssh: Option<Ssh>,
     /// Where `sp` keeps its records there; `None` is `~/.local/share/sp`.
     pub root: Option<String>,
     /// Jobs at once, at least 1 (0 only by `Default`, never after the check).
@@ -153,8 +156,41 @@ pub struct Host {
     pub init: Option<String>,
     /// Programs that must be there.
     pub require: Vec<String>,
-    /// Labels for `--host`.
+    /// Labels for `--host`; none is the name of another host.
     pub tags: Vec<String>,
     /// Which jobs may run here.
     pub when: Option<Expression>,
+}
+
+/// How a host is reached by ssh.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ssh {
+    /// Where ssh goes.
+    pub destination: Destination,
+    /// What to do with a host whose key nobody has seen.
+    pub host_key_check: HostKeyCheck,
+}
+
+/// `host-key-check`: what to do with a host whose key is not in `known_hosts`. A key that differs from a known one is
+/// refused either way.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum HostKeyCheck {
+    /// Refuse it; the default.
+    #[default]
+    Strict,
+    /// Take it and remember it.
+    AcceptNew,
+}
+
+impl HostKeyCheck {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Strict, Self::AcceptNew];
+
+    /// The word in the file.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Strict => "strict",
+            Self::AcceptNew => "accept-new",
+        }
+    }
 }

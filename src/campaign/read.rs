@@ -173,6 +173,7 @@ fn done(reader: &mut Reader<'_>, what: &str, node: &Node<'_>) -> Option<WireDone
 fn host(reader: &mut Reader<'_>, what: &str, node: &Node<'_>) -> Option<WireHost> {
     let mut table = Table::open(reader, what, node)?;
     let host = WireHost {
+        ssh: table.string(reader, "ssh"),
         root: table.string(reader, "root"),
         slots: table.integer(reader, "slots"),
         env: table.with(reader, "env", |reader, what, node| entries(reader, what, node, env)),
@@ -181,6 +182,7 @@ fn host(reader: &mut Reader<'_>, what: &str, node: &Node<'_>) -> Option<WireHost
         require: table.strings(reader, "require"),
         tags: table.strings(reader, "tags"),
         when: table.string(reader, "when"),
+        host_key_check: table.string(reader, "host-key-check"),
     };
     table.finish(reader);
     Some(host)

@@ -212,6 +212,8 @@ pub(super) struct WireCount {
 #[schemars(rename_all = "kebab-case", deny_unknown_fields)]
 #[schemars(rename = "host")]
 pub(super) struct WireHost {
+    /// Where ssh finds it: an alias, `user@host` or `ssh://user@host:port`. Without it the host is this machine.
+    pub(super) ssh: Option<At<String>>,
     /// Where `sp` keeps its records there. Default: `~/.local/share/sp`.
     pub(super) root: Option<At<String>>,
     /// Jobs at once. Default: 1.
@@ -229,6 +231,9 @@ pub(super) struct WireHost {
     pub(super) tags: Option<At<Vec<At<String>>>>,
     /// Expression that says which jobs may run here.
     pub(super) when: Option<At<String>>,
+    /// Whether a host whose key is not known is refused (`strict`, the default) or taken (`accept-new`); only with `ssh`.
+    #[schemars(extend("enum" = ["strict", "accept-new"]))]
+    pub(super) host_key_check: Option<At<String>>,
 }
 
 /// Where results go.

@@ -16,7 +16,7 @@ use std::process::{Command, Stdio};
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
 use proptest::prelude::*;
 use solverpilot::campaign::template::{Expression, Part, Place, Scope, Template, escape, text_of};
-use solverpilot::campaign::{self, Axis, Campaign, EnvValue, Value, ere, schema};
+use solverpilot::campaign::{self, Axis, Campaign, EnvValue, HostKeyCheck, Value, ere, schema};
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
@@ -128,9 +128,33 @@ fn the_full_file_arrives_whole_and_in_order() {
     assert_eq!(campaign.log_max, 4 << 20);
     assert_eq!(campaign.done.exit_codes, [0, 10, 20]);
     assert_eq!(campaign.hosts["gpu-1"].slots, 2);
+    let ssh = |name: &str| {
+        let ssh = campaign.hosts[name].ssh.as_ref()?;
+        Some((ssh.destination.as_str(), ssh.host_key_check))
+    };
+    assert_eq!(ssh("gpu-1"), Some(("gpu-1", HostKeyCheck::Strict)));
+    let second = "ssh://ann@gpu-2.example.org:2222";
+    assert_eq!(ssh("gpu-2"), Some((second, HostKeyCheck::AcceptNew)));
+    assert_eq!(ssh("gpu-2-of-bob"), Some((second, HostKeyCheck::Strict)));
+    assert_eq!(ssh("local"), None);
     assert!(matches!(&campaign.env["HF_TOKEN"], EnvValue::FromEnv(name) if name == "HF_TOKEN"));
     assert_eq!(campaign.env.keys().collect::<Vec<_>>(), ["OMP_NUM_THREADS", "DATA", "HF_TOKEN"]);
     assert_eq!(campaign.matrix.include[0]["seq"], Value::Int(16384));
+}
+
+#[test]
+fn a_range_counts_by_one_where_it_does_not_say() {
+    let values = |range: &str| -> Vec<String> {
+        let text = format!("name = 'a'\ncommand = 'x {{{{ n }}}}'\nmatrix.n = {{ {range} }}");
+        match &parse(&text).matrix.axes["n"] {
+            Axis::Values(values) => values.iter().map(|v| text_of(v).into_owned()).collect(),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(values("from = 1, to = 4"), ["1", "2", "3", "4"]);
+    assert_eq!(values("from = -1, to = 1"), ["-1", "0", "1"]);
+    assert_eq!(values("from = 0.5, to = 2"), ["0.5", "1.5"]);
+    assert_eq!(values("from = 7, to = 7"), ["7"]);
 }
 
 #[test]
@@ -172,10 +196,8 @@ fn keys_of_later_versions_are_unknown() {
         "services = {}",
         "notify = {}",
         "report = {}",
-        "hosts.a.ssh = 'x'",
         "hosts.a.gpus = [0]",
         "hosts.a.snapshot = true",
-        "hosts.a.host-key-check = 'strict'",
     ] {
         let error =
             Campaign::parse("f", &format!("name = 'a'\ncommand = 'x'\n{key}\n")).unwrap_err();

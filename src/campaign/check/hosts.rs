@@ -20,25 +20,13 @@ impl Checker<'_> {
         vars: &IndexMap<AxisName, Value>,
     ) -> IndexMap<HostName, Host> {
         let mut checked = IndexMap::new();
-        let mut keys: Vec<At<String>> = Vec::new();
         for (key, host) in hosts.into_iter().flat_map(|at| at.value.0) {
             let name = self.host_name(&key);
             let host = self.host(&key.value, host.value, matrix, vars);
+            self.host_spans.insert(key.value, key.span);
             checked.extend(name.map(|name| (name, host)));
-            keys.push(key);
         }
-        if let [first, second, ..] = keys.as_slice() {
-            let finding = Finding::error(
-                "sp::campaign::hosts",
-                "several hosts are not supported by this version",
-            );
-            self.push(
-                finding
-                    .at(&second.span, "a second host")
-                    .at(&first.span, "first")
-                    .help("keep one `[hosts.NAME]` table; it is this machine, whatever its name"),
-            );
-        }
+        self.places(&checked);
         if checked.is_empty()
             && let Ok(local) = "local".parse()
         {
@@ -72,7 +60,8 @@ impl Checker<'_> {
     ) -> Host {
         let path = |key: &str| format!("hosts.{name}.{key}");
         let host_vars = self.vars(&path("vars"), wire.vars);
-        let mut host = Host { vars: host_vars, slots: 1, ..Host::default() };
+        let ssh = self.ssh(name, wire.ssh, wire.host_key_check);
+        let mut host = Host { ssh, vars: host_vars, slots: 1, ..Host::default() };
         if let Some(root) = &wire.root {
             self.not_empty(root, &path("root"));
         }
@@ -131,6 +120,7 @@ impl Checker<'_> {
         for (key, value) in entries.into_iter().flat_map(|at| at.value.0) {
             let usable = self.variable(&key, &format!("`{what}`"));
             let full = format!("{what}.{}", key.value);
+            let names = &names.for_variable(&key.value);
             let value = match value.value {
                 WireEnv::Text(text) => {
                     let at = At { value: text, span: value.span };

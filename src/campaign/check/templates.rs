@@ -22,10 +22,13 @@ pub(super) enum References {
 }
 
 /// The names that templates may use, with a value of each to try them with.
+#[derive(Clone)]
 pub(super) struct Names<'a> {
     axes: IndexMap<&'a str, Value>,
     vars: IndexMap<&'a str, Value>,
     host_vars: BTreeSet<&'a str>,
+    /// The hosts where a text may be used.
+    hosts: Vec<(&'a str, &'a Host)>,
     /// Names that are spelled in the file but could not be read; using them is no second mistake.
     broken: BTreeSet<String>,
     any_axis: bool,
@@ -46,9 +49,29 @@ impl<'a> Names<'a> {
             axes: axes.collect(),
             vars: vars.collect(),
             host_vars: host_vars.collect(),
+            hosts: hosts.iter().map(|(name, host)| (name.as_str(), host)).collect(),
             broken: broken.clone(),
             any_axis,
         }
+    }
+
+    /// The names for a variable of `[env]`: a host that sets it otherwise does not use that text.
+    pub(super) fn for_variable(&self, variable: &str) -> Self {
+        let mut names = self.clone();
+        names.hosts.retain(|(_, host)| !host.env.contains_key(variable));
+        names
+    }
+
+    /// Hosts without a variable that others have.
+    fn without(&self, var: &str) -> Vec<&'a str> {
+        let broken = |name: &str| {
+            let vars = format!("hosts.{name}.vars");
+            [format!("hosts.{name}"), format!("{vars}.{var}"), vars]
+                .iter()
+                .any(|key| self.broken.contains(key))
+        };
+        let lacks = |(name, host): &&(&str, &Host)| !host.vars.contains_key(var) && !broken(name);
+        self.hosts.iter().filter(lacks).map(|(name, _)| *name).collect()
     }
 
     fn knows(&self, name: &Name) -> bool {
@@ -226,6 +249,42 @@ impl Checker<'_> {
                 None => finding,
             });
         }
+        for name in used.iter().filter(|name| names.knows(name)) {
+            if let Name::Ref(Reference::HostVar(var)) = name
+                && names.host_vars.contains(var.as_str())
+            {
+                self.on_every_host(at, what, var, in_braces, names);
+            }
+        }
+    }
+
+    /// A job may come to any host, so each has what its texts name.
+    fn on_every_host(
+        &mut self,
+        at: &At<String>,
+        what: &str,
+        var: &str,
+        in_braces: bool,
+        names: &Names<'_>,
+    ) {
+        let lacking = names.without(var);
+        let [first, ..] = lacking.as_slice() else { return };
+        let message = format!(
+            "`{what}` uses `host.{var}`, which {} not define",
+            match lacking.as_slice() {
+                [one] => format!("the host `{one}` does"),
+                several => format!("the hosts {} do", suggest::words(several)),
+            }
+        );
+        let span = self.part(at, find_name(&at.value, &format!("host.{var}"), in_braces));
+        let mut finding =
+            Finding::error("sp::campaign::host_variable", message).at(&span, "used here");
+        for host in &lacking {
+            if let Some(span) = self.host_spans.get(*host) {
+                finding = finding.at(span, format!("no `vars.{var}`"));
+            }
+        }
+        self.push(finding.help(format!("add `vars = {{ {var} = … }}` to `[hosts.{first}]`")));
     }
 
     /// The engine finds unknown filters only when it renders; other failures depend on the job and are the plan's.

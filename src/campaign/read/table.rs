@@ -95,19 +95,12 @@ impl<'t, 'i> Table<'t, 'i> {
             let finding =
                 Finding::error("sp::campaign::unknown_key", format!("{place} has no key `{key}`"))
                     .at(&span, "unknown key");
-            reader.findings.push(match help(&self.path, key, &self.asked) {
+            reader.findings.push(match suggest::help(key, &self.asked, "keys here are") {
                 Some(help) => finding.help(help),
                 None => finding,
             });
         }
     }
-}
-
-fn help(path: &str, key: &str, asked: &[&str]) -> Option<String> {
-    if path.starts_with("hosts.") && key == "ssh" {
-        return Some("this version runs jobs on this machine only: leave `ssh` out".to_owned());
-    }
-    suggest::help(key, asked, "keys here are")
 }
 
 /// Reports a key of the top level that stands below a table.
