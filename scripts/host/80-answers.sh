@@ -63,42 +63,6 @@ journal_from() { # GENERATION OFFSET
   tail -c "+$((_from + 1))" "$V/$C/journal" | head -c "$((_size - _from))"
 }
 
-# Streams the journal from an offset, as it grows, until all runners have left or the time is over.
-# What streams is a session of its own, whose first process waits for a lock that this one holds: so all of it goes with
-# this process, however that ends.
-verb_wait() { # CAMPAIGN OFFSET SECONDS
-  is_name "$1" && is_slot "$2" && is_number "$3" || exit 64
-  C=$1
-  _here=$V/run/wait.$$
-  command exec 3>>"$_here" && flock -n 3 || exit 73
-  # A runner that was asked for a moment ago may not have its lock yet: with entries left, look some times more. The last
-  # lines may have been written while the locks were given up.
-  # shellcheck disable=SC2016 # a text for another shell
-  setsid "$SP_SH" -c '
-    (
-      exec >/dev/null
-      timeout "$5" flock -s "$4" true
-      rm -f "$4"
-      kill -s KILL 0
-    ) &
-    tail -c "+$2" -f "$3" &
-    tail=$!
-    exec >/dev/null
-    idle=0
-    while [ $idle -lt 20 ]; do
-      for lock in "$1"/run/runner.*; do [ ! -e "$lock" ] || flock -s 8 8<"$lock"; done
-      set -- "$1" "$1"/*/queue/[0-9]*~*/c[0-9]*
-      [ -e "$2" ] || break
-      idle=$((idle + 1))
-      sleep 0.05
-    done
-    sleep 0.05
-    kill "$tail"' sp-wait "$V" "$(($2 + 1))" "$V/$C/journal" "$_here" "$3" 2>/dev/null 3>&- </dev/null &
-  wait $! 2>/dev/null
-  rm -f "$_here"
-  printf '\n'
-}
-
 # The environment that the account's login shell would give, asked of that shell, which may print what it likes.
 verb_account() { # [PROGRAM…]
   _user=$(id -un)

@@ -1,37 +1,37 @@
-//! Following hosts until what was handed over has ended: facts are recorded in bundles, events told, tables written.
+//! Following hosts until what was handed over has ended: steps are started, what they bring is recorded and told.
+//!
+//! It is the one owner of the store while hosts are asked side by side. It decides nothing about a job.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
-use super::{ApplyError, Interrupt, Interrupts, Observer, Workspace};
-use crate::ids::{Attempt, JobId};
-use crate::lifecycle::event::JobAt;
-use crate::lifecycle::{
-    AttemptState, Event, EventKind, Fact, HostFact, JournalPosition, LineError,
-};
-use crate::state::State;
-use crate::store::{ApplyLock, HostMemory, HostReport};
+use super::hand_over::Hand;
+use super::lane::{Chunk, IDLE_ROUNDS, Lane, Said, Step, Trouble};
+use super::tell::job_at;
+use super::{ApplyError, Interrupt, Interrupts, Observer, Workspace, joined};
+use crate::host::{Account, Probe};
+use crate::lifecycle::event::HostState;
+use crate::lifecycle::{AttemptState, Event, EventKind};
+use crate::store::ApplyLock;
 
 /// One bounded question; a cut connection is noticed by its end.
 const POLL_SECONDS: u64 = 50;
 /// Facts of so long make one transaction: a transaction a job would compete with the host's own disk writes.
 const BUNDLE: Duration = Duration::from_millis(100);
-/// Between two writings of the tables at least.
-const TABLES: Duration = Duration::from_secs(1);
-/// Answers without any news, before it is said that the queue does not move.
-const IDLE_ROUNDS: u32 = 12;
+/// How long a host that does not answer is asked again when nothing else is left to wait for.
+const DOWN_PATIENCE: Duration = Duration::from_mins(2);
+/// Further away than any deadline.
+const NEVER: Duration = Duration::from_hours(1);
 
 /// Why the following ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Followed {
-    /// Nothing is queued or running any more.
+    /// Nothing is left to wait for, or each lane that has something is in trouble.
     Ended,
     /// A signal came.
     Interrupted(Interrupt),
-    /// The hosts have entries and nothing moves.
-    Stuck,
     /// The time was over.
     TimedOut,
     /// Another apply's lock came free.
@@ -42,18 +42,17 @@ pub(super) enum Followed {
 pub(super) struct Follower<'a> {
     pub(super) observer: &'a mut dyn Observer,
     pub(super) interrupts: &'a mut Interrupts,
-    /// Attempts that are waited for.
-    pub(super) open: BTreeMap<(JobId, Attempt), AttemptState>,
-    /// Slots for runners that are asked for when the queue stands still; `None` where nothing may be started.
-    pub(super) kick: Option<u32>,
+    pub(super) lanes: Vec<Lane>,
+    /// What may be handed over; `None` where nothing may be started.
+    pub(super) hand: Option<Hand<'a>>,
     /// When to give up.
     pub(super) deadline: Option<Instant>,
     /// Whether to look if the lock is free.
     pub(super) until_lock: bool,
+    /// Leave as soon as everything was handed over.
+    pub(super) detach: bool,
     pub(super) tables_at: Instant,
 }
-
-type Chunk = (Vec<HostFact>, Vec<LineError>, JournalPosition);
 
 impl Follower<'_> {
     /// Follows until the end of what is waited for.
@@ -62,276 +61,270 @@ impl Follower<'_> {
         workspace: &mut Workspace,
         lock: Option<&ApplyLock>,
     ) -> Result<Followed, ApplyError> {
-        let mut idle = 0;
+        let (news, mut receiver) = mpsc::unbounded_channel::<Chunk>();
+        let mut steps: JoinSet<(usize, u32, Said)> = JoinSet::new();
+        let mut due: Option<Instant> = None;
         loop {
-            if self.open.is_empty() {
+            for lane in 0..self.lanes.len() {
+                if let Some(step) = self.next_step(workspace, lane)? {
+                    self.start(lane, step, &news, &mut steps);
+                }
+            }
+            if self.lanes.iter().all(|lane| lane.step.is_none()) {
                 return Ok(Followed::Ended);
             }
-            let began = Instant::now();
-            let before = self.open.clone();
-            if let Some(stopped) = self.stream(workspace).await? {
-                return Ok(stopped);
-            }
-            // Runners have left, or the time of one question is over: what does the host say as a whole?
-            let collected = workspace.collect(lock).await?;
-            self.see_recorded(workspace)?;
-            for one in &collected.vanished {
-                self.open.remove(&(one.job, one.attempt));
-            }
-            // With the other apply gone there is nobody to see to what stands still: that is ours now.
-            if self.until_lock && workspace.lock_is_free()? {
-                return Ok(Followed::LockFree);
-            }
-            idle = if self.open == before && began.elapsed() < Duration::from_secs(5) {
-                idle + 1
-            } else {
-                0
-            };
-            if idle > IDLE_ROUNDS {
-                return Ok(Followed::Stuck);
-            }
-            if let Some(slots) = self.kick.filter(|_| !self.open.is_empty()) {
-                workspace.host.kick(slots).await?;
-            }
-            if idle > 0 {
-                let pause = Duration::from_millis(50 << idle.min(6));
-                tokio::select! {
-                    () = tokio::time::sleep(pause) => {}
-                    interrupt = self.interrupts.next() => return Ok(Followed::Interrupted(interrupt)),
-                }
-            }
-        }
-    }
-
-    /// One long question. `Some` when the following is over.
-    async fn stream(&mut self, workspace: &mut Workspace) -> Result<Option<Followed>, ApplyError> {
-        let Some(journal) = workspace.store.host(workspace.host.name())?.journal else {
-            return Ok(None);
-        };
-        let seconds = match self.deadline {
-            Some(deadline) => {
-                let left = deadline.saturating_duration_since(Instant::now());
-                if left.is_zero() {
-                    return Ok(Some(Followed::TimedOut));
-                }
-                POLL_SECONDS.min(left.as_secs() + 1)
-            }
-            None => POLL_SECONDS,
-        };
-        let seconds = if self.until_lock { seconds.min(2) } else { seconds };
-        let (sender, mut receiver) = mpsc::unbounded_channel::<Chunk>();
-        let host = workspace.host.clone();
-        let campaign = workspace.settings.campaign.name.clone();
-        let mut question = Box::pin(async move {
-            host.follow(&campaign, &journal, seconds, |facts, errors, position| {
-                // A receiver that is gone wants no more news.
-                drop(sender.send((facts, errors, position.clone())));
-            })
-            .await
-        });
-        let mut bundle: Vec<HostFact> = Vec::new();
-        let mut position = None;
-        let mut due: Option<Instant> = None;
-        let mut answer = None;
-        loop {
-            let flush_in = due.map_or(Duration::from_hours(1), |due| {
-                due.saturating_duration_since(Instant::now())
-            });
-            let give_up = self.deadline.map_or(Duration::from_hours(1), |deadline| {
+            self.give_up_on_the_silent();
+            let flush_in = due.map_or(NEVER, |due| due.saturating_duration_since(Instant::now()));
+            let give_up = self.deadline.map_or(NEVER, |deadline| {
                 deadline.saturating_duration_since(Instant::now())
             });
             tokio::select! {
-                chunk = receiver.recv() => if let Some((facts, errors, at)) = chunk {
-                    bundle.extend(facts);
-                    self.warn_refused(workspace, &errors);
-                    position = Some(at);
+                Some(chunk) = receiver.recv() => {
+                    self.hear(workspace, chunk);
                     due.get_or_insert_with(|| Instant::now() + BUNDLE);
-                } else {
-                    let ended = match answer.take() {
-                        Some(ended) => ended,
-                        None => question.as_mut().await,
-                    };
-                    self.record(workspace, &mut bundle, position.take())?;
-                    ended?;
-                    return Ok(None);
-                },
-                ended = &mut question, if answer.is_none() => answer = Some(ended),
-                () = tokio::time::sleep(flush_in), if due.is_some() => {
+                }
+                Some(said) = steps.join_next() => {
+                    // What was streamed before comes first.
+                    while let Ok(chunk) = receiver.try_recv() {
+                        self.hear(workspace, chunk);
+                    }
                     due = None;
-                    self.record(workspace, &mut bundle, position.take())?;
-                    if self.open.is_empty() {
-                        return Ok(Some(Followed::Ended));
-                    }
-                }
-                () = tokio::time::sleep(give_up), if self.deadline.is_some() => {
-                    self.record(workspace, &mut bundle, position.take())?;
-                    return Ok(Some(Followed::TimedOut));
-                }
-                interrupt = self.interrupts.next() => {
-                    self.record(workspace, &mut bundle, position.take())?;
-                    return Ok(Some(Followed::Interrupted(interrupt)));
-                }
-            }
-        }
-    }
-
-    /// Records a bundle of facts as one transaction, then tells them.
-    fn record(
-        &mut self,
-        workspace: &mut Workspace,
-        bundle: &mut Vec<HostFact>,
-        position: Option<JournalPosition>,
-    ) -> Result<(), ApplyError> {
-        let Some(journal) = position else { return Ok(()) };
-        let mut facts = std::mem::take(bundle);
-        workspace.fill_sentences(&mut facts);
-        let name = workspace.host.name().clone();
-        let now = workspace.clock().now();
-        let memory =
-            HostMemory { journal: Some(journal), last_seen: Some(now), ..HostMemory::default() };
-        let recorded =
-            workspace.store.record(&HostReport { host: &name, memory, facts: &facts })?;
-        for (job, attempt, illegal) in &recorded.illegal {
-            let kind = EventKind::Warning {
-                code: "contradiction".to_owned(),
-                detail: format!("attempt {attempt}: {illegal}"),
-                host: Some(name.clone()),
-                id: Some(*job),
-            };
-            self.observer.event(&Event { ts: now, kind });
-        }
-        let ended = facts.iter().filter_map(|fact| match fact {
-            HostFact::Attempt { job, attempt, fact: Fact::Ended(_), .. } => Some((*job, *attempt)),
-            _ => None,
-        });
-        workspace.collect_logs(ended)?;
-        for fact in facts {
-            self.tell(workspace, fact);
-        }
-        if self.tables_at <= Instant::now() {
-            let began = Instant::now();
-            self.observer.tables(&workspace.store.snapshot()?);
-            // Large tables are written less often, so that they never take more than a tenth of the time.
-            self.tables_at = Instant::now() + TABLES.max(began.elapsed() * 10);
-        }
-        Ok(())
-    }
-
-    fn tell(&mut self, workspace: &Workspace, fact: HostFact) {
-        let HostFact::Attempt { job, attempt, fact, .. } = fact else { return };
-        let key = (job, attempt);
-        let Some(before) = self.open.get(&key).copied() else { return };
-        let Ok(after) = before.next(&fact) else { return };
-        let at = job_at(workspace, job, attempt);
-        let now = workspace.clock().now();
-        let kind = match (after, fact) {
-            (AttemptState::Running, Fact::Started { slot, .. }) if before != after => {
-                Some(EventKind::JobStarted { job: at, slot, session: None })
-            }
-            (AttemptState::Running, Fact::Open { slot, session, .. }) if before != after => {
-                Some(EventKind::JobStarted { job: at, slot, session })
-            }
-            (AttemptState::Ended(state), Fact::Ended(ending)) => Some(EventKind::JobFinished {
-                job: at,
-                state: state.into(),
-                reason: ending.reason.word().to_owned(),
-                detail: ending.detail.clone(),
-                exit_code: ending.exit_code.map(i32::from),
-                signal: ending.signal.clone(),
-                elapsed_s: ending.elapsed_s,
-            }),
-            _ => None,
-        };
-        if matches!(after, AttemptState::Ended(_)) {
-            self.open.remove(&key);
-        } else {
-            self.open.insert(key, after);
-        }
-        if let Some(kind) = kind {
-            self.observer.event(&Event { ts: now, kind });
-        }
-    }
-
-    /// Takes over what a probe recorded beside the stream.
-    fn see_recorded(&mut self, workspace: &Workspace) -> Result<(), ApplyError> {
-        let snapshot = workspace.store.snapshot()?;
-        let mut news = Vec::new();
-        for job in &snapshot.jobs {
-            for row in &job.attempts {
-                let key = (job.id, row.attempt);
-                let Some(before) = self.open.get(&key).copied() else { continue };
-                if row.host == *workspace.host.name() && row.state != before {
-                    news.push((key, row.clone()));
-                }
-            }
-        }
-        let now = workspace.clock().now();
-        let mut ended = Vec::new();
-        for ((job, attempt), row) in news {
-            let at = job_at(workspace, job, attempt);
-            let kind = match row.state {
-                AttemptState::Ended(state) => {
-                    // One that began and ended between two looks is told as a whole.
-                    if row.started_at.is_some()
-                        && self.open.get(&(job, attempt)) != Some(&AttemptState::Running)
-                    {
-                        let kind = EventKind::JobStarted {
-                            job: at.clone(),
-                            slot: row.slot.unwrap_or(0),
-                            session: row.session.clone(),
-                        };
-                        self.observer.event(&Event { ts: now, kind });
-                    }
-                    self.open.remove(&(job, attempt));
-                    ended.push((job, attempt));
-                    EventKind::JobFinished {
-                        job: at,
-                        state: State::from(state),
-                        reason: row.reason,
-                        detail: row.detail,
-                        exit_code: row.exit_code.map(i32::from),
-                        signal: row.signal,
-                        elapsed_s: row.elapsed_s,
-                    }
-                }
-                state => {
-                    self.open.insert((job, attempt), state);
-                    if state != AttemptState::Running {
+                    self.record_bundles(workspace)?;
+                    let Some((lane, number, said)) = joined(said) else { continue };
+                    if self.lanes[lane].step.as_ref().is_none_or(|(now, _)| *now != number) {
                         continue;
                     }
-                    EventKind::JobStarted {
-                        job: at,
-                        slot: row.slot.unwrap_or(0),
-                        session: row.session,
+                    self.lanes[lane].step = None;
+                    let looked = matches!(said, Said::Looked(_));
+                    self.take(workspace, lane, said, lock)?;
+                    // With the other apply gone there is nobody to see to what stands still: that is ours now.
+                    if looked && self.until_lock && workspace.lock_is_free()? {
+                        return Ok(Followed::LockFree);
                     }
                 }
-            };
-            self.observer.event(&Event { ts: now, kind });
+                () = tokio::time::sleep(flush_in), if due.is_some() => {
+                    due = None;
+                    self.record_bundles(workspace)?;
+                }
+                () = tokio::time::sleep(give_up), if self.deadline.is_some() => {
+                    self.record_bundles(workspace)?;
+                    return Ok(Followed::TimedOut);
+                }
+                interrupt = self.interrupts.next() => {
+                    self.record_bundles(workspace)?;
+                    return Ok(Followed::Interrupted(interrupt));
+                }
+            }
         }
-        workspace.collect_logs(ended.into_iter())?;
-        self.observer.tables(&snapshot);
+    }
+
+    fn start(
+        &mut self,
+        at: usize,
+        step: Step,
+        news: &mpsc::UnboundedSender<Chunk>,
+        steps: &mut JoinSet<(usize, u32, Said)>,
+    ) {
+        let lane = &mut self.lanes[at];
+        lane.steps += 1;
+        (lane.news, lane.began) = (false, Instant::now());
+        let (number, news) = (lane.steps, news.clone());
+        let handle = steps.spawn(async move { (at, number, step.take(at, news).await) });
+        lane.step = Some((number, handle));
+    }
+
+    /// What a lane that is not busy does next.
+    fn next_step(
+        &mut self,
+        workspace: &Workspace,
+        at: usize,
+    ) -> Result<Option<Step>, ApplyError> {
+        let lane = &mut self.lanes[at];
+        if lane.step.is_some() || lane.trouble.is_some() {
+            return Ok(None);
+        }
+        if let Some(step) = lane.next.take() {
+            return Ok(Some(step));
+        }
+        if let Some(hand) = self.hand.as_ref().filter(|_| !lane.jobs.is_empty()) {
+            return Ok(Some(Step::Prepare {
+                host: lane.host.clone(),
+                programs: workspace.programs_of(lane.host.name()),
+                missing: hand.missing.get(lane.host.name()).cloned().unwrap_or_default(),
+            }));
+        }
+        if lane.open.is_empty() {
+            // Logs come at the end, in one question.
+            if !std::mem::take(&mut lane.logs) || lane.host.is_here() {
+                return Ok(None);
+            }
+            let wanted = workspace.logs_wanted(lane.host.name())?;
+            let (host, campaign) = (lane.host.clone(), workspace.campaign().name.clone());
+            return Ok((!wanted.is_empty()).then_some(Step::Logs { host, campaign, wanted }));
+        }
+        let left = self.deadline.map(|at| at.saturating_duration_since(Instant::now()).as_secs() + 1);
+        let longest = if self.until_lock { 2 } else { POLL_SECONDS };
+        let seconds = left.unwrap_or(longest).min(longest);
+        let kick = if lane.kicked { 0 } else { lane.slots };
+        lane.kicked = true;
+        Ok(Some(Step::Look {
+            question: workspace.question(lane.at)?,
+            seconds: (!self.detach).then_some(seconds),
+            kick,
+            pause: lane.pause(),
+        }))
+    }
+
+    /// Takes over what a step brought.
+    fn take(
+        &mut self,
+        workspace: &mut Workspace,
+        at: usize,
+        said: Said,
+        lock: Option<&ApplyLock>,
+    ) -> Result<(), ApplyError> {
+        match said {
+            Said::Prepared(Ok(account)) => self.send(workspace, at, &account)?,
+            Said::Prepared(Err(error)) => return self.failed(workspace, at, error),
+            Said::HandedOver(Ok(())) => self.arrived(workspace, at)?,
+            Said::HandedOver(Err(error)) => return self.failed(workspace, at, error.into()),
+            Said::Looked(Ok(probe)) => self.looked(workspace, at, &probe, lock)?,
+            Said::Looked(Err(error)) => return self.failed(workspace, at, error.into()),
+            Said::Logs(Ok(())) => {}
+            Said::Logs(Err(error)) => {
+                let detail = format!("logs were not fetched, the next command does: {error}");
+                self.warn(workspace, at, "logs", detail);
+            }
+        }
+        let lane = &mut self.lanes[at];
+        if lane.down.take().is_some() {
+            let (name, detail) = (lane.host.name().clone(), "it answers again".to_owned());
+            let kind = EventKind::Host { host: name, state: HostState::Reachable, detail };
+            self.observer.event(&Event { ts: workspace.clock().now(), kind });
+        }
         Ok(())
     }
 
-    fn warn_refused(&mut self, workspace: &Workspace, errors: &[LineError]) {
-        for error in errors {
-            let kind = EventKind::Warning {
-                code: "host-answer".to_owned(),
-                detail: format!("a line of the host's journal was refused: {error}"),
-                host: Some(workspace.host.name().clone()),
-                id: None,
-            };
+    /// Writes the intent of a lane's jobs down and makes the hand-over ready.
+    fn send(
+        &mut self,
+        workspace: &mut Workspace,
+        at: usize,
+        account: &Account,
+    ) -> Result<(), ApplyError> {
+        let Some(hand) = &self.hand else { return Ok(()) };
+        let lane = &mut self.lanes[at];
+        lane.number += 1;
+        let (step, intended) = workspace.intend(hand, lane, account)?;
+        lane.next = Some(step);
+        lane.sent = intended;
+        lane.jobs.clear();
+        Ok(())
+    }
+
+    /// A hand-over arrived, and with it runners were asked for.
+    fn arrived(&mut self, workspace: &mut Workspace, at: usize) -> Result<(), ApplyError> {
+        let lane = &mut self.lanes[at];
+        let sent = std::mem::take(&mut lane.sent);
+        let Some(hand) = &self.hand else { return Ok(()) };
+        workspace.record_queued(lane.host.name(), hand.apply, &sent)?;
+        lane.kicked = true;
+        lane.logs = true;
+        for one in &sent {
+            if !self.detach {
+                lane.open.insert((one.job, one.attempt), AttemptState::Queued);
+            }
+            let job = job_at(workspace, lane.host.name(), one.job, one.attempt);
+            let kind = EventKind::JobQueued { job };
             self.observer.event(&Event { ts: workspace.clock().now(), kind });
         }
+        if self.detach {
+            lane.open.clear();
+        }
+        Ok(())
     }
-}
 
-/// Which attempt of which job, for people.
-pub(super) fn job_at(workspace: &Workspace, job: JobId, attempt: Attempt) -> JobAt {
-    let expansion = workspace.expansion();
-    let name = match expansion.index_of(job) {
-        Some(index) => expansion.job(index).name(),
-        None => job.to_string().chars().take(8).collect(),
-    };
-    JobAt { id: job, name, host: workspace.host.name().clone(), attempt }
+    /// A whole answer came.
+    fn looked(
+        &mut self,
+        workspace: &mut Workspace,
+        at: usize,
+        probe: &Probe,
+        lock: Option<&ApplyLock>,
+    ) -> Result<(), ApplyError> {
+        let taken = match workspace.take_answer(self.lanes[at].at, probe, lock) {
+            Err(error) if !error.is_ours() => return self.failed(workspace, at, error),
+            taken => taken?,
+        };
+        self.warn_refused(workspace, at, &taken.answer.refused);
+        self.told(workspace, at, taken.facts, &taken.recorded)?;
+        let lane = &mut self.lanes[at];
+        for one in &taken.vanished {
+            lane.news |= lane.open.remove(&(one.job, one.attempt)).is_some();
+        }
+        if self.detach {
+            lane.open.clear();
+            return Ok(());
+        }
+        let quick = lane.began.elapsed() < Duration::from_secs(5);
+        lane.idle = if quick && !lane.news { lane.idle + 1 } else { 0 };
+        if lane.idle > IDLE_ROUNDS {
+            lane.trouble = Some(Trouble::Stuck);
+        }
+        // Runners have left with entries in the queue: the next look asks for them.
+        lane.kicked = false;
+        self.write_tables(workspace)
+    }
+
+    /// A step failed: the host is asked again where that may help.
+    fn failed(
+        &mut self,
+        workspace: &Workspace,
+        at: usize,
+        error: ApplyError,
+    ) -> Result<(), ApplyError> {
+        if error.is_ours() {
+            return Err(error);
+        }
+        let lane = &mut self.lanes[at];
+        lane.sent.clear();
+        let again = !lane.host.is_here()
+            && matches!(&error, ApplyError::Host(error) if error.may_pass());
+        if !again {
+            lane.trouble = Some(Trouble::Error(error));
+            return Ok(());
+        }
+        let first = lane.down.is_none();
+        let (since, tries) = lane.down.unwrap_or((Instant::now(), 0));
+        lane.down = Some((since, tries + 1));
+        let said = error.to_string();
+        lane.silent = Some(error);
+        // Whether the hand-over arrived is told by the next look.
+        if lane.open.is_empty() && lane.jobs.is_empty() {
+            lane.open = workspace.open_on(lane.host.name())?;
+        }
+        if first {
+            let (host, detail) = (lane.host.name().clone(), said);
+            let kind = EventKind::Host { host, state: HostState::Unreachable, detail };
+            self.observer.event(&Event { ts: workspace.clock().now(), kind });
+        }
+        Ok(())
+    }
+
+    /// When only hosts that do not answer are left, they are asked for a while longer, not for ever.
+    fn give_up_on_the_silent(&mut self) {
+        let working = |lane: &Lane| lane.step.is_some() && lane.down.is_none();
+        if self.lanes.iter().any(working) {
+            return;
+        }
+        for lane in &mut self.lanes {
+            let Some((since, _)) = lane.down.filter(|_| lane.trouble.is_none()) else { continue };
+            if since.elapsed() > DOWN_PATIENCE {
+                if let Some((_, step)) = lane.step.take() {
+                    step.abort();
+                }
+                lane.trouble = lane.silent.take().map(Trouble::Error);
+            }
+        }
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! What a host said comes back as facts; nothing is decided here. Every question may be asked again.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use super::control::ControlFolder;
 use super::error::HostError;
 use super::hello::{self, Hello};
 use super::ssh::{Destination, Link};
-use super::transport::{Started, start_here};
+use super::transport::{Rest, Started, start_here};
 use super::{random_word, root, script};
 use crate::crash::crash_point;
 use crate::ids::{ApplyId, Attempt, CampaignName, HostName, JobId};
@@ -88,6 +88,14 @@ impl Host {
         Ok(root)
     }
 
+    /// The root, where it is on this machine.
+    pub fn root_here(&self) -> Option<&Path> {
+        match &self.place {
+            Place::Here(root) => Some(root),
+            Place::Over(..) => None,
+        }
+    }
+
     fn known_root(&self) -> Option<PathBuf> {
         self.ready.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -96,7 +104,7 @@ impl Host {
         for install in [false, true] {
             let nonce = random_word();
             let text = hello::text(&self.name, wanted, &nonce, install)?;
-            let started = link.start(&["/bin/sh"], true).await?;
+            let started = link.start(&["/bin/sh"]).await?;
             let body = self.exchange("hello", started, &nonce, text.as_bytes(), PATIENCE).await?;
             if let Hello::Ready(root) = hello::read(&self.name, wanted, &body)? {
                 return Ok(root);
@@ -200,7 +208,7 @@ impl Host {
         let offset = journal.offset.to_string();
         let seconds_text = seconds.to_string();
         let mut started =
-            self.start("wait", &nonce, &[campaign.as_str(), &offset, &seconds_text], false).await?;
+            self.start("wait", &nonce, &[campaign.as_str(), &offset, &seconds_text]).await?;
         let mut position = journal.clone();
         let mut pending = Vec::new();
         let mut begun = false;
@@ -208,7 +216,7 @@ impl Host {
         let limit = Duration::from_secs(seconds) + PATIENCE;
         let mut chunk = vec![0; 64 * 1024];
         loop {
-            let read = timeout(limit, started.stdout.read(&mut chunk))
+            let read = timeout(limit, started.rest.stdout.read(&mut chunk))
                 .await
                 .map_err(|_| self.too_slow("wait", limit))?;
             let read = read.map_err(|error| self.cut("wait", &error))?;
@@ -239,7 +247,7 @@ impl Host {
         if begun && pending.ends_with(end.as_bytes()) {
             Ok(position)
         } else {
-            Err(self.no_answer("wait", started).await)
+            Err(self.no_answer("wait", started.rest).await)
         }
     }
 
@@ -321,7 +329,7 @@ impl Host {
     ) -> Result<Vec<u8>, HostError> {
         crash_point(&format!("host.{verb}.before"));
         let nonce = random_word();
-        let started = self.start(verb, &nonce, arguments, true).await?;
+        let started = self.start(verb, &nonce, arguments).await?;
         let body = self.exchange(verb, started, &nonce, input, patience).await;
         crash_point(&format!("host.{verb}.after"));
         body
@@ -331,19 +339,19 @@ impl Host {
     async fn exchange(
         &self,
         verb: &'static str,
-        mut started: Started,
+        started: Started,
         nonce: &str,
         input: &[u8],
         patience: Duration,
     ) -> Result<Vec<u8>, HostError> {
-        let mut stdin = started.stdin.take().expect("its input is ours");
+        let (mut stdin, mut rest) = started.split();
         let mut bytes = Vec::new();
         let write = async {
             // A script that refuses early closes its end; its answer says why.
             let _closed = stdin.write_all(input).await;
             drop(stdin);
         };
-        let mut limited = (&mut started.stdout).take(ANSWER_MAX as u64 + 1);
+        let mut limited = (&mut rest.stdout).take(ANSWER_MAX as u64 + 1);
         let read = limited.read_to_end(&mut bytes);
         let ((), read) = timeout(patience, async { tokio::join!(write, read) })
             .await
@@ -358,17 +366,16 @@ impl Host {
         }
         match unframe(&bytes, nonce) {
             Some(body) => Ok(body.to_vec()),
-            None => Err(self.no_answer(verb, started).await),
+            None => Err(self.no_answer(verb, rest).await),
         }
     }
 
     /// Starts a verb of the script.
-    async fn start(
+    pub(super) async fn start(
         &self,
         verb: &'static str,
         nonce: &str,
         arguments: &[&str],
-        input: bool,
     ) -> Result<Started, HostError> {
         let root = self.root().await?;
         let script = root.join("v1/bin").join(script::version());
@@ -376,15 +383,15 @@ impl Host {
         let mut words = vec!["/bin/sh", &*script, verb, &*root, nonce];
         words.extend_from_slice(arguments);
         match &self.place {
-            Place::Here(_) => start_here(&words, input, verb == "wait"),
-            Place::Over(link, _) => link.start(&words, input).await,
+            Place::Here(_) => start_here(&words),
+            Place::Over(link, _) => link.start(&words).await,
         }
     }
 
     /// Why an answer is not whole. The next question begins from the beginning: the connection may be cut, or the machine
     /// behind the name be another one.
-    async fn no_answer(&self, verb: &'static str, started: Started) -> HostError {
-        let told = started.told().await;
+    pub(super) async fn no_answer(&self, verb: &'static str, rest: Rest) -> HostError {
+        let told = rest.told().await;
         self.begin_anew().await;
         HostError::NoAnswer {
             host: self.name.to_string(),
@@ -394,7 +401,7 @@ impl Host {
         }
     }
 
-    fn cut(&self, verb: &'static str, error: &std::io::Error) -> HostError {
+    pub(super) fn cut(&self, verb: &'static str, error: &std::io::Error) -> HostError {
         HostError::NoAnswer {
             host: self.name.to_string(),
             verb,

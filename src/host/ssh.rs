@@ -33,7 +33,7 @@ const PERSIST: NonZeroUsize = NonZeroUsize::new(120).expect("not zero");
 
 /// Input, output and messages of a program over ssh.
 pub(super) type Streams = (
-    Option<Box<dyn AsyncWrite + Send + Unpin>>,
+    Box<dyn AsyncWrite + Send + Unpin>,
     Box<dyn AsyncRead + Send + Unpin>,
     Box<dyn AsyncRead + Send + Unpin>,
 );
@@ -107,13 +107,13 @@ impl Link {
     }
 
     /// Starts a program on the host; the words reach it as they are.
-    pub(super) async fn start(&self, words: &[&str], input: bool) -> Result<Started, HostError> {
+    pub(super) async fn start(&self, words: &[&str]) -> Result<Started, HostError> {
         let permit = Arc::clone(&self.channels).acquire_owned().await.expect("never closed");
         let line = command_line(words);
         let mut fresh = false;
         loop {
             let open = self.open(&mut fresh).await?;
-            match spawn(Arc::clone(&open.session), &line, input).await {
+            match spawn(Arc::clone(&open.session), &line).await {
                 Ok((child, streams)) => {
                     return Ok(Started::over(Channel { child, _permit: permit }, streams));
                 }
@@ -244,13 +244,11 @@ impl Link {
 async fn spawn(
     session: Arc<Session>,
     line: &str,
-    input: bool,
 ) -> Result<(openssh::Child<Arc<Session>>, Streams), openssh::Error> {
     let mut command: OwningCommand<Arc<Session>> = Session::to_raw_command(session, line);
-    command.stdin(if input { Stdio::piped() } else { Stdio::null() });
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().await?;
-    let stdin = child.stdin().take().map(|stdin| Box::new(stdin) as _);
+    let stdin = Box::new(child.stdin().take().expect("stdin is piped"));
     let stdout = Box::new(child.stdout().take().expect("stdout is piped"));
     let stderr = Box::new(child.stderr().take().expect("stderr is piped"));
     Ok((child, (stdin, stdout, stderr)))

@@ -18,9 +18,19 @@ const TAIL: usize = 400;
 /// How long an end is waited for once the output is over.
 const END_WITHIN: Duration = Duration::from_secs(2);
 
-/// A started program and its three streams.
+/// A started program: its input, and the rest of it.
+#[derive(Debug)]
 pub(super) struct Started {
-    pub(super) stdin: Option<Box<dyn AsyncWrite + Send + Unpin>>,
+    /// Its end tells the script that nobody listens any more.
+    pub(super) stdin: Input,
+    pub(super) rest: Rest,
+}
+
+/// What a program's input is written to.
+pub(super) struct Input(pub(super) Box<dyn AsyncWrite + Send + Unpin>);
+
+/// What comes from a program.
+pub(super) struct Rest {
     pub(super) stdout: Box<dyn AsyncRead + Send + Unpin>,
     stderr: Box<dyn AsyncRead + Send + Unpin>,
     ending: Ending,
@@ -35,9 +45,17 @@ impl Started {
     /// A program over ssh.
     pub(super) fn over(channel: super::ssh::Channel, streams: super::ssh::Streams) -> Self {
         let (stdin, stdout, stderr) = streams;
-        Self { stdin, stdout, stderr, ending: Ending::Over(Box::new(channel)) }
+        let rest = Rest { stdout, stderr, ending: Ending::Over(Box::new(channel)) };
+        Self { stdin: Input(stdin), rest }
     }
 
+    /// Both parts, for who writes and reads at once.
+    pub(super) fn split(self) -> (Box<dyn AsyncWrite + Send + Unpin>, Rest) {
+        (self.stdin.0, self.rest)
+    }
+}
+
+impl Rest {
     /// What is known of a program whose output is over: how it ended, and the end of its stderr. For people.
     pub(super) async fn told(mut self) -> Told {
         let mut stderr = Vec::new();
@@ -69,30 +87,36 @@ pub(super) struct Told {
     pub(super) stderr: String,
 }
 
-impl fmt::Debug for Started {
+impl fmt::Debug for Input {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Started").finish_non_exhaustive()
+        f.debug_struct("Input").finish_non_exhaustive()
     }
 }
 
-/// Starts a program on this machine. `bound`: it ends with this value, so that nobody waits for what nobody reads.
-pub(super) fn start_here(words: &[&str], input: bool, bound: bool) -> Result<Started, HostError> {
+impl fmt::Debug for Rest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rest").finish_non_exhaustive()
+    }
+}
+
+/// Starts a program on this machine.
+pub(super) fn start_here(words: &[&str]) -> Result<Started, HostError> {
     let (program, arguments) = words.split_first().expect("a program");
     let mut command = command(program);
     command.args(arguments);
     // Ctrl-C at the terminal is for `sp` alone, and what it starts here must not go with it.
-    command.process_group(0).kill_on_drop(bound);
-    command.stdin(if input { Stdio::piped() } else { Stdio::null() });
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.process_group(0);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command
         .spawn()
         .map_err(|source| HostError::Start { program: (*program).to_owned(), source })?;
-    Ok(Started {
-        stdin: child.stdin.take().map(|stdin| Box::new(stdin) as _),
+    let stdin = Input(Box::new(child.stdin.take().expect("stdin is piped")));
+    let rest = Rest {
         stdout: Box::new(child.stdout.take().expect("stdout is piped")),
         stderr: Box::new(child.stderr.take().expect("stderr is piped")),
         ending: Ending::Here(Box::new(child)),
-    })
+    };
+    Ok(Started { stdin, rest })
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place of the transport that spawns")]

@@ -1,0 +1,210 @@
+//! One host's part of an apply: what it is at, and the next thing to ask it. Hosts proceed side by side, each in its lane.
+//!
+//! A step talks to its host and to nothing else; what it brought back is recorded by `follow`, the one owner of the store.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::task::AbortHandle;
+
+use super::ApplyError;
+use super::collect::Question;
+use crate::host::{Account, Batch, Host, HostError, Probe, WantedLog};
+use crate::ids::{Attempt, CampaignName, JobId};
+use crate::lifecycle::{AttemptState, HostFact, JournalPosition, LineError};
+use crate::store::Intended;
+
+/// Between two tries to reach a host: the first, and the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// Answers without any news, before it is said that the queue does not move.
+pub(super) const IDLE_ROUNDS: u32 = 12;
+
+/// A stretch of a host's journal as it came.
+#[derive(Debug)]
+pub(super) struct Chunk {
+    pub(super) lane: usize,
+    pub(super) facts: Vec<HostFact>,
+    pub(super) refused: Vec<LineError>,
+    pub(super) position: JournalPosition,
+}
+
+/// What a step brought back.
+pub(super) enum Said {
+    /// The host has what jobs need; this is its account.
+    Prepared(Result<Account, ApplyError>),
+    /// A hand-over arrived, or did not.
+    HandedOver(Result<(), HostError>),
+    /// The journal was followed and the host asked as a whole.
+    Looked(Result<Box<Probe>, HostError>),
+    /// Logs were fetched.
+    Logs(Result<(), HostError>),
+}
+
+/// Why a lane goes no further.
+#[derive(Debug)]
+pub enum Trouble {
+    /// The queue has entries and does not move.
+    Stuck,
+    /// An error; the lane's jobs go on without us.
+    Error(ApplyError),
+}
+
+/// A host and what is waited for there.
+pub(super) struct Lane {
+    /// Place among the campaign's hosts.
+    pub(super) at: usize,
+    pub(super) host: Host,
+    /// Jobs still to be handed over.
+    pub(super) jobs: Vec<usize>,
+    /// Runners to ask for; 0 where nothing may be started.
+    pub(super) slots: u32,
+    /// Attempts that are waited for.
+    pub(super) open: BTreeMap<(JobId, Attempt), AttemptState>,
+    /// What was handed over last, until the host has said that it arrived.
+    pub(super) sent: Vec<Intended>,
+    /// Hand-overs so far.
+    pub(super) number: u32,
+    /// Whether the host was asked to see to its runners since the lane began.
+    pub(super) kicked: bool,
+    /// Facts that came and are not recorded yet, and how far they reach.
+    pub(super) bundle: Vec<HostFact>,
+    pub(super) position: Option<JournalPosition>,
+    /// The step under way, by its number, and how to end it.
+    pub(super) step: Option<(u32, AbortHandle)>,
+    /// The number of the newest step.
+    pub(super) steps: u32,
+    /// A step that is ready to be taken.
+    pub(super) next: Option<Step>,
+    /// Looks in a row that showed nothing new; whether the present one has; when it began.
+    pub(super) idle: u32,
+    pub(super) news: bool,
+    pub(super) began: Instant,
+    /// Since when the host does not answer, and how many tries that were.
+    pub(super) down: Option<(Instant, u32)>,
+    /// Why it does not.
+    pub(super) silent: Option<ApplyError>,
+    /// Whether logs may be there that are to be fetched at the end.
+    pub(super) logs: bool,
+    pub(super) trouble: Option<Trouble>,
+}
+
+/// What to ask next, with all that the question needs.
+pub(super) enum Step {
+    Prepare { host: Host, programs: Vec<String>, missing: Vec<String> },
+    HandOver { host: Host, campaign: CampaignName, origin: String, batch: Box<Batch>, slots: u32 },
+    /// `seconds`: how long to follow the journal first.
+    Look { question: Question, seconds: Option<u64>, kick: u32, pause: Duration },
+    Logs { host: Host, campaign: CampaignName, wanted: Vec<WantedLog> },
+}
+
+impl Lane {
+    pub(super) fn new(at: usize, host: Host, slots: u32) -> Self {
+        Self {
+            at,
+            host,
+            jobs: Vec::new(),
+            slots,
+            open: BTreeMap::new(),
+            sent: Vec::new(),
+            number: 0,
+            kicked: false,
+            bundle: Vec::new(),
+            position: None,
+            step: None,
+            steps: 0,
+            next: None,
+            idle: 0,
+            news: false,
+            began: Instant::now(),
+            down: None,
+            silent: None,
+            logs: false,
+            trouble: None,
+        }
+    }
+
+    /// Whether nothing is waited for any more here.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.jobs.is_empty() && self.open.is_empty() && self.next.is_none()
+    }
+
+    /// How long to wait before the next look.
+    pub(super) fn pause(&self) -> Duration {
+        match (self.down, self.idle) {
+            (Some((_, tries)), _) => {
+                let pause = FIRST_PAUSE.saturating_mul(1 << tries.min(10)).min(LONGEST_PAUSE);
+                // So that many clients do not come back in step.
+                pause.mul_f64(0.5 + fraction() / 2.0)
+            }
+            (None, 0) => Duration::ZERO,
+            (None, idle) => Duration::from_millis(50 << idle.min(6)),
+        }
+    }
+}
+
+/// A number below 1, another one each time.
+fn fraction() -> f64 {
+    let word = crate::host::random_word();
+    let bits = u32::from_str_radix(&word[..8], 16).unwrap_or(0);
+    f64::from(bits) / (f64::from(u32::MAX) + 1.0)
+}
+
+impl Step {
+    /// Does it. Chunks of the journal go to `news` as they come.
+    pub(super) async fn take(self, lane: usize, news: UnboundedSender<Chunk>) -> Said {
+        match self {
+            Self::Prepare { host, programs, missing } => {
+                Said::Prepared(prepare(&host, &programs, missing).await)
+            }
+            Self::HandOver { host, campaign, origin, batch, slots } => {
+                Said::HandedOver(host.hand_over(&campaign, &origin, &batch, slots).await)
+            }
+            Self::Look { question, seconds, kick, pause } => {
+                tokio::time::sleep(pause).await;
+                let looked = look(lane, question, seconds, kick, news).await;
+                Said::Looked(looked.map(Box::new))
+            }
+            Self::Logs { host, campaign, wanted } => {
+                Said::Logs(host.fetch_logs(&campaign, &wanted).await)
+            }
+        }
+    }
+}
+
+async fn prepare(
+    host: &Host,
+    programs: &[String],
+    mut missing: Vec<String>,
+) -> Result<Account, ApplyError> {
+    let account = host.account(programs).await?;
+    missing.extend(account.missing.iter().cloned());
+    if missing.is_empty() {
+        return Ok(account);
+    }
+    Err(ApplyError::Programs { host: host.name().to_string(), programs: missing })
+}
+
+/// Follows the journal until the runners have left or the time is over, then asks for everything.
+async fn look(
+    lane: usize,
+    mut question: Question,
+    seconds: Option<u64>,
+    kick: u32,
+    news: UnboundedSender<Chunk>,
+) -> Result<Probe, HostError> {
+    if kick > 0 {
+        question.host.kick(kick).await?;
+    }
+    if let Some((journal, seconds)) = question.journal.as_ref().zip(seconds) {
+        let tell = |facts, refused, position: &JournalPosition| {
+            // A receiver that is gone wants no more news.
+            drop(news.send(Chunk { lane, facts, refused, position: position.clone() }));
+        };
+        let followed =
+            question.host.follow(&question.campaign, journal, seconds, tell).await?;
+        question.journal = Some(followed);
+    }
+    question.ask().await
+}

@@ -1,0 +1,178 @@
+//! From facts to the checkpoint, then to who watches: bundles recorded, events told, tables written.
+//!
+//! It asks no host and decides nothing.
+
+use std::time::{Duration, Instant};
+
+use super::follow::Follower;
+use super::lane::Chunk;
+use super::{ApplyError, Workspace};
+use crate::ids::{Attempt, HostName, JobId};
+use crate::lifecycle::event::JobAt;
+use crate::lifecycle::{AttemptState, Event, EventKind, Fact, HostFact, LineError, Reason};
+use crate::store::{HostMemory, HostReport, Recorded};
+
+/// Between two writings of the tables at least.
+const TABLES: Duration = Duration::from_secs(1);
+
+impl Follower<'_> {
+    /// Keeps a stretch of a journal until the bundle is recorded.
+    pub(super) fn hear(&mut self, workspace: &Workspace, chunk: Chunk) {
+        self.warn_refused(workspace, chunk.lane, &chunk.refused);
+        let lane = &mut self.lanes[chunk.lane];
+        lane.bundle.extend(chunk.facts);
+        lane.position = Some(chunk.position);
+    }
+
+    /// Records what came, one transaction a host, and tells it. A lane that has nothing left to wait for ends its question.
+    pub(super) fn record_bundles(&mut self, workspace: &mut Workspace) -> Result<(), ApplyError> {
+        let mut recorded_any = false;
+        for at in 0..self.lanes.len() {
+            let lane = &mut self.lanes[at];
+            let Some(journal) = lane.position.take() else { continue };
+            let mut facts = std::mem::take(&mut lane.bundle);
+            workspace.fill_sentences(&mut facts);
+            let name = lane.host.name().clone();
+            let last_seen = Some(workspace.clock().now());
+            let memory =
+                HostMemory { journal: Some(journal), last_seen, ..HostMemory::default() };
+            let recorded =
+                workspace.store.record(&HostReport { host: &name, memory, facts: &facts })?;
+            self.told(workspace, at, facts, &recorded)?;
+            recorded_any = true;
+            let lane = &mut self.lanes[at];
+            if lane.is_quiet() && let Some((_, step)) = lane.step.take() {
+                step.abort();
+            }
+        }
+        if recorded_any && self.tables_at <= Instant::now() {
+            self.write_tables(workspace)?;
+        }
+        Ok(())
+    }
+
+    /// Tells facts that were recorded.
+    pub(super) fn told(
+        &mut self,
+        workspace: &Workspace,
+        at: usize,
+        facts: Vec<HostFact>,
+        recorded: &Recorded,
+    ) -> Result<(), ApplyError> {
+        let name = self.lanes[at].host.name().clone();
+        for (job, attempt, illegal) in &recorded.illegal {
+            let kind = EventKind::Warning {
+                code: "contradiction".to_owned(),
+                detail: format!("attempt {attempt}: {illegal}"),
+                host: Some(name.clone()),
+                id: Some(*job),
+            };
+            self.observer.event(&Event { ts: workspace.clock().now(), kind });
+        }
+        let ended: Vec<(JobId, Attempt)> = facts
+            .iter()
+            .filter_map(|fact| match fact {
+                HostFact::Attempt { job, attempt, fact: Fact::Ended(_), .. } => {
+                    Some((*job, *attempt))
+                }
+                _ => None,
+            })
+            .collect();
+        self.lanes[at].logs |= !ended.is_empty();
+        workspace.keep_logs(&name, &ended)?;
+        for fact in facts {
+            self.tell(workspace, at, fact);
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self, workspace: &Workspace, at: usize, fact: HostFact) {
+        let HostFact::Attempt { job, attempt, fact, .. } = fact else { return };
+        let lane = &mut self.lanes[at];
+        let key = (job, attempt);
+        let Some(before) = lane.open.get(&key).copied() else { return };
+        let Ok(after) = before.next(&fact) else { return };
+        if after == before {
+            return;
+        }
+        lane.news = true;
+        if matches!(after, AttemptState::Ended(_)) {
+            lane.open.remove(&key);
+        } else {
+            lane.open.insert(key, after);
+        }
+        let job = job_at(workspace, lane.host.name(), job, attempt);
+        let now = workspace.clock().now();
+        let mut event = |kind| self.observer.event(&Event { ts: now, kind });
+        match (after, fact) {
+            (AttemptState::Running, Fact::Started { slot, .. }) => {
+                event(EventKind::JobStarted { job, slot, session: None });
+            }
+            (AttemptState::Running, Fact::Open { slot, session, .. }) => {
+                event(EventKind::JobStarted { job, slot, session });
+            }
+            (AttemptState::Ended(state), Fact::Ended(ending)) => {
+                // One that began and ended between two looks is told as a whole.
+                if before != AttemptState::Running && ending.started.is_some() {
+                    let job = job.clone();
+                    event(EventKind::JobStarted { job, slot: 0, session: None });
+                }
+                event(EventKind::JobFinished {
+                    job,
+                    state: state.into(),
+                    reason: ending.reason.word().to_owned(),
+                    detail: ending.detail,
+                    exit_code: ending.exit_code.map(i32::from),
+                    signal: ending.signal,
+                    elapsed_s: ending.elapsed_s,
+                });
+            }
+            (AttemptState::Ended(state), Fact::RootGone) => event(EventKind::JobFinished {
+                job,
+                state: state.into(),
+                reason: Reason::RootGone.word().to_owned(),
+                detail: "the host's records of it are gone".to_owned(),
+                exit_code: None,
+                signal: None,
+                elapsed_s: None,
+            }),
+            _ => {}
+        }
+    }
+
+    /// Has the tables written. Large ones less often, so that they never take more than a tenth of the time.
+    pub(super) fn write_tables(&mut self, workspace: &Workspace) -> Result<(), ApplyError> {
+        let began = Instant::now();
+        self.observer.tables(&workspace.store.snapshot()?);
+        self.tables_at = Instant::now() + TABLES.max(began.elapsed() * 10);
+        Ok(())
+    }
+
+    pub(super) fn warn_refused(&mut self, workspace: &Workspace, at: usize, errors: &[LineError]) {
+        for error in errors {
+            let detail = format!("a line of the host's answer was refused: {error}");
+            self.warn(workspace, at, "host-answer", detail);
+        }
+    }
+
+    pub(super) fn warn(&mut self, workspace: &Workspace, at: usize, code: &str, detail: String) {
+        let host = Some(self.lanes[at].host.name().clone());
+        let kind = EventKind::Warning { code: code.to_owned(), detail, host, id: None };
+        self.observer.event(&Event { ts: workspace.clock().now(), kind });
+    }
+}
+
+/// Which attempt of which job, for people.
+pub(super) fn job_at(
+    workspace: &Workspace,
+    host: &HostName,
+    job: JobId,
+    attempt: Attempt,
+) -> JobAt {
+    let expansion = workspace.expansion();
+    let name = match expansion.index_of(job) {
+        Some(index) => expansion.job(index).name(),
+        None => job.to_string().chars().take(8).collect(),
+    };
+    JobAt { id: job, name, host: host.clone(), attempt }
+}

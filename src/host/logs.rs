@@ -1,0 +1,198 @@
+//! Logs of attempts: fetched into files in one question, or streamed to a person.
+//!
+//! Bytes of a log are never read as words of the protocol: their number stands before them, or they end with the frame.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::time::timeout;
+
+use super::answer::{field, nonsense};
+use super::conversation::Host;
+use super::error::{HostError, io_error};
+use super::random_word;
+use crate::ids::{Attempt, CampaignName, JobId};
+
+/// How long a host may be silent in the middle of a log.
+const SILENCE: Duration = Duration::from_mins(1);
+/// More than any line of the protocol.
+const LINE_MAX: u64 = 4096;
+/// One question of a following; a cut connection is noticed by its end.
+const FOLLOW_SECONDS: u64 = 24 * 60 * 60;
+
+/// A log to fetch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WantedLog {
+    /// The job.
+    pub job: JobId,
+    /// Which of its attempts.
+    pub attempt: Attempt,
+    /// The file it becomes.
+    pub target: PathBuf,
+}
+
+impl Host {
+    /// Fetches logs of ended attempts, each into its file by rename. A log that is not there any more is left out.
+    pub async fn fetch_logs(
+        &self,
+        campaign: &CampaignName,
+        wanted: &[WantedLog],
+    ) -> Result<(), HostError> {
+        let nonce = random_word();
+        let started = self.start("logs", &nonce, &[campaign.as_str()]).await?;
+        let (mut stdin, mut rest) = started.split();
+        let lines: String =
+            wanted.iter().map(|log| format!("{} {}\n", log.job, log.attempt)).collect();
+        let ask = async {
+            // A script that refuses early closes its end; its answer says why.
+            let _closed = stdin.write_all(lines.as_bytes()).await;
+            drop(stdin);
+        };
+        let read = self.read_logs(BufReader::new(&mut rest.stdout), &nonce, wanted);
+        let ((), whole) = tokio::join!(ask, read);
+        if whole? { Ok(()) } else { Err(self.no_answer("logs", rest).await) }
+    }
+
+    /// False where the answer ended early.
+    async fn read_logs(
+        &self,
+        mut answer: impl AsyncBufRead + Unpin,
+        nonce: &str,
+        wanted: &[WantedLog],
+    ) -> Result<bool, HostError> {
+        let (begin, end) = (format!("sp-begin {nonce}"), format!("sp-end {nonce}"));
+        let mut begun = false;
+        loop {
+            let Some(line) = self.line(&mut answer).await? else { return Ok(false) };
+            if !begun {
+                begun = line == begin;
+                continue;
+            }
+            if line == end {
+                return Ok(true);
+            }
+            let wrong = || nonsense(self.name().as_str(), "logs", line.as_bytes());
+            let number = |name| field(&line, name).and_then(|n| n.parse::<u64>().ok());
+            let id = field(&line, "id").and_then(|id| id.parse::<JobId>().ok());
+            let (job, n, bytes) = id
+                .zip(number("n"))
+                .zip(number("bytes"))
+                .map(|((id, n), bytes)| (id, n, bytes))
+                .ok_or_else(wrong)?;
+            let log = wanted
+                .iter()
+                .find(|log| log.job == job && u64::from(log.attempt.0) == n)
+                .ok_or_else(wrong)?;
+            if !self.keep(&mut answer, bytes, &log.target).await? {
+                return Ok(false);
+            }
+        }
+    }
+
+    async fn line(
+        &self,
+        answer: &mut (impl AsyncBufRead + Unpin),
+    ) -> Result<Option<String>, HostError> {
+        let mut line = Vec::new();
+        let mut limited = answer.take(LINE_MAX);
+        let read = timeout(SILENCE, limited.read_until(b'\n', &mut line)).await;
+        let read = read.map_err(|_| self.too_slow("logs", SILENCE))?;
+        read.map_err(|error| self.cut("logs", &error))?;
+        if line.pop() != Some(b'\n') {
+            return Ok(None);
+        }
+        Ok(Some(String::from_utf8_lossy(&line).into_owned()))
+    }
+
+    /// Takes so many bytes into a file. False where they end early.
+    async fn keep(
+        &self,
+        answer: &mut (impl AsyncBufRead + Unpin),
+        mut bytes: u64,
+        target: &Path,
+    ) -> Result<bool, HostError> {
+        let temporary = target.with_extension(format!("part-{}", std::process::id()));
+        let failed = io_error("keep the log", &temporary);
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&temporary)
+            .map_err(&failed)?;
+        let mut buffer = vec![0; 64 * 1024];
+        while bytes > 0 {
+            let most = usize::try_from(bytes).unwrap_or(usize::MAX).min(buffer.len());
+            let read = timeout(SILENCE, answer.read(&mut buffer[..most])).await;
+            let read = read.map_err(|_| self.too_slow("logs", SILENCE))?;
+            let read = read.map_err(|error| self.cut("logs", &error))?;
+            if read == 0 {
+                std::fs::remove_file(&temporary).map_err(&failed)?;
+                return Ok(false);
+            }
+            file.write_all(&buffer[..read]).map_err(&failed)?;
+            bytes -= read as u64;
+        }
+        std::fs::rename(&temporary, target).map_err(io_error("keep the log", target))?;
+        Ok(true)
+    }
+
+    /// Writes an attempt's log to `out`: its last `lines` or all of it, and with `follow` what comes until the attempt has
+    /// ended. False where the host has no such attempt.
+    pub async fn show_log(
+        &self,
+        campaign: &CampaignName,
+        (job, attempt): (JobId, Attempt),
+        lines: Option<usize>,
+        follow: bool,
+        mut out: impl FnMut(&[u8]) -> io::Result<()>,
+    ) -> Result<io::Result<bool>, HostError> {
+        let nonce = random_word();
+        let (job, attempt) = (job.to_string(), attempt.to_string());
+        let lines = lines.map_or("all".to_owned(), |lines| lines.to_string());
+        let how = if follow { FOLLOW_SECONDS.to_string() } else { "once".to_owned() };
+        let arguments = [campaign.as_str(), &job, &attempt, &lines, &how];
+        let mut started = self.start("log", &nonce, &arguments).await?;
+        let (begin, end) = (format!("sp-begin {nonce}\n"), format!("sp-end {nonce}\n"));
+        let mut pending: Vec<u8> = Vec::new();
+        let (mut begun, mut any) = (false, false);
+        let mut buffer = vec![0; 64 * 1024];
+        loop {
+            let read = started.rest.stdout.read(&mut buffer).await;
+            let read = read.map_err(|error| self.cut("log", &error))?;
+            pending.extend_from_slice(&buffer[..read]);
+            if !begun {
+                let at = pending.windows(begin.len()).position(|w| w == begin.as_bytes());
+                let Some(at) = at else {
+                    if read == 0 {
+                        return Err(self.no_answer("log", started.rest).await);
+                    }
+                    continue;
+                };
+                pending.drain(..at + begin.len());
+                begun = true;
+            }
+            let whole = pending.ends_with(end.as_bytes());
+            // The frame's end may come in two pieces.
+            let ready = if whole || read > 0 { pending.len().saturating_sub(end.len()) } else { 0 };
+            if ready > 0 {
+                any = true;
+                if let Err(error) = out(&pending[..ready]) {
+                    return Ok(Err(error));
+                }
+                pending.drain(..ready);
+            }
+            if read == 0 {
+                return if whole {
+                    Ok(Ok(any))
+                } else {
+                    Err(self.no_answer("log", started.rest).await)
+                };
+            }
+        }
+    }
+}
