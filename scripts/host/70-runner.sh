@@ -170,7 +170,10 @@ serve() {
     settle
     cd / && exec "$SP_SH" "$V/bin/$F" runner "$ROOT" "$K" inherited
   fi
+  B_GIT='' B_DIRTY='' B_CODE='' B_SNAPSHOT=''
   eval "$COMMON"
+  ran_from "$B_SNAPSHOT" "$B_CODE" "$B_GIT" "$B_DIRTY"
+  is_name "$B_ORIGIN" || B_ORIGIN=none
   command exec 3<"$CHUNK" || return 0
   AHEAD='' STUCK=0 _entry=''
   fill_pool
@@ -251,11 +254,11 @@ fill_pool() {
   if make_durable $_files; then AHEAD=$_ahead; else STUCK=1; fi
 }
 
-# One attempt's folder from _try _id _n _text. `state` comes last: who has one is whole.
+# One attempt's folder from _try _id _n _text RAN_FROM. `state` comes last: who has one is whole.
 prepare_folder() {
   printf '%s\n%s\n' "$COMMON" "$_text" >"$_try/spec" && true >>"$_try/alive" && true >>"$_try/log" &&
-    printf 'claim v=1 campaign=%s origin=%s script=%s root=%s machine=%s boot=%s snapshot=none setup=none apply=%s batch=%s slot=%s rid=%s id=%s n=%s up=%s .\n' \
-      "$C" "$B_ORIGIN" "$VERSION" "$ROOTID" "$MACHINE" "$BOOT" "$B_APPLY" "$BATCH" "$K" "$RID" "$_id" "$_n" "$UP" \
+    printf 'claim v=1 campaign=%s origin=%s script=%s root=%s machine=%s boot=%s %s setup=none apply=%s batch=%s slot=%s rid=%s id=%s n=%s up=%s .\n' \
+      "$C" "$B_ORIGIN" "$VERSION" "$ROOTID" "$MACHINE" "$BOOT" "$RAN_FROM" "$B_APPLY" "$BATCH" "$K" "$RID" "$_id" "$_n" "$UP" \
       >"$_try/state"
 }
 

@@ -84,12 +84,13 @@ impl AttemptState {
     /// The state after a fact. Facts may come twice, late and out of order (a queue is read before a claim and told
     /// after it), so whatever lies behind the present state changes nothing.
     pub fn next(self, fact: &Fact) -> Result<Self, IllegalEvent> {
-        use Verdict::{Orphan, Running, Starting};
+        use Verdict::{Foreign, Orphan, Running, Starting};
         match (self, fact) {
             (Self::Intended | Self::Queued, Fact::Queued) => Ok(Self::Queued),
             (
                 Self::Intended | Self::Queued | Self::Running,
-                Fact::Started { .. } | Fact::Open { verdict: Starting | Running | Orphan, .. },
+                Fact::Started { .. }
+                | Fact::Open { verdict: Starting | Running | Orphan | Foreign, .. },
             )
             | (Self::Running, Fact::Queued) => Ok(Self::Running),
             (Self::Intended | Self::Queued | Self::Running, Fact::Ended(ending)) => {

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use rusqlite::types::Type;
 use rusqlite::{OptionalExtension as _, Row};
 
+use super::snapshot::{Provenance, from_json};
 use super::{Store, StoreError};
 use crate::ids::{Attempt, HostName, JobId};
 use crate::lifecycle::AttemptState;
@@ -78,17 +79,27 @@ impl Store {
         }
         self.read_attempts(&ordinals, &mut jobs)?;
         let ids: Vec<JobId> = jobs.iter().map(|(_, job)| job.id).collect();
-        for (from, (_, job)) in accepted.into_iter().zip(&mut jobs) {
-            // An attempt that came after the acceptance counts instead of it.
-            let Some((from, _)) = from.filter(|(_, after)| job.attempt.0 <= *after) else {
-                continue;
-            };
-            job.accepted_from = ordinals.binary_search(&from).ok().map(|place| ids[place]);
+        let codes: Vec<Option<[u8; 32]>> = jobs.iter().map(|(_, job)| job.code).collect();
+        // An attempt that came after the acceptance counts instead of it.
+        let standing = accepted.iter().zip(&jobs).map(|(accepted, (_, job))| {
+            accepted.filter(|(_, after)| job.attempt.0 <= *after).map(|(from, _)| from)
+        });
+        let places: Vec<Option<usize>> =
+            standing.map(|from| ordinals.binary_search(&from?).ok()).collect();
+        for (from, (_, job)) in places.iter().zip(&mut jobs) {
+            let Some(from) = *from else { continue };
+            job.accepted_from = Some(ids[from]);
             job.state = State::Succeeded;
             "accepted".clone_into(&mut job.reason);
             job.detail.clear();
             job.exit_code = None;
             job.signal = None;
+            // Acceptances may follow each other; no more steps than jobs, so that a circle ends too.
+            let mut result = from;
+            for _ in &places {
+                result = places[result].unwrap_or(result);
+            }
+            job.code = codes[result];
         }
         Ok(jobs)
     }
@@ -103,11 +114,17 @@ impl Store {
             .prepare("SELECT ordinal, name FROM host")?
             .query_map([], |row| Ok((row.get(0)?, parsed(row, 1)?)))?
             .collect::<Result<_, _>>()?;
+        let codes: BTreeMap<i64, Option<[u8; 32]>> = self
+            .connection
+            .prepare("SELECT ordinal, body FROM provenance")?
+            .query_map([], |row| Ok((row.get(0)?, from_json::<Provenance>(row, 1)?.code())))?
+            .collect::<Result<_, _>>()?;
         // Newest attempt that has ended, by number: it is not always the newest one.
         let mut ended: Vec<u32> = vec![0; jobs.len()];
         // In the order they were written, which is the order of the file: no index, no sort.
         let mut rows = self.connection.prepare(
-            "SELECT job, n, state, host, reason, detail, exit_code, signal, elapsed_s FROM attempt ORDER BY ordinal",
+            "SELECT job, n, state, host, reason, detail, exit_code, signal, elapsed_s, provenance
+             FROM attempt ORDER BY ordinal",
         )?;
         let mut rows = rows.query([])?;
         while let Some(row) = rows.next()? {
@@ -118,6 +135,9 @@ impl Store {
             if matches!(state, AttemptState::Ended(_)) && n >= ended[place] {
                 ended[place] = n;
                 job.elapsed_s = row.get(8)?;
+                job.code = row
+                    .get::<_, Option<i64>>(9)?
+                    .and_then(|ordinal| codes.get(&ordinal).copied().flatten());
             }
             if n < job.attempt.0 {
                 continue;

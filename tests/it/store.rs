@@ -268,6 +268,45 @@ fn what_only_a_host_knows_is_adopted() {
     assert!(store.parts(id(5)).unwrap().is_some());
 }
 
+/// The host's record fills in what the checkpoint does not know; what was handed over from here keeps its own.
+#[test]
+fn what_an_adopted_attempt_ran_from() {
+    let place = Place::new();
+    let mut store = place.open();
+    plan(&mut store, &planned(0..5));
+    intend(&mut store, &[(0, 1)]).unwrap();
+    let (code, git) = ("0a".repeat(32), "b".repeat(40));
+    let tree = format!("snapshot=s1 code={code} git={git} dirty=1");
+    let facts = [
+        ended(0, 1, &tree),
+        ended(1, 1, &tree),
+        ended(2, 1, ""),
+        HostFact::Accepted { job: id(3), from: id(1) },
+        HostFact::Accepted { job: id(4), from: id(3) },
+    ];
+    report(&mut store, "local", Some(("g", 9)), &facts);
+    report(&mut store, "local", Some(("h", 9)), &facts);
+    let snapshot = store.snapshot().unwrap();
+    let of = |job: usize| snapshot.jobs[job].attempts[0].provenance.as_deref().cloned();
+    assert_eq!(of(0).unwrap().git_rev.as_deref(), Some("abc"));
+    let adopted = Provenance {
+        snapshot: Some("s1".to_owned()),
+        code_digest: Some(code),
+        git_rev: Some(git),
+        dirty: Some(true),
+        ..Provenance::default()
+    };
+    assert_eq!(of(1), Some(adopted));
+    assert_eq!(of(2), None);
+    let codes: Vec<_> = store.known().unwrap().iter().map(|job| job.code).collect();
+    assert_eq!(codes, [None, Some([10; 32]), None, Some([10; 32]), Some([10; 32])]);
+    let rows: u32 = Connection::open(place.db())
+        .unwrap()
+        .query_row("SELECT count(*) FROM provenance", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(rows, 2, "no row that nobody refers to");
+}
+
 #[test]
 fn the_newest_attempt_of_any_host_counts() {
     let place = Place::new();
