@@ -15,8 +15,8 @@ use solverpilot::lifecycle::{AttemptState, Fact, Final, HostFact, JournalPositio
 use solverpilot::plan::{CellKey, Parts};
 use solverpilot::state::State;
 use solverpilot::store::{
-    HostMemory, HostReport, Intended, Intent, Opened, PlannedJob, Provenance, Recorded, Store,
-    StoreError, folder_of,
+    Holder, HostMemory, HostReport, Intended, Intent, Opened, PlannedJob, Provenance, Recorded,
+    Store, StoreError, folder_of,
 };
 use tempfile::TempDir;
 
@@ -49,7 +49,7 @@ impl Place {
     }
 
     fn try_open(&self) -> Result<Opened, StoreError> {
-        Store::open_patient(&self.folder(), &campaign(), &self.file(), now(), Duration::ZERO)
+        Store::open_patient(&self.folder(), &campaign(), &self.file(), &holder(), Duration::ZERO)
     }
 
     fn open(&self) -> Store {
@@ -66,6 +66,10 @@ impl Place {
 #[expect(clippy::disallowed_methods, reason = "a test makes files as others leave them")]
 fn put(path: &Path, content: &[u8]) {
     fs::write(path, content).unwrap();
+}
+
+fn holder() -> Holder {
+    Holder { pid: 42, host: "box".to_owned(), since: now(), command: "sp apply".to_owned() }
 }
 
 fn campaign() -> CampaignName {
