@@ -10,7 +10,7 @@ use crate::lifecycle::event::HostState;
 use crate::lifecycle::sentence::{Context, sentence};
 use crate::lifecycle::{AttemptState, Fact, HostFact, LineError};
 use crate::plan::{HostStatus, told};
-use crate::store::{ApplyLock, HostMemory, HostReport, Intended, Lock, Recorded};
+use crate::store::{ApplyLock, HostMemory, HostReport, Intended, Lock, OpenAttempt, Recorded};
 
 /// What one host answered.
 #[derive(Debug, Clone)]
@@ -55,12 +55,13 @@ impl Workspace {
         self.check_origin(&probe)?;
         let now = self.settings.clock.now();
         let mut facts = Vec::new();
-        let known_before = self.open_attempts()?;
+        let mut known_before = self.store.open_attempts()?;
+        known_before.retain(|open| open.host == name);
         if memory.root_id.as_ref().is_some_and(|root| *root != probe.host.root_id) {
-            facts.extend(known_before.iter().map(|(one, apply, _)| HostFact::Attempt {
-                job: one.job,
-                attempt: one.attempt,
-                apply: apply.clone(),
+            facts.extend(known_before.iter().map(|open| HostFact::Attempt {
+                job: open.job,
+                attempt: open.attempt,
+                apply: open.apply.clone(),
                 fact: Fact::RootGone,
             }));
         }
@@ -132,23 +133,6 @@ impl Workspace {
         }
     }
 
-    /// Attempts that have not ended as far as the checkpoint knows.
-    fn open_attempts(
-        &self,
-    ) -> Result<Vec<(Intended, crate::ids::ApplyId, AttemptState)>, ApplyError> {
-        let snapshot = self.store.snapshot()?;
-        let mut open = Vec::new();
-        for job in &snapshot.jobs {
-            for row in &job.attempts {
-                if !matches!(row.state, AttemptState::Ended(_)) && row.host == *self.host.name() {
-                    let one = Intended { job: job.id, attempt: row.attempt };
-                    open.push((one, row.apply.clone(), row.state));
-                }
-            }
-        }
-        Ok(open)
-    }
-
     /// Says in a sentence how each attempt ended, by what the campaign says of its job.
     pub(super) fn fill_sentences(&self, facts: &mut [HostFact]) {
         let expansion = &self.settings.expansion;
@@ -175,10 +159,7 @@ impl Workspace {
 
 /// Attempts that were intended or queued and that a whole answer does not name: the hand-over never arrived, or was taken
 /// out of the queue.
-fn vanished(
-    before: &[(Intended, crate::ids::ApplyId, AttemptState)],
-    probe: &Probe,
-) -> Vec<Intended> {
+fn vanished(before: &[OpenAttempt], probe: &Probe) -> Vec<Intended> {
     let named: BTreeSet<_> = probe
         .facts
         .iter()
@@ -189,10 +170,10 @@ fn vanished(
         .collect();
     before
         .iter()
-        .filter(|(one, _, state)| {
-            matches!(state, AttemptState::Intended | AttemptState::Queued)
-                && !named.contains(&(one.job, one.attempt))
+        .filter(|open| {
+            matches!(open.state, AttemptState::Intended | AttemptState::Queued)
+                && !named.contains(&(open.job, open.attempt))
         })
-        .map(|(one, ..)| *one)
+        .map(|open| Intended { job: open.job, attempt: open.attempt })
         .collect()
 }

@@ -8,10 +8,25 @@ use rusqlite::{OptionalExtension as _, Row};
 
 use super::snapshot::{Provenance, from_json};
 use super::{Store, StoreError};
-use crate::ids::{Attempt, HostName, JobId};
+use crate::ids::{ApplyId, Attempt, HostName, JobId};
 use crate::lifecycle::AttemptState;
 use crate::plan::{CellKey, KnownJob, Parts};
 use crate::state::State;
+
+/// An attempt that has not ended, as far as the checkpoint knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenAttempt {
+    /// The job.
+    pub job: JobId,
+    /// Where.
+    pub host: HostName,
+    /// Which attempt.
+    pub attempt: Attempt,
+    /// The apply that handed it over.
+    pub apply: ApplyId,
+    /// Its state.
+    pub state: AttemptState,
+}
 
 impl Store {
     /// The newest that is known of every job: planned ones in plan order, then the others in the order they were met.
@@ -20,6 +35,32 @@ impl Store {
         // Stable: what is not planned keeps its order.
         jobs.sort_by_key(|(index, _)| index.unwrap_or(u32::MAX));
         Ok(jobs.into_iter().map(|(_, job)| job).collect())
+    }
+
+    /// Attempts that have not ended, in plan order, those of other jobs behind; of one job the oldest first.
+    pub fn open_attempts(&self) -> Result<Vec<OpenAttempt>, StoreError> {
+        let read = || -> rusqlite::Result<Vec<OpenAttempt>> {
+            self.connection
+                .prepare_cached(
+                    "SELECT job.id, host.name, n, apply.id, state FROM attempt
+                     JOIN job ON job.ordinal = attempt.job
+                     JOIN host ON host.ordinal = attempt.host
+                     JOIN apply ON apply.ordinal = attempt.apply
+                     WHERE state IN ('intended', 'queued', 'running')
+                     ORDER BY job.idx IS NULL, job.idx, job.ordinal, n, attempt.ordinal",
+                )?
+                .query_map([], |row| {
+                    Ok(OpenAttempt {
+                        job: JobId(row.get(0)?),
+                        host: parsed(row, 1)?,
+                        attempt: Attempt(row.get(2)?),
+                        apply: parsed(row, 3)?,
+                        state: parsed(row, 4)?,
+                    })
+                })?
+                .collect()
+        };
+        read().map_err(StoreError::of(&self.path))
     }
 
     /// What a job's id was computed from; `None` for a job that was never planned here.

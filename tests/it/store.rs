@@ -242,6 +242,43 @@ fn an_attempt_goes_from_intent_to_end() {
 }
 
 #[test]
+fn attempts_that_have_not_ended() {
+    let place = Place::new();
+    let mut store = place.open();
+    plan(&mut store, &planned([5, 4, 3, 2, 1]));
+    intend(&mut store, &[(4, 1), (3, 1)]).unwrap();
+    report(
+        &mut store,
+        "b",
+        None,
+        &[started(9, 1), started(5, 2), ended(1, 1, ""), about(3, 2, Fact::Queued)],
+    );
+    report(&mut store, "a", None, &[ended(5, 1, "state=failed reason=exit-code rc=1")]);
+    let open = store.open_attempts().unwrap();
+    let told: Vec<_> = open
+        .iter()
+        .map(|open| (open.job, open.attempt.0, open.host.as_str(), open.state.word()))
+        .collect();
+    let wanted = [
+        (id(5), 2, "b", "running"),
+        (id(4), 1, "local", "intended"),
+        (id(3), 1, "local", "intended"),
+        (id(3), 2, "b", "queued"),
+        (id(9), 1, "b", "running"),
+    ];
+    assert_eq!(told, wanted);
+    assert!(open.iter().all(|open| open.apply == apply()));
+    // The long way round comes to the same.
+    let snapshot = store.snapshot().unwrap();
+    let ended = |state: AttemptState| matches!(state, AttemptState::Ended(_));
+    let long = snapshot.jobs.iter().flat_map(|job| {
+        let open = job.attempts.iter().filter(|row| !ended(row.state));
+        open.map(|row| (job.id, row.attempt.0, row.host.as_str(), row.state.word()))
+    });
+    assert_eq!(long.collect::<Vec<_>>(), wanted);
+}
+
+#[test]
 fn only_an_intent_may_be_repeated_or_taken_back() {
     let place = Place::new();
     let mut store = place.open();
