@@ -340,6 +340,18 @@ proptest! {
 }
 
 #[test]
+fn other_words_are_no_states() {
+    let long = "x".repeat(100);
+    for word in ["", "pending", "Running", "done", &long] {
+        let error = word.parse::<AttemptState>().unwrap_err().to_string();
+        assert!(error.ends_with("is no state") && error.len() < 60, "{error}");
+    }
+    for word in ["intended", "queued", "running", "pending"] {
+        assert!(word.parse::<Final>().is_err(), "{word}");
+    }
+}
+
+#[test]
 fn ids_print_as_they_are_read() {
     assert_eq!(ID.parse::<JobId>().unwrap().to_string(), ID);
 }
