@@ -76,17 +76,20 @@ impl fmt::Display for State {
     }
 }
 
-/// A word that is no state.
+/// A word that is no state, cut short.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is no state")]
 pub struct StateError(String);
 
+impl StateError {
+    pub(crate) fn of(word: &str) -> Self {
+        Self(word.chars().take(40).collect())
+    }
+}
+
 impl FromStr for State {
     type Err = StateError;
     fn from_str(word: &str) -> Result<Self, StateError> {
-        Self::ALL
-            .into_iter()
-            .find(|state| state.word() == word)
-            .ok_or_else(|| StateError(word.to_owned()))
+        Self::ALL.into_iter().find(|state| state.word() == word).ok_or_else(|| StateError::of(word))
     }
 }

@@ -5,7 +5,7 @@
 #
 # Layout below ROOT/v1:
 #   root-id                      random word; an attempt knows the root it was made in
-#   run/runner.K run/standby.K   locks: one runner and one standby of slot K
+#   run/runner.K run/standby.K   locks: one runner and one standby of slot K; the runner's says who it is, see `pace`
 #   run/life.RID                 lock held as long as the runner RID (pid-starttime-boot) lives
 #   CAMPAIGN/origin              the repository the campaign came from
 #   CAMPAIGN/queue/SEQ~BATCH/    slots, common, c000001… : the entries of one hand-over, in order

@@ -82,6 +82,16 @@ field() { # NAME RECORD
   F=${F%% *}
 }
 
+# What an attempt ran from, as fields of its records -> RAN_FROM. A value that may not stand in a record is `none`.
+ran_from() { # SNAPSHOT CODE GIT DIRTY
+  RAN_FROM=
+  for _key in snapshot code git dirty; do
+    is_name "$1" || set -- none "$2" "$3" "$4"
+    RAN_FROM="$RAN_FROM${RAN_FROM:+ }$_key=$1"
+    set -- "$2" "$3" "$4" ''
+  done
+}
+
 # Reads a state file: R_CLAIM R_START R_PREPARE R_EXIT R_END hold the first whole record of the kind; R_STOP the
 # first stop that stands before the exit.
 read_state() { # FILE

@@ -126,6 +126,15 @@ write_end() { # RC BY LEFT
   field slot "$R_CLAIM" && _slot=$F
   field apply "$R_CLAIM" || F=none
   END="id=$ID n=$N apply=$F slot=$_slot state=$STATE reason=$WHY rc=$1 sig=$SIGNAL by=$2 marker=$MARKER left=$3"
-  END="end $END started=$_started ended=$_ended el=$_elapsed up=$UP ."
+  END="end $END started=$_started ended=$_ended el=$_elapsed up=$UP"
+  # What it ran from is told with its end, so that a client that knows nothing of it needs no other record. A claim
+  # without these fields is older than they are, or a cancel's.
+  set --
+  for _key in snapshot code git dirty; do
+    field "$_key" "$R_CLAIM"
+    set -- "$@" "$F"
+  done
+  ran_from "$@"
+  END="$END $RAN_FROM ."
   printf '\n%s\n' "$END" >&6
 }

@@ -2,6 +2,8 @@
 # and one standby that waits for its lock. A runner that is killed leaves an orphan, which its successor supervises.
 
 POOL=16
+# Two deaths within so many hundredths of a second are one too many.
+PACE=1000
 
 # Starts a runner of slot K, detached, with nothing of our environment but what it needs. No `&`: a background list would
 # start everything below with SIGINT ignored. The first setsid runs in place, the second leads a group, so it forks and we
@@ -30,6 +32,7 @@ verb_runner() { # SLOT [inherited]
     flock 4
     exec 3>&-
     command exec 9>>"life.$RID" && flock -n 9 || exit 73
+    pace
   fi
   clock_base
   PEND='' PENDLINE='' NEXT='' LOCKER='' LAST=''
@@ -49,8 +52,29 @@ verb_runner() { # SLOT [inherited]
     done
     settle
   fi
+  # Through the descriptor: by its path it may be another root's by now.
+  printf 'left\n' >&4
   rm -f "$V/run/life.$RID"
   exit 0
+}
+
+# The lock file of a slot says who holds it and, if that one came after a death, since when; `left` once it has left by
+# itself. Who comes after a death comes at once, but waits a second where the one that died had come after a death itself a
+# moment before: a runner that always dies at the same step would be followed by the next without end.
+pace() { # in V/run, with the lock held
+  _since=none
+  if { read -r _before _then && ! read -r _left; } 2>/dev/null <"runner.$K" && is_name "$_before"; then
+    rm -f "life.$_before"
+    uptime_now
+    # Uptimes of one boot can be compared.
+    if [ "${_before##*-}" = "${RID##*-}" ] && is_number "$_then" && [ $((CS - _then)) -lt $PACE ]; then
+      sleep 1 4>&- 9>&-
+      uptime_now
+    fi
+    _since=$CS
+  fi
+  # On a full disk nobody waits.
+  { printf '%s %s\n' "$RID" "$_since" >"runner.$K"; } 2>/dev/null
 }
 
 # Tidies and seals what is dead -> ORPHANS of this slot, as CAMPAIGN/ID/N. An orphan of another slot has lost its standby too: a runner
@@ -170,7 +194,10 @@ serve() {
     settle
     cd / && exec "$SP_SH" "$V/bin/$F" runner "$ROOT" "$K" inherited
   fi
+  B_GIT='' B_DIRTY='' B_CODE='' B_SNAPSHOT=''
   eval "$COMMON"
+  ran_from "$B_SNAPSHOT" "$B_CODE" "$B_GIT" "$B_DIRTY"
+  is_name "$B_ORIGIN" || B_ORIGIN=none
   command exec 3<"$CHUNK" || return 0
   AHEAD='' STUCK=0 _entry=''
   fill_pool
@@ -251,11 +278,11 @@ fill_pool() {
   if make_durable $_files; then AHEAD=$_ahead; else STUCK=1; fi
 }
 
-# One attempt's folder from _try _id _n _text. `state` comes last: who has one is whole.
+# One attempt's folder from _try _id _n _text RAN_FROM. `state` comes last: who has one is whole.
 prepare_folder() {
   printf '%s\n%s\n' "$COMMON" "$_text" >"$_try/spec" && true >>"$_try/alive" && true >>"$_try/log" &&
-    printf 'claim v=1 campaign=%s origin=%s script=%s root=%s machine=%s boot=%s snapshot=none setup=none apply=%s batch=%s slot=%s rid=%s id=%s n=%s up=%s .\n' \
-      "$C" "$B_ORIGIN" "$VERSION" "$ROOTID" "$MACHINE" "$BOOT" "$B_APPLY" "$BATCH" "$K" "$RID" "$_id" "$_n" "$UP" \
+    printf 'claim v=1 campaign=%s origin=%s script=%s root=%s machine=%s boot=%s %s setup=none apply=%s batch=%s slot=%s rid=%s id=%s n=%s up=%s .\n' \
+      "$C" "$B_ORIGIN" "$VERSION" "$ROOTID" "$MACHINE" "$BOOT" "$RAN_FROM" "$B_APPLY" "$BATCH" "$K" "$RID" "$_id" "$_n" "$UP" \
       >"$_try/state"
 }
 

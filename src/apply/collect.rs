@@ -15,7 +15,7 @@ use crate::lifecycle::event::HostState;
 use crate::lifecycle::sentence::{Context, sentence};
 use crate::lifecycle::{AttemptState, Fact, HostFact, JournalPosition, LineError};
 use crate::plan::{HostStatus, told};
-use crate::store::{ApplyLock, HostMemory, HostReport, Intended, Lock, Recorded};
+use crate::store::{ApplyLock, HostMemory, HostReport, Intended, Lock, OpenAttempt, Recorded};
 
 /// How long a host over ssh is waited for by who only wants to know: a host that is down must not hold up the others.
 const ASK_WITHIN: Duration = Duration::from_secs(5);
@@ -160,12 +160,13 @@ impl Workspace {
         let now = self.settings.clock.now();
         let memory = self.store.host(&name)?;
         let mut facts = Vec::new();
-        let known_before = self.open_attempts(&name)?;
+        let mut known_before = self.store.open_attempts()?;
+        known_before.retain(|open| open.host == name);
         if memory.root_id.as_ref().is_some_and(|root| *root != probe.host.root_id) {
-            facts.extend(known_before.iter().map(|(one, apply, _)| HostFact::Attempt {
-                job: one.job,
-                attempt: one.attempt,
-                apply: apply.clone(),
+            facts.extend(known_before.iter().map(|open| HostFact::Attempt {
+                job: open.job,
+                attempt: open.attempt,
+                apply: open.apply.clone(),
                 fact: Fact::RootGone,
             }));
         }
@@ -233,24 +234,6 @@ impl Workspace {
         }
     }
 
-    /// Attempts of a host that have not ended as far as the checkpoint knows.
-    fn open_attempts(
-        &self,
-        host: &HostName,
-    ) -> Result<Vec<(Intended, ApplyId, AttemptState)>, ApplyError> {
-        let snapshot = self.store.snapshot()?;
-        let mut open = Vec::new();
-        for job in &snapshot.jobs {
-            for row in &job.attempts {
-                if !matches!(row.state, AttemptState::Ended(_)) && row.host == *host {
-                    let one = Intended { job: job.id, attempt: row.attempt };
-                    open.push((one, row.apply.clone(), row.state));
-                }
-            }
-        }
-        Ok(open)
-    }
-
     /// Says in a sentence how each attempt ended, by what the campaign says of its job.
     pub(super) fn fill_sentences(&self, facts: &mut [HostFact]) {
         let expansion = &self.settings.expansion;
@@ -277,10 +260,7 @@ impl Workspace {
 
 /// Attempts that were intended or queued and that a whole answer does not name: the hand-over never arrived, or was taken
 /// out of the queue.
-fn vanished(
-    before: &[(Intended, ApplyId, AttemptState)],
-    probe: &Probe,
-) -> Vec<Intended> {
+fn vanished(before: &[OpenAttempt], probe: &Probe) -> Vec<Intended> {
     let named: BTreeSet<_> = probe
         .facts
         .iter()
@@ -291,10 +271,10 @@ fn vanished(
         .collect();
     before
         .iter()
-        .filter(|(one, _, state)| {
-            matches!(state, AttemptState::Intended | AttemptState::Queued)
-                && !named.contains(&(one.job, one.attempt))
+        .filter(|open| {
+            matches!(open.state, AttemptState::Intended | AttemptState::Queued)
+                && !named.contains(&(open.job, open.attempt))
         })
-        .map(|(one, ..)| *one)
+        .map(|open| Intended { job: open.job, attempt: open.attempt })
         .collect()
 }

@@ -11,7 +11,7 @@ use super::{ApplyError, Workspace};
 use crate::campaign::EnvValue;
 use crate::host::{Account, Batch, BatchContext, BatchJob, revision, script_version};
 use crate::ids::{ApplyId, Attempt};
-use crate::lifecycle::{Fact, HostFact};
+use crate::lifecycle::{Fact, HostFact, Tree};
 use crate::plan::Known;
 use crate::store::{HostMemory, HostReport, Intended, Intent, Provenance};
 
@@ -53,11 +53,15 @@ impl Workspace {
                 Intended { job: id, attempt: Attempt(last + 1) }
             })
             .collect();
+        let revision = revision(self.settings.folder());
+        let tree =
+            Tree { snapshot: None, code: None, git_rev: revision.commit, dirty: revision.dirty };
         let context = BatchContext {
             apply: hand.apply,
             number: hand.number,
             host: self.host.name(),
             origin: self.origin(),
+            tree: &tree,
             work_dir: &work_dir.to_string_lossy(),
             account: &account,
             locale: &hand.options.locale,
@@ -79,7 +83,7 @@ impl Workspace {
             });
         }
         let batch = Batch::new(&context, batch_jobs.into_iter())?;
-        let provenance = self.provenance(&account, &host);
+        let provenance = provenance(&tree, &account, &host);
         let name = self.host.name().clone();
         self.store.intend(&Intent {
             apply: hand.apply,
@@ -155,21 +159,18 @@ impl Workspace {
             .filter_map(|variable| Some((variable.clone(), environment.get(variable)?.clone())))
             .collect())
     }
+}
 
-    fn provenance(&self, account: &Account, host: &crate::campaign::Host) -> Provenance {
-        let revision = revision(self.settings.folder());
-        let path = account.variables.iter().find(|(name, _)| name == "PATH");
-        Provenance {
-            git_rev: revision.commit,
-            dirty: revision.dirty,
-            env: host.env.keys().cloned().collect(),
-            host: path
-                .map(|(name, value)| (name.to_lowercase(), value.clone().into()))
-                .into_iter()
-                .collect(),
-            sp_version: env!("CARGO_PKG_VERSION").to_owned(),
-            host_script: script_version().to_owned(),
-            ..Provenance::default()
-        }
+fn provenance(tree: &Tree, account: &Account, host: &crate::campaign::Host) -> Provenance {
+    let path = account.variables.iter().find(|(name, _)| name == "PATH");
+    Provenance {
+        env: host.env.keys().cloned().collect(),
+        host: path
+            .map(|(name, value)| (name.to_lowercase(), value.clone().into()))
+            .into_iter()
+            .collect(),
+        sp_version: env!("CARGO_PKG_VERSION").to_owned(),
+        host_script: script_version().to_owned(),
+        ..Provenance::of_tree(tree)
     }
 }

@@ -281,16 +281,8 @@ impl Workspace {
         &self,
         chosen: impl Fn(JobId) -> bool,
     ) -> Result<BTreeMap<(JobId, Attempt), AttemptState>, ApplyError> {
-        let snapshot = self.store.snapshot()?;
-        let mut open = BTreeMap::new();
-        for job in snapshot.jobs.iter().filter(|job| chosen(job.id)) {
-            for row in &job.attempts {
-                if !matches!(row.state, AttemptState::Ended(_)) {
-                    open.insert((job.id, row.attempt), row.state);
-                }
-            }
-        }
-        Ok(open)
+        let open = self.store.open_attempts()?.into_iter().filter(|open| chosen(open.job));
+        Ok(open.map(|open| ((open.job, open.attempt), open.state)).collect())
     }
 
     /// Attempts that have not ended, as the host script wants them.
@@ -298,16 +290,8 @@ impl Workspace {
         &self,
         chosen: impl Fn(JobId) -> bool,
     ) -> Result<Vec<(JobId, Attempt, ApplyId)>, ApplyError> {
-        let snapshot = self.store.snapshot()?;
-        let mut attempts = Vec::new();
-        for job in snapshot.jobs.iter().filter(|job| chosen(job.id)) {
-            for row in &job.attempts {
-                if !matches!(row.state, AttemptState::Ended(_)) {
-                    attempts.push((job.id, row.attempt, row.apply.clone()));
-                }
-            }
-        }
-        Ok(attempts)
+        let open = self.store.open_attempts()?.into_iter().filter(|open| chosen(open.job));
+        Ok(open.map(|open| (open.job, open.attempt, open.apply)).collect())
     }
 
     fn ended_attempts(&self) -> Result<Vec<(JobId, Attempt)>, ApplyError> {

@@ -44,8 +44,8 @@ impl Workspace {
     /// Opens the checkpoint; no host is asked. A checkpoint that was damaged has been set aside, see [`Workspace::set_aside`].
     pub fn open(settings: Settings) -> Result<Self, ApplyError> {
         let folder = folder_of(settings.folder(), &settings.campaign.name);
-        let opened =
-            Store::open(&folder, &settings.campaign.name, &settings.file, settings.clock.now())?;
+        let us = settings.holder();
+        let opened = Store::open(&folder, &settings.campaign.name, &settings.file, &us)?;
         let hosts = hosts_of(&settings)?;
         let (store, set_aside) = (opened.store, opened.set_aside);
         let origin = OnceCell::new();
@@ -114,8 +114,7 @@ impl Workspace {
 
     /// Takes the campaign's lock, or says who has it.
     pub fn lock(&self) -> Result<Lock, ApplyError> {
-        let holder = Holder::here(self.settings.clock.now(), self.settings.command_line.clone());
-        Ok(ApplyLock::acquire(&self.state_folder(), &holder)?)
+        Ok(ApplyLock::acquire(&self.state_folder(), &self.settings.holder())?)
     }
 
     /// Whether nobody holds the campaign's lock at this moment.
@@ -149,6 +148,11 @@ impl Settings {
     /// The campaign file's folder.
     pub fn folder(&self) -> &Path {
         self.file.parent().unwrap_or_else(|| Path::new("/"))
+    }
+
+    /// This process, for those that it keeps waiting.
+    fn holder(&self) -> Holder {
+        Holder::here(self.clock.now(), self.command_line.clone())
     }
 }
 

@@ -120,9 +120,9 @@ impl Told<'_> {
             State::Running => match newest.and_then(|row| row.started_at) {
                 Some(at) => {
                     let since = self.context.clock().now().duration_since(at).as_secs_f64();
-                    format!("It runs on host `{}`, for {} now.", self.host, span(since))
+                    format!("It runs on host `{}`, for {} now{detail}.", self.host, span(since))
                 }
-                None => format!("It runs on host `{}`.", self.host),
+                None => format!("It runs on host `{}`{detail}.", self.host),
             },
             State::Succeeded => "It succeeded.".to_owned(),
             State::Failed => format!("It failed{detail}."),

@@ -16,6 +16,7 @@ use super::script::{self, sha256_hex};
 use crate::campaign::Value;
 use crate::campaign::template::{Part, Reference, Rendered, text_of};
 use crate::ids::{ApplyId, Attempt, AxisName, HostName};
+use crate::lifecycle::Tree;
 use crate::plan::{CommandSpec, CountMarker, EnvSpec, JobSpec};
 use crate::shell::{NulError, quote_line};
 
@@ -30,6 +31,8 @@ pub struct BatchContext<'a> {
     pub host: &'a HostName,
     /// Identity of the repository.
     pub origin: &'a str,
+    /// What the jobs run from, for their records.
+    pub tree: &'a Tree,
     /// Absolute path of the folder the jobs start in.
     pub work_dir: &'a str,
     /// Environment of the account.
@@ -146,6 +149,17 @@ fn common_line(context: &BatchContext<'_>, job: Option<&JobSpec>) -> Result<Stri
     set("B_HOST", context.host.as_str())?;
     set("B_ORIGIN", context.origin)?;
     set("B_WORK", context.work_dir)?;
+    let tree = context.tree;
+    let code = tree.code.map(|code| blake3::Hash::from_bytes(code).to_hex().to_string());
+    let dirty = tree.dirty.map(|dirty| flag(dirty).to_owned());
+    for (name, value) in [
+        ("B_GIT", &tree.git_rev),
+        ("B_DIRTY", &dirty),
+        ("B_CODE", &code),
+        ("B_SNAPSHOT", &tree.snapshot),
+    ] {
+        set(name, value.as_deref().unwrap_or("none"))?;
+    }
     set("B_SLOTS", &context.slots.to_string())?;
     set("B_INIT", context.init.unwrap_or(""))?;
     set("B_KILL_AFTER", &context.kill_after.to_string())?;

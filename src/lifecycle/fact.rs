@@ -69,6 +69,8 @@ pub enum Verdict {
     Running,
     /// The command is alive and its wrapper is not; a runner looks after it.
     Orphan,
+    /// Claimed on another machine that has the same root: what became of it is for that machine to say.
+    Foreign,
 }
 
 /// How an attempt ended.
@@ -94,9 +96,24 @@ pub struct Ending {
     pub ended: Timestamp,
     /// Seconds it ran, by a clock that is never set.
     pub elapsed_s: Option<f64>,
+    /// What it ran from, as its claim has it.
+    pub tree: Tree,
     /// One sentence for people, see `sentence`; empty until somebody who knows the campaign fills it. The store puts a
     /// plainer one in place of an empty one.
     pub detail: String,
+}
+
+/// What an attempt ran from, as far as it is on record. Older records have nothing of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tree {
+    /// Name of the synced tree; none where jobs run in the campaign's own folder.
+    pub snapshot: Option<String>,
+    /// Digest of the code.
+    pub code: Option<[u8; 32]>,
+    /// Full commit id, hex.
+    pub git_rev: Option<String>,
+    /// Whether the tree differed from that commit.
+    pub dirty: Option<bool>,
 }
 
 /// Which done marker a record speaks of.

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use serde::Serialize;
 
 use crate::lifecycle::fact::{Fact, Verdict};
-use crate::state::State;
+use crate::state::{State, StateError};
 
 /// How an attempt ended, for good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -41,6 +41,11 @@ impl Final {
         Self::Cancelled,
         Self::Lost,
     ];
+
+    /// The same as an end; `None` for a state that is none.
+    fn of(state: State) -> Option<Self> {
+        Self::ALL.into_iter().find(|end| State::from(*end) == state)
+    }
 }
 
 impl From<Final> for State {
@@ -84,12 +89,13 @@ impl AttemptState {
     /// The state after a fact. Facts may come twice, late and out of order (a queue is read before a claim and told
     /// after it), so whatever lies behind the present state changes nothing.
     pub fn next(self, fact: &Fact) -> Result<Self, IllegalEvent> {
-        use Verdict::{Orphan, Running, Starting};
+        use Verdict::{Foreign, Orphan, Running, Starting};
         match (self, fact) {
             (Self::Intended | Self::Queued, Fact::Queued) => Ok(Self::Queued),
             (
                 Self::Intended | Self::Queued | Self::Running,
-                Fact::Started { .. } | Fact::Open { verdict: Starting | Running | Orphan, .. },
+                Fact::Started { .. }
+                | Fact::Open { verdict: Starting | Running | Orphan | Foreign, .. },
             )
             | (Self::Running, Fact::Queued) => Ok(Self::Running),
             (Self::Intended | Self::Queued | Self::Running, Fact::Ended(ending)) => {
@@ -124,9 +130,7 @@ impl AttemptState {
     pub fn word(self) -> &'static str {
         match self {
             Self::Intended => "intended",
-            Self::Queued => "queued",
-            Self::Running => "running",
-            Self::Ended(state) => State::from(state).word(),
+            other => other.shown().word(),
         }
     }
 }
@@ -137,29 +141,23 @@ impl fmt::Display for AttemptState {
     }
 }
 
-/// A word that is no state of an attempt.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no state of an attempt")]
-pub struct WordError(String);
-
 impl FromStr for Final {
-    type Err = WordError;
-    fn from_str(word: &str) -> Result<Self, WordError> {
-        Self::ALL
-            .into_iter()
-            .find(|state| State::from(*state).word() == word)
-            .ok_or_else(|| WordError(word.chars().take(40).collect()))
+    type Err = StateError;
+    fn from_str(word: &str) -> Result<Self, StateError> {
+        Self::of(word.parse()?).ok_or_else(|| StateError::of(word))
     }
 }
 
 impl FromStr for AttemptState {
-    type Err = WordError;
-    fn from_str(word: &str) -> Result<Self, WordError> {
-        match word {
-            "intended" => Ok(Self::Intended),
-            "queued" => Ok(Self::Queued),
-            "running" => Ok(Self::Running),
-            _ => word.parse().map(Self::Ended),
+    type Err = StateError;
+    fn from_str(word: &str) -> Result<Self, StateError> {
+        if word == Self::Intended.word() {
+            return Ok(Self::Intended);
+        }
+        match word.parse()? {
+            State::Queued => Ok(Self::Queued),
+            State::Running => Ok(Self::Running),
+            state => Final::of(state).map(Self::Ended).ok_or_else(|| StateError::of(word)),
         }
     }
 }

@@ -10,7 +10,7 @@ pub mod record;
 pub mod sentence;
 
 pub use event::{Event, EventKind};
-pub use fact::{Ending, Fact, HostFact, JournalPosition, Marker, Verdict};
+pub use fact::{Ending, Fact, HostFact, JournalPosition, Marker, Tree, Verdict};
 pub use life::{AttemptState, Final, IllegalEvent};
 pub use reason::Reason;
 pub use record::{LineError, parse_lines};

@@ -8,11 +8,11 @@ use std::str::FromStr;
 use jiff::Timestamp;
 
 use crate::ids::{ApplyId, Attempt, JobId};
-use crate::lifecycle::fact::{Ending, Fact, HostFact, Marker, Verdict};
+use crate::lifecycle::fact::{Ending, Fact, HostFact, Marker, Tree, Verdict};
 use crate::lifecycle::life::Final;
 use crate::lifecycle::reason::Reason;
 
-/// Longer lines are errors; the longest that the host script writes has about 350 bytes.
+/// Longer lines are errors; the longest that the host script writes has about 600 bytes.
 pub const LINE_MAX: usize = 2048;
 /// So many fields at most.
 const FIELDS_MAX: usize = 40;
@@ -123,6 +123,7 @@ fn open(fields: &Fields<'_>) -> Result<HostFact, LineError> {
         "starting" => Some(Verdict::Starting),
         "running" => Some(Verdict::Running),
         "orphan" => Some(Verdict::Orphan),
+        "foreign" => Some(Verdict::Foreign),
         _ => None,
     })?;
     fields.attempt(Fact::Open {
@@ -156,6 +157,7 @@ fn end(fields: &Fields<'_>) -> Result<HostFact, LineError> {
         started: fields.get("started", |text| or_none(text, moment))?,
         ended: fields.get("ended", moment)?,
         elapsed_s: fields.get("el", |text| or_none(text, seconds))?,
+        tree: tree(fields)?,
         detail: String::new(),
     };
     // `succeeded` is the one state that lets later work rest on it: it needs an exit code that a witness recorded.
@@ -168,6 +170,16 @@ fn end(fields: &Fields<'_>) -> Result<HostFact, LineError> {
         return Err(LineError::Contradiction("succeeded without an exit code of its own"));
     }
     fields.attempt(Fact::Ended(Box::new(ending)))
+}
+
+/// Fields that came later than the others: a line of an older script has none of them.
+fn tree(fields: &Fields<'_>) -> Result<Tree, LineError> {
+    Ok(Tree {
+        snapshot: fields.get_newer("snapshot", |text| or_none(text, name))?,
+        code: fields.get_newer("code", |text| or_none(text, digest))?,
+        git_rev: fields.get_newer("git", |text| or_none(text, commit))?,
+        dirty: fields.get_newer("dirty", |text| or_none(text, flag))?,
+    })
 }
 
 /// The fields of a line; only keys that are asked for are looked at, so a newer script may add some.
@@ -200,6 +212,18 @@ impl<'a> Fields<'a> {
             return Err(LineError::Twice(key));
         }
         read(value).ok_or_else(|| LineError::Value { key, value: cut(value) })
+    }
+
+    /// A field that may be missing as a whole.
+    fn get_newer<T>(
+        &self,
+        key: &'static str,
+        read: impl Fn(&'a str) -> Option<Option<T>>,
+    ) -> Result<Option<T>, LineError> {
+        match self.get(key, read) {
+            Err(LineError::Missing(_)) => Ok(None),
+            other => other,
+        }
     }
 
     fn attempt(&self, fact: Fact) -> Result<HostFact, LineError> {
@@ -267,6 +291,35 @@ fn word(text: &str) -> Option<String> {
     let fits =
         (1..=16).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
     fits.then(|| text.to_owned())
+}
+
+/// A name as the host lets it stand in a record, see `is_name` there.
+fn name(text: &str) -> Option<String> {
+    let fits = (1..=100).contains(&text.len())
+        && !text.starts_with('-')
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
+    fits.then(|| text.to_owned())
+}
+
+fn is_hex(text: &str) -> bool {
+    text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// SHA-1 or SHA-256, whole.
+fn commit(text: &str) -> Option<String> {
+    (matches!(text.len(), 40 | 64) && is_hex(text)).then(|| text.to_owned())
+}
+
+fn digest(text: &str) -> Option<[u8; 32]> {
+    is_hex(text).then(|| blake3::Hash::from_hex(text).ok().map(|hash| *hash.as_bytes())).flatten()
+}
+
+fn flag(text: &str) -> Option<bool> {
+    match text {
+        "0" => Some(false),
+        "1" => Some(true),
+        _ => None,
+    }
 }
 
 fn marker(text: &str) -> Option<Marker> {

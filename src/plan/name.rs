@@ -7,7 +7,8 @@ use std::borrow::Cow;
 use crate::campaign::Value;
 use crate::campaign::template::text_of;
 
-/// `text` with control characters and the invisible characters that reorder text spelled out, so that it can be printed.
+/// The text with everything that would steer a terminal or hide from the eye spelled out: `\n`, `\u{1b}`. Names and values
+/// come from files and hosts that others write.
 pub fn visible(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_hidden) {
         return Cow::Borrowed(text);
@@ -24,10 +25,12 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Control characters of both sets, line separators, and the marks that change the direction of what follows.
+/// Control characters, line separators, marks that turn the direction of text, and characters without width.
 fn is_hidden(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+        || matches!(c,
+            '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+            | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 /// `axis=value` pairs joined by commas.

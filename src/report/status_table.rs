@@ -80,7 +80,7 @@ fn running_jobs(
         let note = match (job.stale_since, job.orphan) {
             (Some(since), _) => format!("not heard of since {}", local(since, zone)),
             (None, true) => "orphan: its wrapper died, a runner looks after it".to_owned(),
-            (None, false) => String::new(),
+            (None, false) => visible(&job.detail).into_owned(),
         };
         table.add_row([
             short(job),

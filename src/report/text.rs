@@ -1,37 +1,11 @@
-//! Text for people: control characters made visible, moments and durations as they are read.
+//! Text for people: moments and durations as they are read.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-/// The text with everything that would steer a terminal or hide from the eye written out: `\n`, `\u{1b}`. Names and values
-/// come from files and hosts that others write.
-pub fn visible(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(is_hidden) {
-        return Cow::Borrowed(text);
-    }
-    let mut shown = String::with_capacity(text.len() + 8);
-    for c in text.chars() {
-        match c {
-            '\n' => shown.push_str("\\n"),
-            '\t' => shown.push_str("\\t"),
-            '\r' => shown.push_str("\\r"),
-            c if is_hidden(c) => shown.extend(c.escape_unicode()),
-            c => shown.push(c),
-        }
-    }
-    Cow::Owned(shown)
-}
-
-/// Control characters, line separators, marks that turn the direction of text, and characters without width.
-fn is_hidden(c: char) -> bool {
-    c.is_control()
-        || matches!(c,
-            '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-            | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
-}
+pub use crate::plan::visible;
 
 /// A moment in files: RFC 3339 UTC, always with milliseconds: readers guess the format of a column from its first value.
 pub fn utc(moment: Timestamp) -> String {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
 
+use super::{Holder, LockError};
 use crate::ids::{Attempt, HostName, JobId};
 
 /// Why the checkpoint could not be opened, read or written.
@@ -80,6 +81,22 @@ pub enum StoreError {
         /// What was found.
         cause: String,
     },
+    /// It is damaged, and another process holds the campaign's lock: it is that one's to set aside.
+    #[error(
+        "the checkpoint `{}` is damaged ({cause}), and {} works with it; run sp again when that has ended",
+        path.display(), named(holder.as_ref())
+    )]
+    DamagedInUse {
+        /// The file.
+        path: PathBuf,
+        /// What was found.
+        cause: String,
+        /// Who holds the lock, unless it had not yet said so.
+        holder: Option<Holder>,
+    },
+    /// The campaign's lock cannot be used.
+    #[error(transparent)]
+    Lock(#[from] LockError),
     /// An attempt is to be handed over that already was.
     #[error(
         "attempt {attempt} of job {job} was already handed to host `{host}`; plan again, then apply"
@@ -110,6 +127,15 @@ pub enum StoreError {
         /// SQLite's words.
         source: rusqlite::Error,
     },
+}
+
+fn named(holder: Option<&Holder>) -> String {
+    match holder {
+        Some(Holder { pid, host, since, command }) => {
+            format!("`{command}` (process {pid} on {host}, since {since:.0})")
+        }
+        None => "another apply".to_owned(),
+    }
 }
 
 impl StoreError {

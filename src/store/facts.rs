@@ -4,14 +4,18 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension as _, Transaction, params};
 
 use super::known::parsed;
-use super::memory::{Change, HostReport, Recorded, read_host};
+use super::memory::{Change, HostReport, Recorded, provenance_ordinal, read_host};
+use super::snapshot::Provenance;
 use super::{apply_ordinal, host_ordinal, job_ordinal};
 use crate::ids::{ApplyId, Attempt, JobId};
 use crate::lifecycle::JournalPosition;
 use crate::lifecycle::sentence::{Context, sentence};
 use crate::lifecycle::{
-    AttemptState, Ending, Fact, HostFact, IllegalEvent, Marker, Reason, Verdict,
+    AttemptState, Ending, Fact, HostFact, IllegalEvent, Marker, Reason, Tree, Verdict,
 };
+
+/// Of an attempt that another machine claimed in the same root: neither its life nor its end can be seen from here.
+const ELSEWHERE: &str = "its records belong to another machine that uses the same root; only that machine can tell how it ends";
 
 /// Writes an answer down: every fact in its order, then how far the journal has been read.
 pub(super) fn record_report(
@@ -189,7 +193,7 @@ impl Place<'_> {
                 .transaction
                 .prepare_cached(
                     "UPDATE attempt SET state = ?2, slot = ?3, started_at = coalesce(?4, started_at),
-                        session = coalesce(?5, session), orphan = ?6 WHERE ordinal = ?1",
+                        session = coalesce(?5, session), orphan = ?6, detail = ?7 WHERE ordinal = ?1",
                 )?
                 .execute(params![
                     ordinal,
@@ -198,6 +202,7 @@ impl Place<'_> {
                     started.map(Timestamp::as_millisecond),
                     session,
                     *verdict == Verdict::Orphan,
+                    if *verdict == Verdict::Foreign { ELSEWHERE } else { "" },
                 ])?,
             Fact::Ended(ending) => self.end(ordinal, state, ending)?,
             Fact::RootGone => self
@@ -221,6 +226,7 @@ impl Place<'_> {
             "" => sentence(ending, &Context::default()),
             detail => detail.to_owned(),
         };
+        self.circumstances(ordinal, ending)?;
         self.transaction
             .prepare_cached(
                 "UPDATE attempt SET state = ?2, reason = ?3, detail = ?4, exit_code = ?5, signal = ?6, witness = ?7,
@@ -243,6 +249,25 @@ impl Place<'_> {
                 ending.elapsed_s,
                 ending.by == "orphan",
             ])
+    }
+
+    /// What an adopted attempt ran from. One that was handed over from here has a richer row already.
+    fn circumstances(&self, ordinal: i64, ending: &Ending) -> rusqlite::Result<()> {
+        if ending.tree == Tree::default() {
+            return Ok(());
+        }
+        let unknown: bool = self
+            .transaction
+            .prepare_cached("SELECT provenance IS NULL FROM attempt WHERE ordinal = ?1")?
+            .query_row([ordinal], |row| row.get(0))?;
+        if unknown {
+            let provenance = Provenance::of_tree(&ending.tree);
+            let provenance = provenance_ordinal(self.transaction, &provenance)?;
+            self.transaction
+                .prepare_cached("UPDATE attempt SET provenance = ?2 WHERE ordinal = ?1")?
+                .execute([ordinal, provenance])?;
+        }
+        Ok(())
     }
 }
 

@@ -6,11 +6,27 @@ use std::str::FromStr;
 use rusqlite::types::Type;
 use rusqlite::{OptionalExtension as _, Row};
 
+use super::snapshot::{Provenance, from_json};
 use super::{Store, StoreError};
-use crate::ids::{Attempt, HostName, JobId};
+use crate::ids::{ApplyId, Attempt, HostName, JobId};
 use crate::lifecycle::AttemptState;
 use crate::plan::{CellKey, KnownJob, Parts};
 use crate::state::State;
+
+/// An attempt that has not ended, as far as the checkpoint knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenAttempt {
+    /// The job.
+    pub job: JobId,
+    /// Where.
+    pub host: HostName,
+    /// Which attempt.
+    pub attempt: Attempt,
+    /// The apply that handed it over.
+    pub apply: ApplyId,
+    /// Its state.
+    pub state: AttemptState,
+}
 
 impl Store {
     /// The newest that is known of every job: planned ones in plan order, then the others in the order they were met.
@@ -19,6 +35,32 @@ impl Store {
         // Stable: what is not planned keeps its order.
         jobs.sort_by_key(|(index, _)| index.unwrap_or(u32::MAX));
         Ok(jobs.into_iter().map(|(_, job)| job).collect())
+    }
+
+    /// Attempts that have not ended, in plan order, those of other jobs behind; of one job the oldest first.
+    pub fn open_attempts(&self) -> Result<Vec<OpenAttempt>, StoreError> {
+        let read = || -> rusqlite::Result<Vec<OpenAttempt>> {
+            self.connection
+                .prepare_cached(
+                    "SELECT job.id, host.name, n, apply.id, state FROM attempt
+                     JOIN job ON job.ordinal = attempt.job
+                     JOIN host ON host.ordinal = attempt.host
+                     JOIN apply ON apply.ordinal = attempt.apply
+                     WHERE state IN ('intended', 'queued', 'running')
+                     ORDER BY job.idx IS NULL, job.idx, job.ordinal, n, attempt.ordinal",
+                )?
+                .query_map([], |row| {
+                    Ok(OpenAttempt {
+                        job: JobId(row.get(0)?),
+                        host: parsed(row, 1)?,
+                        attempt: Attempt(row.get(2)?),
+                        apply: parsed(row, 3)?,
+                        state: parsed(row, 4)?,
+                    })
+                })?
+                .collect()
+        };
+        read().map_err(StoreError::of(&self.path))
     }
 
     /// What a job's id was computed from; `None` for a job that was never planned here.
@@ -78,17 +120,27 @@ impl Store {
         }
         self.read_attempts(&ordinals, &mut jobs)?;
         let ids: Vec<JobId> = jobs.iter().map(|(_, job)| job.id).collect();
-        for (from, (_, job)) in accepted.into_iter().zip(&mut jobs) {
-            // An attempt that came after the acceptance counts instead of it.
-            let Some((from, _)) = from.filter(|(_, after)| job.attempt.0 <= *after) else {
-                continue;
-            };
-            job.accepted_from = ordinals.binary_search(&from).ok().map(|place| ids[place]);
+        let codes: Vec<Option<[u8; 32]>> = jobs.iter().map(|(_, job)| job.code).collect();
+        // An attempt that came after the acceptance counts instead of it.
+        let standing = accepted.iter().zip(&jobs).map(|(accepted, (_, job))| {
+            accepted.filter(|(_, after)| job.attempt.0 <= *after).map(|(from, _)| from)
+        });
+        let places: Vec<Option<usize>> =
+            standing.map(|from| ordinals.binary_search(&from?).ok()).collect();
+        for (from, (_, job)) in places.iter().zip(&mut jobs) {
+            let Some(from) = *from else { continue };
+            job.accepted_from = Some(ids[from]);
             job.state = State::Succeeded;
             "accepted".clone_into(&mut job.reason);
             job.detail.clear();
             job.exit_code = None;
             job.signal = None;
+            // Acceptances may follow each other; no more steps than jobs, so that a circle ends too.
+            let mut result = from;
+            for _ in &places {
+                result = places[result].unwrap_or(result);
+            }
+            job.code = codes[result];
         }
         Ok(jobs)
     }
@@ -103,11 +155,17 @@ impl Store {
             .prepare("SELECT ordinal, name FROM host")?
             .query_map([], |row| Ok((row.get(0)?, parsed(row, 1)?)))?
             .collect::<Result<_, _>>()?;
+        let codes: BTreeMap<i64, Option<[u8; 32]>> = self
+            .connection
+            .prepare("SELECT ordinal, body FROM provenance")?
+            .query_map([], |row| Ok((row.get(0)?, from_json::<Provenance>(row, 1)?.code())))?
+            .collect::<Result<_, _>>()?;
         // Newest attempt that has ended, by number: it is not always the newest one.
         let mut ended: Vec<u32> = vec![0; jobs.len()];
         // In the order they were written, which is the order of the file: no index, no sort.
         let mut rows = self.connection.prepare(
-            "SELECT job, n, state, host, reason, detail, exit_code, signal, elapsed_s FROM attempt ORDER BY ordinal",
+            "SELECT job, n, state, host, reason, detail, exit_code, signal, elapsed_s, provenance
+             FROM attempt ORDER BY ordinal",
         )?;
         let mut rows = rows.query([])?;
         while let Some(row) = rows.next()? {
@@ -118,6 +176,9 @@ impl Store {
             if matches!(state, AttemptState::Ended(_)) && n >= ended[place] {
                 ended[place] = n;
                 job.elapsed_s = row.get(8)?;
+                job.code = row
+                    .get::<_, Option<i64>>(9)?
+                    .and_then(|ordinal| codes.get(&ordinal).copied().flatten());
             }
             if n < job.attempt.0 {
                 continue;

@@ -242,13 +242,14 @@ pub(super) fn read_host(connection: &Connection, host: &HostName) -> rusqlite::R
     Ok(memory.unwrap_or_default())
 }
 
-fn provenance_ordinal(
+pub(super) fn provenance_ordinal(
     transaction: &Transaction<'_>,
     provenance: &Provenance,
 ) -> rusqlite::Result<i64> {
     let body = serde_json::to_string(provenance).expect("provenance is JSON");
     let found = transaction
-        .query_row("SELECT ordinal FROM provenance WHERE body = ?1", [&body], |row| row.get(0))
+        .prepare_cached("SELECT ordinal FROM provenance WHERE body = ?1")?
+        .query_row([&body], |row| row.get(0))
         .optional()?;
     if let Some(ordinal) = found {
         return Ok(ordinal);

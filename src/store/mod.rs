@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior};
 
 pub use error::StoreError;
+pub use known::OpenAttempt;
 pub use lock::{ApplyLock, Holder, Lock, LockError};
 pub use memory::{Change, HostMemory, HostReport, Intended, Intent, Recorded};
 pub use open::{Opened, folder_of, set_aside};

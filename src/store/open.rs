@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags, params};
 use rusqlite_migration::{M, Migrations};
 
-use super::{ApplyLock, Store, StoreError};
+use super::{ApplyLock, Holder, Lock, Store, StoreError};
 use crate::atomic_file::{Durability, private_folder, replace};
 use crate::crash::crash_point;
 use crate::ids::CampaignName;
@@ -51,14 +51,15 @@ pub fn folder_of(campaign_folder: &Path, campaign: &CampaignName) -> PathBuf {
 
 impl Store {
     /// Opens the checkpoint in `folder` (see [`folder_of`]), making folder and file where they are missing. `origin` is the
-    /// campaign file's absolute path; `now` goes on record for a new checkpoint.
+    /// campaign file's absolute path. `us`: this process, which takes the campaign's lock where a damaged file must be set
+    /// aside, and whose `since` goes on record for a new one.
     pub fn open(
         folder: &Path,
         campaign: &CampaignName,
         origin: &Path,
-        now: Timestamp,
+        us: &Holder,
     ) -> Result<Opened, StoreError> {
-        Self::open_patient(folder, campaign, origin, now, PATIENCE)
+        Self::open_patient(folder, campaign, origin, us, PATIENCE)
     }
 
     /// [`Store::open`] with another patience for a locked file.
@@ -67,24 +68,25 @@ impl Store {
         folder: &Path,
         campaign: &CampaignName,
         origin: &Path,
-        now: Timestamp,
+        us: &Holder,
         patience: Duration,
     ) -> Result<Opened, StoreError> {
         make_folder(folder)?;
         let path = folder.join(FILE);
         let mut set_aside = None;
-        // Two rounds: the second meets the file that replaced a damaged one.
-        let mut rounds = 0;
+        // Held from the moment that damage is seen until the new file is there: an apply may not lose its intents to us.
+        let mut lock = None;
         loop {
-            rounds += 1;
             if !path.try_exists().map_err(StoreError::io("look at", &path))? {
-                create(folder, &path, campaign, origin, now)?;
+                create(folder, &path, campaign, origin, us.since)?;
             }
             match open_existing(&path, campaign, origin, patience) {
                 Ok(store) => return Ok(Opened { store, set_aside }),
-                Err(StoreError::Damaged { .. }) if rounds == 1 => {
-                    set_aside = Some(put_aside(&path)?);
-                }
+                Err(StoreError::Damaged { path, cause }) if set_aside.is_none() => match lock {
+                    // With the lock another look: somebody may have set it aside before us.
+                    None => lock = Some(lock_damaged(folder, us, path, cause)?),
+                    Some(_) => set_aside = Some(put_aside(&path)?),
+                },
                 Err(error) => return Err(error),
             }
         }
@@ -113,6 +115,19 @@ impl Store {
         } else {
             Err(StoreError::Damaged { path: self.path.clone(), cause: word })
         }
+    }
+}
+
+/// Takes the lock without which a damaged checkpoint stays where it is.
+fn lock_damaged(
+    folder: &Path,
+    us: &Holder,
+    path: PathBuf,
+    cause: String,
+) -> Result<ApplyLock, StoreError> {
+    match ApplyLock::acquire(folder, us)? {
+        Lock::Acquired(lock) => Ok(lock),
+        Lock::Held(holder) => Err(StoreError::DamagedInUse { path, cause, holder }),
     }
 }
 

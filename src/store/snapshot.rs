@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use super::known::parsed;
 use super::{Store, StoreError};
 use crate::ids::{ApplyId, Attempt, HostName, JobId};
-use crate::lifecycle::AttemptState;
+use crate::lifecycle::{AttemptState, Tree};
 use crate::state::State;
 
 /// Under what circumstances attempts were handed over. The rendered command is a part of the job, see [`Store::parts`].
@@ -43,6 +43,25 @@ pub struct Provenance {
     /// Hash of the host script.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub host_script: String,
+}
+
+impl Provenance {
+    /// What is known by the tree alone, which is all that a host's record has.
+    pub fn of_tree(tree: &Tree) -> Self {
+        Self {
+            snapshot: tree.snapshot.clone(),
+            code_digest: tree.code.map(|code| blake3::Hash::from_bytes(code).to_hex().to_string()),
+            git_rev: tree.git_rev.clone(),
+            dirty: tree.dirty,
+            ..Self::default()
+        }
+    }
+
+    /// Digest of the code as bytes.
+    pub(super) fn code(&self) -> Option<[u8; 32]> {
+        let digest = self.code_digest.as_deref()?;
+        blake3::Hash::from_hex(digest).ok().map(|hash| *hash.as_bytes())
+    }
 }
 
 /// All rows.
@@ -138,7 +157,7 @@ pub struct AttemptRow {
     pub ended_at: Option<Timestamp>,
     /// Seconds it ran.
     pub elapsed_s: Option<f64>,
-    /// Circumstances; unknown for one that was adopted.
+    /// Circumstances; for one that was adopted as much as the host's record has of them.
     pub provenance: Option<Arc<Provenance>>,
 }
 
@@ -286,7 +305,10 @@ fn moment(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Timestamp>> {
         .transpose()
 }
 
-fn from_json<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
+pub(super) fn from_json<T: serde::de::DeserializeOwned>(
+    row: &Row<'_>,
+    column: usize,
+) -> rusqlite::Result<T> {
     serde_json::from_str(row.get_ref(column)?.as_str()?).map_err(|error| {
         rusqlite::Error::FromSqlConversionFailure(
             column,

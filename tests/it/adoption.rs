@@ -41,22 +41,29 @@ fn commit(folder: &Path, text: &str) {
     );
 }
 
-/// The table without what only the checkpoint knew: at which commit a job was handed over.
 fn table(folder: &Path) -> Vec<serde_json::Map<String, serde_json::Value>> {
     let text = fs::read_to_string(folder.join(".sp/known/results.jsonl")).expect("a table");
-    let rows = text.lines().map(|line| serde_json::from_str(line).expect("a row"));
-    rows.map(|mut row: serde_json::Map<_, _>| {
-        row.remove("git_rev");
-        row.remove("dirty");
-        row
-    })
-    .collect()
+    text.lines().map(|line| serde_json::from_str(line).expect("a row")).collect()
+}
+
+/// The commit that every row of the table ran from, and whether the folder differed from it.
+fn revisions(sandbox: &Sandbox) -> Vec<(Option<String>, Option<bool>)> {
+    let rows = table(&sandbox.campaign()).into_iter();
+    rows.map(|row| (row["git_rev"].as_str().map(str::to_owned), row["dirty"].as_bool())).collect()
 }
 
 #[test]
 fn without_its_checkpoint_everything_is_taken_over() {
     let sandbox = Sandbox::with(CAMPAIGN);
+    commit(&sandbox.campaign(), "first");
+    let head = shell(&sandbox.campaign(), "git rev-parse HEAD").trim().to_owned();
     sandbox.expect(100, &["apply"]);
+    // One more job, from a folder that is not the commit's any more.
+    sandbox.write("campaign.toml", &CAMPAIGN.replace("[1, 2, 3]", "[1, 2, 3, 4]"));
+    sandbox.expect(100, &["apply", "--no-failed"]);
+    sandbox.write("campaign.toml", CAMPAIGN);
+    sandbox.expect(100, &["apply", "--no-failed"]);
+    assert_eq!(revisions(&sandbox), vec![(Some(head), Some(false)); 3]);
     let before = table(&sandbox.campaign());
     let logs = |sandbox: &Sandbox| shell(&sandbox.campaign(), "ls .sp/known/logs");
     let logs_before = logs(&sandbox);
@@ -65,9 +72,36 @@ fn without_its_checkpoint_everything_is_taken_over() {
     assert_eq!(plan["summary"]["adopt"], 3, "{plan}");
     fs::remove_dir_all(sandbox.campaign().join(".sp")).expect("there is one");
     sandbox.expect(100, &["apply", "--no-failed"]);
-    assert_eq!(ran(&sandbox), ["1", "2", "3"]);
+    assert_eq!(ran(&sandbox), ["1", "2", "3", "4"]);
     assert_eq!(table(&sandbox.campaign()), before);
     assert_eq!(logs(&sandbox), logs_before);
+    sandbox.write("campaign.toml", &CAMPAIGN.replace("[1, 2, 3]", "[1, 2, 3, 4]"));
+    sandbox.expect(100, &["apply", "--no-failed"]);
+    assert_eq!(ran(&sandbox), ["1", "2", "3", "4"]);
+    let dirty: Vec<_> = revisions(&sandbox).into_iter().map(|(_, dirty)| dirty).collect();
+    assert_eq!(dirty, [Some(false), Some(false), Some(false), Some(true)]);
+}
+
+/// Records of a host script that knew nothing of commits.
+#[test]
+fn records_without_a_commit_are_taken_over() {
+    let sandbox = Sandbox::with(CAMPAIGN);
+    commit(&sandbox.campaign(), "first");
+    sandbox.expect(100, &["apply"]);
+    sandbox.wait_quiet();
+    let campaign = sandbox.root().join("v1/known");
+    shell(
+        &campaign,
+        "set -e; sed -i -E 's/ (snapshot|code|git|dirty)=[^ ]+//g' jobs/*/1/state; rm journal",
+    );
+    for state in sandbox.attempts("known", "state") {
+        let text = fs::read_to_string(state).expect("records");
+        assert!(text.contains("\nend ") && !text.contains("git="), "{text}");
+    }
+    fs::remove_dir_all(sandbox.campaign().join(".sp")).expect("there is one");
+    sandbox.expect(100, &["apply", "--no-failed"]);
+    assert_eq!(ran(&sandbox), ["1", "2", "3"]);
+    assert_eq!(revisions(&sandbox), vec![(None, None); 3]);
 }
 
 #[test]
@@ -323,4 +357,39 @@ n = [1, 2]
     assert_eq!(ran(&sandbox), ["1"], "what waited in the old root starts no more");
     sandbox.expect(0, &["apply"]);
     assert_eq!(ran(&sandbox), ["1", "1", "2"]);
+}
+
+/// A root on a file system that several machines see: what another one claimed is not ours to judge, and that is said.
+#[test]
+fn what_another_machine_claimed() {
+    let mut sandbox = Sandbox::with(
+        r#"
+name = "known"
+command = "echo {{ n }} >> ~/ran; until [ -e {{ work_dir }}/go ]; do sleep 0.05; done"
+[matrix]
+n = [1]
+"#,
+    );
+    let machine = sandbox.path().join("machine");
+    fs::write(&machine, "elsewhere\n").expect("a file");
+    sandbox.set("SP_MACHINE_ID_FILE", machine.to_str().expect("UTF-8"));
+    sandbox.expect(0, &["apply", "--detach"]);
+    wait_until("the job runs", || ran(&sandbox) == ["1"]);
+    sandbox.unset("SP_MACHINE_ID_FILE");
+    let status = sandbox.json(&["status"]);
+    let job = &status["jobs"][0];
+    assert_eq!((&job["state"], &job["reason"]), (&"running".into(), &"".into()), "{job}");
+    let words = "its records belong to another machine";
+    assert!(job["detail"].as_str().expect("a text").starts_with(words), "{job}");
+    for command in [&["status"][..], &["explain", "n=1"]] {
+        let run = sandbox.expect(0, command);
+        assert!(run.stdout.contains(words), "{run:?}");
+        assert!(!run.stderr.contains("refused"), "{run:?}");
+    }
+    // Its own machine sees it as it is.
+    sandbox.set("SP_MACHINE_ID_FILE", machine.to_str().expect("UTF-8"));
+    assert_eq!(sandbox.json(&["status"])["jobs"][0]["detail"], "");
+    sandbox.write("go", "");
+    sandbox.expect(0, &["apply"]);
+    assert_eq!(ran(&sandbox), ["1"]);
 }

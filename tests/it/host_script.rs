@@ -8,6 +8,7 @@ mod crash;
 mod journal;
 mod leftovers;
 mod markers;
+mod provenance;
 mod queue;
 mod world;
 

@@ -6,7 +6,7 @@ use solverpilot::ids::{Attempt, JobId};
 use solverpilot::lifecycle::record::{LINE_MAX, LineError, parse_line, parse_lines};
 use solverpilot::lifecycle::sentence::{Context, sentence, short_duration};
 use solverpilot::lifecycle::{
-    AttemptState, Ending, Event, EventKind, Fact, Final, HostFact, Marker, Reason, Verdict,
+    AttemptState, Ending, Event, EventKind, Fact, Final, HostFact, Marker, Reason, Tree, Verdict,
 };
 use std::time::Duration;
 
@@ -57,6 +57,7 @@ fn lines_become_facts() {
         "start id={ID} n=2 apply=a1 slot=1 t=1700000000.25 up=12.00 .\n\
          accept id={ID} from=ffffffffffffffffffffffffffffffff .\n\
          open id={ID} n=2 apply=a1 slot=1 verdict=orphan t=none session=sp-c-01234567 .\n\
+         open id={ID} n=4 apply=a1 slot=1 verdict=foreign t=none session=none .\n\
          queued id={ID} n=3 apply=a1 .\n\
          {}\n",
         end_line("later=word")
@@ -108,6 +109,16 @@ fn malformed_lines_are_errors_of_their_own() {
         end_line("el=-1"),
         end_line("marker=files."),
         end_line("reason=Ok!"),
+        end_line("git=HEAD"),
+        end_line(&format!("git={}", "A".repeat(40))),
+        end_line(&format!("git={}", "a".repeat(41))),
+        end_line(&format!("code={}", "a".repeat(40))),
+        end_line(&format!("code={}", "A".repeat(64))),
+        end_line("dirty=yes"),
+        end_line("snapshot="),
+        end_line("snapshot=../x"),
+        end_line(&format!("snapshot={}", "a".repeat(101))),
+        format!("{} dirty=1 dirty=1 .", end_line("").trim_end_matches(" .")),
         format!("accept id={ID} from={ID} ."),
         format!("open id={ID} n=1 apply=a slot=0 verdict=dead t=none session=none ."),
         format!("open id={ID} n=1 apply=a slot=0 verdict=running t=none session=$(x) ."),
@@ -116,6 +127,23 @@ fn malformed_lines_are_errors_of_their_own() {
     .join("\n");
     insta::assert_snapshot!(errors);
     assert_eq!(parse_line(&vec![b'x'; LINE_MAX + 1]), Err(LineError::TooLong(LINE_MAX + 1)));
+}
+
+/// Lines of a script that did not know these fields stay valid.
+#[test]
+fn what_an_attempt_ran_from() {
+    assert_eq!(ending("").tree, Tree::default());
+    assert_eq!(ending("snapshot=none code=none git=none dirty=none").tree, Tree::default());
+    let (code, git) = ("0a".repeat(32), "b".repeat(40));
+    let tree = ending(&format!("snapshot=s-1_A code={code} git={git} dirty=0")).tree;
+    let wanted = Tree {
+        snapshot: Some("s-1_A".to_owned()),
+        code: Some([10; 32]),
+        git_rev: Some(git),
+        dirty: Some(false),
+    };
+    assert_eq!(tree, wanted);
+    assert_eq!(ending(&format!("git={code} dirty=1")).tree.git_rev, Some(code));
 }
 
 #[test]
@@ -216,8 +244,12 @@ fn events_are_flat_lines() {
 
 pub(crate) fn any_fact() -> impl Strategy<Value = Fact> {
     let at = jiff::Timestamp::from_second(1_700_000_000).unwrap();
-    let verdicts =
-        prop_oneof![Just(Verdict::Starting), Just(Verdict::Running), Just(Verdict::Orphan)];
+    let verdicts = prop_oneof![
+        Just(Verdict::Starting),
+        Just(Verdict::Running),
+        Just(Verdict::Orphan),
+        Just(Verdict::Foreign)
+    ];
     let ends = (0..Final::ALL.len(), any::<u8>()).prop_map(move |(state, code)| {
         Fact::Ended(Box::new(Ending {
             state: Final::ALL[state],
@@ -230,6 +262,7 @@ pub(crate) fn any_fact() -> impl Strategy<Value = Fact> {
             started: Some(at),
             ended: at,
             elapsed_s: Some(1.0),
+            tree: Tree { dirty: Some(true), ..Tree::default() },
             detail: String::new(),
         }))
     });
@@ -303,6 +336,18 @@ proptest! {
         let mut all = vec![AttemptState::Intended, AttemptState::Queued, AttemptState::Running];
         all.extend(Final::ALL.map(AttemptState::Ended));
         prop_assert_eq!(all[place].word().parse::<AttemptState>().ok(), Some(all[place]));
+    }
+}
+
+#[test]
+fn other_words_are_no_states() {
+    let long = "x".repeat(100);
+    for word in ["", "pending", "Running", "done", &long] {
+        let error = word.parse::<AttemptState>().unwrap_err().to_string();
+        assert!(error.ends_with("is no state") && error.len() < 60, "{error}");
+    }
+    for word in ["intended", "queued", "running", "pending"] {
+        assert!(word.parse::<Final>().is_err(), "{word}");
     }
 }
 

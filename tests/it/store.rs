@@ -15,8 +15,8 @@ use solverpilot::lifecycle::{AttemptState, Fact, Final, HostFact, JournalPositio
 use solverpilot::plan::{CellKey, Parts};
 use solverpilot::state::State;
 use solverpilot::store::{
-    HostMemory, HostReport, Intended, Intent, Opened, PlannedJob, Provenance, Recorded, Store,
-    StoreError, folder_of,
+    Holder, HostMemory, HostReport, Intended, Intent, Opened, PlannedJob, Provenance, Recorded,
+    Store, StoreError, folder_of,
 };
 use tempfile::TempDir;
 
@@ -49,7 +49,7 @@ impl Place {
     }
 
     fn try_open(&self) -> Result<Opened, StoreError> {
-        Store::open_patient(&self.folder(), &campaign(), &self.file(), now(), Duration::ZERO)
+        Store::open_patient(&self.folder(), &campaign(), &self.file(), &holder(), Duration::ZERO)
     }
 
     fn open(&self) -> Store {
@@ -66,6 +66,10 @@ impl Place {
 #[expect(clippy::disallowed_methods, reason = "a test makes files as others leave them")]
 fn put(path: &Path, content: &[u8]) {
     fs::write(path, content).unwrap();
+}
+
+fn holder() -> Holder {
+    Holder { pid: 42, host: "box".to_owned(), since: now(), command: "sp apply".to_owned() }
 }
 
 fn campaign() -> CampaignName {
@@ -238,6 +242,43 @@ fn an_attempt_goes_from_intent_to_end() {
 }
 
 #[test]
+fn attempts_that_have_not_ended() {
+    let place = Place::new();
+    let mut store = place.open();
+    plan(&mut store, &planned([5, 4, 3, 2, 1]));
+    intend(&mut store, &[(4, 1), (3, 1)]).unwrap();
+    report(
+        &mut store,
+        "b",
+        None,
+        &[started(9, 1), started(5, 2), ended(1, 1, ""), about(3, 2, Fact::Queued)],
+    );
+    report(&mut store, "a", None, &[ended(5, 1, "state=failed reason=exit-code rc=1")]);
+    let open = store.open_attempts().unwrap();
+    let told: Vec<_> = open
+        .iter()
+        .map(|open| (open.job, open.attempt.0, open.host.as_str(), open.state.word()))
+        .collect();
+    let wanted = [
+        (id(5), 2, "b", "running"),
+        (id(4), 1, "local", "intended"),
+        (id(3), 1, "local", "intended"),
+        (id(3), 2, "b", "queued"),
+        (id(9), 1, "b", "running"),
+    ];
+    assert_eq!(told, wanted);
+    assert!(open.iter().all(|open| open.apply == apply()));
+    // The long way round comes to the same.
+    let snapshot = store.snapshot().unwrap();
+    let ended = |state: AttemptState| matches!(state, AttemptState::Ended(_));
+    let long = snapshot.jobs.iter().flat_map(|job| {
+        let open = job.attempts.iter().filter(|row| !ended(row.state));
+        open.map(|row| (job.id, row.attempt.0, row.host.as_str(), row.state.word()))
+    });
+    assert_eq!(long.collect::<Vec<_>>(), wanted);
+}
+
+#[test]
 fn only_an_intent_may_be_repeated_or_taken_back() {
     let place = Place::new();
     let mut store = place.open();
@@ -266,6 +307,45 @@ fn what_only_a_host_knows_is_adopted() {
     assert_eq!(states(&store)[..2], [(4, State::Pending, 0), (5, State::Succeeded, 2)]);
     assert_eq!(store.known().unwrap()[1].cell, Some(CellKey(id(5).0)));
     assert!(store.parts(id(5)).unwrap().is_some());
+}
+
+/// The host's record fills in what the checkpoint does not know; what was handed over from here keeps its own.
+#[test]
+fn what_an_adopted_attempt_ran_from() {
+    let place = Place::new();
+    let mut store = place.open();
+    plan(&mut store, &planned(0..5));
+    intend(&mut store, &[(0, 1)]).unwrap();
+    let (code, git) = ("0a".repeat(32), "b".repeat(40));
+    let tree = format!("snapshot=s1 code={code} git={git} dirty=1");
+    let facts = [
+        ended(0, 1, &tree),
+        ended(1, 1, &tree),
+        ended(2, 1, ""),
+        HostFact::Accepted { job: id(3), from: id(1) },
+        HostFact::Accepted { job: id(4), from: id(3) },
+    ];
+    report(&mut store, "local", Some(("g", 9)), &facts);
+    report(&mut store, "local", Some(("h", 9)), &facts);
+    let snapshot = store.snapshot().unwrap();
+    let of = |job: usize| snapshot.jobs[job].attempts[0].provenance.as_deref().cloned();
+    assert_eq!(of(0).unwrap().git_rev.as_deref(), Some("abc"));
+    let adopted = Provenance {
+        snapshot: Some("s1".to_owned()),
+        code_digest: Some(code),
+        git_rev: Some(git),
+        dirty: Some(true),
+        ..Provenance::default()
+    };
+    assert_eq!(of(1), Some(adopted));
+    assert_eq!(of(2), None);
+    let codes: Vec<_> = store.known().unwrap().iter().map(|job| job.code).collect();
+    assert_eq!(codes, [None, Some([10; 32]), None, Some([10; 32]), Some([10; 32])]);
+    let rows: u32 = Connection::open(place.db())
+        .unwrap()
+        .query_row("SELECT count(*) FROM provenance", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(rows, 2, "no row that nobody refers to");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use super::world::{Batch, CAMPAIGN, Job, World, job, kill, verdict};
 use crate::support::wait_until;
 
 super::in_every_shell! {
-    runner_dies_at_every_step the_stub_dies runner_and_stub_die an_orphan_is_supervised everything_dies_then_reboot
+    runner_dies_at_every_step a_runner_that_always_dies_is_paced the_stub_dies runner_and_stub_die an_orphan_is_supervised everything_dies_then_reboot
     a_foreign_attempt_is_never_sealed a_stranger_with_our_pid_lives full_disk
 }
 
@@ -49,6 +49,39 @@ fn runner_dies_at_every_step(world: &mut World) {
         assert_eq!(world.lines("count"), started, "{point}");
         assert!(world.records("queued").is_empty() && world.records("open").is_empty());
     }
+    assert_eq!(world.errors(), "");
+}
+
+/// The first successor comes at once, each further one after a second: what happened stands in `told`, in its order.
+fn a_runner_that_always_dies_is_paced(world: &World) {
+    let told = || {
+        let text = fs::read_to_string(world.sandbox.home().join("told")).unwrap_or_default();
+        text.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let dies = "fault() { [ \"$1\" != before-claim ] || { echo death >>\"$HOME/told\"; kill -9 $$; }; }\n\
+                sleep() { echo \"sleep $1\" >>\"$HOME/told\"; command sleep \"$1\"; }\n";
+    world.install(super::world::VERSION, dies);
+    let job = job("echo one >>count");
+    world.hand_over(&Batch::new([job.clone()]));
+    wait_until("four have died", || told().iter().filter(|line| *line == "death").count() == 4);
+    world.kill_runners();
+    let paced = ["death", "death", "sleep 1", "death", "sleep 1", "death"];
+    assert_eq!(told()[..6], paced);
+    let locks = fs::read_dir(world.root.join("v1/run")).expect("a folder").flatten();
+    let lives = locks.filter(|lock| lock.file_name().to_string_lossy().starts_with("life."));
+    assert!(lives.count() <= 3, "what the dead left is tidied");
+    // Once it does not die any more all is as ever, and who leaves by itself is no death.
+    world.install(super::world::VERSION, &dies.replace("before-claim", "nowhere"));
+    world.kick();
+    let ends = world.drained();
+    assert_eq!(verdict(&ends, &job), "succeeded ok 0 none");
+    let waits = || told().iter().filter(|line| *line == "sleep 1").count();
+    let before = waits();
+    for number in 0..3 {
+        world.run(&Batch::new([self::job(format!("echo {number} >>count"))]));
+    }
+    assert_eq!(waits(), before);
+    assert_eq!(world.lines("count"), ["one", "0", "1", "2"]);
     assert_eq!(world.errors(), "");
 }
 

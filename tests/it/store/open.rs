@@ -11,8 +11,8 @@ use solverpilot::store::{ApplyLock, Holder, Lock, Opened, Store, StoreError, fol
 use tempfile::TempDir;
 
 use super::{
-    Place, apply, campaign, ended, host, id, intend, now, plan, planned, put, report, started,
-    states,
+    Place, apply, campaign, ended, holder, host, id, intend, now, plan, planned, put, report,
+    started, states,
 };
 
 #[test]
@@ -81,6 +81,30 @@ fn damaged_files_are_set_aside() {
         let again = place.try_open().unwrap().set_aside.unwrap();
         assert_eq!(again, place.folder().join("checkpoint.db.corrupt-2"), "{name}");
     }
+}
+
+/// An apply may be between its intent and the hand-over: nobody moves the file away under it.
+#[test]
+fn a_damaged_file_in_use_stays() {
+    let place = made();
+    put(&place.db(), b"");
+    let Ok(Lock::Acquired(lock)) = ApplyLock::acquire(&place.folder(), &holder()) else { panic!() };
+    let error = place.try_open().unwrap_err();
+    let text = error.to_string().replace(&place.folder().display().to_string(), "[folder]");
+    assert_eq!(
+        text,
+        "the checkpoint `[folder]/checkpoint.db` is damaged (the file is empty or cut short), and `sp apply` (process \
+         42 on box, since 2023-11-14T22:13:20Z) works with it; run sp again when that has ended"
+    );
+    assert!(place.db().exists() && !place.folder().join("checkpoint.db.corrupt-1").exists());
+    // What is whole is opened all the same.
+    fs::remove_file(place.db()).unwrap();
+    assert_eq!(place.open().known().unwrap(), []);
+    put(&place.db(), b"");
+    drop(lock);
+    assert!(place.try_open().unwrap().set_aside.is_some());
+    // Nobody is kept out afterwards.
+    assert!(matches!(ApplyLock::acquire(&place.folder(), &holder()), Ok(Lock::Acquired(_))));
 }
 
 #[test]
@@ -163,7 +187,7 @@ fn what_cannot_be_written_is_told() {
 fn it_belongs_to_one_file() {
     let place = made();
     let open = |folder: &Path, file: &Path| {
-        Store::open_patient(folder, &campaign(), file, now(), Duration::ZERO)
+        Store::open_patient(folder, &campaign(), file, &holder(), Duration::ZERO)
             .map(|opened| opened.store)
     };
     // A second campaign file of the same name beside the first.
@@ -238,10 +262,6 @@ fn one_apply_at_a_time() {
     assert!(matches!(ApplyLock::acquire(&place.folder(), &holder()), Ok(Lock::Held(None))));
 }
 
-fn holder() -> Holder {
-    Holder { pid: 42, host: "box".to_owned(), since: now(), command: "sp apply".to_owned() }
-}
-
 /// What the process that is killed does; only as a child of the next test.
 #[test]
 #[ignore = "the child of `a_crash_at_any_point_leaves_a_whole_checkpoint`"]
@@ -255,7 +275,7 @@ fn crash_child() {
         &folder_of(&folder, &campaign()),
         &campaign(),
         &folder.join("campaign.toml"),
-        now(),
+        &holder(),
     );
     let mut store = open.unwrap().store;
     plan(&mut store, &planned(0..50));
