@@ -5,7 +5,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Why a name was refused; reads after "the name …".
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -62,6 +62,15 @@ macro_rules! name_type {
                 let check: fn(&str) -> Result<(), NameError> = $check;
                 check(text)?;
                 Ok(Self(text.to_owned()))
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = String::deserialize(deserializer)?;
+                let refused =
+                    |error| serde::de::Error::custom(format!("the name `{}` {error}", text.escape_debug()));
+                text.parse().map_err(refused)
             }
         }
 
