@@ -17,11 +17,20 @@ pub enum NameError {
     #[error("is longer than {0} characters")]
     TooLong(usize),
     /// A character outside the allowed set.
-    #[error("holds `{0}`; allowed are {1}")]
+    #[error("holds `{c}`; allowed are {1}", c = shown(*.0))]
     Character(char, &'static str),
     /// The first character would be read as an option or a number.
-    #[error("starts with `{0}`; it starts with {1}")]
+    #[error("starts with `{c}`; it starts with {1}", c = shown(*.0))]
     Start(char, &'static str),
+}
+
+/// A character in a message, which is never a terminal escape.
+fn shown(c: char) -> String {
+    if c.is_ascii_graphic() || c == ' ' || c.is_alphanumeric() {
+        c.to_string()
+    } else {
+        c.escape_unicode().to_string()
+    }
 }
 
 fn check_name(

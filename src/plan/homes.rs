@@ -14,6 +14,7 @@ use crate::plan::expand::Expansion;
 use crate::plan::home::Score;
 use crate::plan::known::{Known, KnownJob};
 use crate::plan::planned::{Decision, HostStatus, PlannedHost};
+use crate::plan::prefix::Prefixes;
 
 /// Hosts that may run a job, and which of them is its home.
 pub(super) struct Eligible<'a> {
@@ -99,14 +100,18 @@ impl<'a> Homes<'a> {
         known: Option<&KnownJob>,
     ) -> Result<Decision, PlanError> {
         let why = decision.reason;
-        if let Some(to) = known.and_then(|known| known.moved_to.as_ref()) {
-            // Its home by the list has written down that it gave the job away; so only the new one is asked.
+        // Its home by the list has written down that it gave the job away, so only the new one is asked. Where that left
+        // the file, a person may call the job back.
+        let moved = known.and_then(|known| known.moved_to.as_ref());
+        if let Some(to) = moved.filter(|to| why != Reason::Forced || self.place(to).is_some()) {
             decision.home = self.place(to);
             return Ok(match decision.home.map(|at| &self.hosts[at]) {
                 None => blocked(
                     decision,
                     Reason::Unreachable,
-                    format!("it was moved to {to}, which is no host of the file; to run: {why}"),
+                    format!(
+                        "it was moved to {to}, which is no host of the file any more; to run: {why}"
+                    ),
                 ),
                 Some(host) if is_silent(host) => silent(decision, &host.name),
                 Some(_) => decision,
@@ -138,17 +143,24 @@ impl<'a> Homes<'a> {
     }
 
     /// What is said of a job that a host has, when that host cannot be asked.
-    pub(super) fn doubt(&self, mut decision: Decision, known: Option<&KnownJob>) -> Decision {
+    pub(super) fn doubt(
+        &self,
+        mut decision: Decision,
+        known: Option<&KnownJob>,
+        prefixes: &Prefixes,
+    ) -> Decision {
         let state = decision.reason;
-        match (decision.home.map(|at| &self.hosts[at]), known.and_then(|known| known.host.as_ref()))
-        {
+        match (decision.home.map(|at| &self.hosts[at]), known) {
             (Some(host), _) if is_silent(host) => {
                 decision.detail = format!("{state} on {} when it last answered", host.name).into();
                 decision.reason = Reason::Unreachable;
                 decision
             }
-            (None, Some(gone)) => {
-                let detail = format!("{state} on {gone}, which is no host of the file any more");
+            (None, Some(KnownJob { host: Some(gone), id, .. })) => {
+                let detail = format!(
+                    "{state} on {gone}, which is no host of the file any more; `sp apply --rerun {}` runs it elsewhere",
+                    prefixes.short(*id)
+                );
                 blocked(decision, Reason::Unreachable, detail)
             }
             _ => decision,

@@ -205,7 +205,14 @@ impl Planner<'_> {
         let id = self.expansion.ids()[job];
         let known = self.evidence.known.get(id);
         let predecessor = self.past.predecessors[job];
-        let (action, reason) = decide(id, known, predecessor.is_some(), self.options);
+        let holder = known.and_then(|known| self.homes.place(known.host.as_ref()?));
+        let (action, reason) = match decide(id, known, predecessor.is_some(), self.options) {
+            // Its host left the file and cannot be asked; whether to run it all the same is for a person to say.
+            (Action::Wait, _) if holder.is_none() && self.options.rerun.has(id) => {
+                (Action::Run, Reason::Forced)
+            }
+            decided => decided,
+        };
         let detail = match (reason, known, predecessor) {
             (Reason::New, ..) => self.past.of_new(self.expansion, job),
             (Reason::Changed, _, Some(old)) => {
@@ -215,11 +222,10 @@ impl Planner<'_> {
             (_, Some(known), _) => detail::of_known(action, reason, known, self.prefixes),
             _ => Detail::default(),
         };
-        let holder = known.and_then(|known| self.homes.place(known.host.as_ref()?));
         let decision = Decision { job, action, reason, detail, home: holder };
         match action {
             Action::Run => self.homes.settle(decision, known),
-            Action::Wait => Ok(self.homes.doubt(decision, known)),
+            Action::Wait => Ok(self.homes.doubt(decision, known, self.prefixes)),
             _ => {
                 let home = match holder {
                     Some(holder) => Some(holder),
