@@ -5,7 +5,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Why a name was refused; reads after "the name …".
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -17,11 +17,20 @@ pub enum NameError {
     #[error("is longer than {0} characters")]
     TooLong(usize),
     /// A character outside the allowed set.
-    #[error("holds `{0}`; allowed are {1}")]
+    #[error("holds `{c}`; allowed are {1}", c = shown(*.0))]
     Character(char, &'static str),
     /// The first character would be read as an option or a number.
-    #[error("starts with `{0}`; it starts with {1}")]
+    #[error("starts with `{c}`; it starts with {1}", c = shown(*.0))]
     Start(char, &'static str),
+}
+
+/// A character in a message, which is never a terminal escape.
+fn shown(c: char) -> String {
+    if c.is_ascii_graphic() || c == ' ' || c.is_alphanumeric() {
+        c.to_string()
+    } else {
+        c.escape_unicode().to_string()
+    }
 }
 
 fn check_name(
@@ -62,6 +71,15 @@ macro_rules! name_type {
                 let check: fn(&str) -> Result<(), NameError> = $check;
                 check(text)?;
                 Ok(Self(text.to_owned()))
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = String::deserialize(deserializer)?;
+                let refused =
+                    |error| serde::de::Error::custom(format!("the name `{}` {error}", text.escape_debug()));
+                text.parse().map_err(refused)
             }
         }
 

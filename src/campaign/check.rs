@@ -21,6 +21,7 @@ use crate::campaign::wire::{At, WireCampaign, WireCommand};
 use crate::campaign::{duration, size};
 use crate::ids::CampaignName;
 use crate::shell;
+pub use names::FILTER_WORDS;
 use templates::{Names, References};
 
 /// Shell of string commands when the file does not say.

@@ -25,6 +25,7 @@ use std::sync::Arc;
 
 use miette::NamedSource;
 
+pub use check::FILTER_WORDS;
 pub use error::{CampaignError, Finding, Source, Warning};
 pub use model::*;
 

@@ -32,7 +32,7 @@ pub enum DestinationError {
     /// ssh would read the name as an option.
     #[error("has a {0} that starts with `-`, which ssh takes for an option")]
     Option(&'static str),
-    /// A blank, a control character, or one that a shell gives a meaning.
+    /// A blank, a character that does not show, or one that a shell gives a meaning.
     #[error("holds {}, which no name of a user or a host does", character(*.0))]
     Character(char),
     /// What follows the last `:` of a URL is no port.
@@ -52,8 +52,8 @@ pub enum DestinationError {
 fn character(c: char) -> String {
     match c {
         ' ' => "a blank".to_owned(),
-        c if c.is_control() || c.is_whitespace() => format!("`{}`", c.escape_default()),
-        c => format!("`{c}`"),
+        c if c.is_ascii_graphic() => format!("`{c}`"),
+        c => format!("`{}`", c.escape_default()),
     }
 }
 
@@ -64,7 +64,7 @@ impl FromStr for Destination {
         if text.is_empty() {
             return Err(DestinationError::Missing("host"));
         }
-        if let Some(c) = text.chars().find(|c| c.is_whitespace() || c.is_control()) {
+        if let Some(c) = text.chars().find(|c| !c.is_ascii_graphic() && !c.is_alphanumeric()) {
             return Err(DestinationError::Character(c));
         }
         match text.split_once("://") {
@@ -170,6 +170,7 @@ mod tests {
             ("gpu 1", E::Character(' ')),
             ("gpu-1\n", E::Character('\n')),
             ("gpu\u{a0}1", E::Character('\u{a0}')),
+            ("gpu\u{202e}1", E::Character('\u{202e}')),
             ("$(x)", E::Character('$')),
             ("gpu\\1", E::Character('\\')),
             ("gpu-1:2222", E::BarePort),

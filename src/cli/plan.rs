@@ -108,6 +108,7 @@ pub(super) fn options(
         withdraw: choice.withdraw,
         limit: choice.limit,
         code: None,
+        hosts: None,
         selection: context.select(selection, &loaded.expansion, &known)?,
     })
 }

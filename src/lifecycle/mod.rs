@@ -1,7 +1,8 @@
 //! The life of an attempt: what hosts say of it, what may follow what, and how it is told to people and programs.
 //!
-//! Pure: bytes and values in, values out. It asks no host, stores nothing, and decides nothing about what to start.
+//! Pure: bytes and values in, values out. It asks no host, stores nothing, and starts nothing: `dealing` proposes.
 
+pub mod dealing;
 pub mod event;
 pub mod fact;
 pub mod life;

@@ -91,6 +91,8 @@ words! {
         Forced = "forced",
         /// The host that decides about it does not answer.
         Unreachable = "unreachable",
+        /// No host of the file may run it.
+        NoHost = "no-host",
         /// It left the matrix.
         Obsolete = "obsolete",
     }

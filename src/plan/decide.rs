@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::ids::JobId;
+use crate::ids::{HostName, JobId};
 use crate::plan::action::{Action, Reason};
 use crate::plan::known::KnownJob;
 use crate::state::State;
@@ -48,6 +48,8 @@ pub struct Options {
     pub limit: Option<usize>,
     /// The code's digest where another one makes a finished job run again; `None` where it does not.
     pub code: Option<[u8; 32]>,
+    /// Only jobs whose home, or the host that has them, is one of these; `None` for all. It moves no job.
+    pub hosts: Option<BTreeSet<HostName>>,
     /// Indices of the jobs that the plan is about; `None` for all.
     pub selection: Option<Vec<usize>>,
 }

@@ -5,27 +5,13 @@
 
 use crate::campaign::suggest;
 use crate::campaign::template::{Expression, Name, Scope};
-use crate::campaign::{Campaign, Value};
+use crate::campaign::{Campaign, FILTER_WORDS, Value};
 use crate::plan::axes::Row;
 use crate::plan::expand::Expansion;
 use crate::plan::job::Job;
 use crate::plan::known::KnownJob;
 use crate::plan::name::visible;
 use crate::state::State;
-
-/// The names that a filter has beside the axes; no axis may be called so.
-pub const FILTER_WORDS: [&str; 10] = [
-    "state",
-    "host",
-    "exit_code",
-    "signal",
-    "reason",
-    "attempt",
-    "name",
-    "id",
-    "index",
-    "elapsed_s",
-];
 
 /// A filter that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

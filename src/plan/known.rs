@@ -57,6 +57,8 @@ pub struct KnownJob {
     pub signal: Option<String>,
     /// Host of the newest attempt.
     pub host: Option<HostName>,
+    /// The host that the job was moved to, as its home before has written down; it is the home since.
+    pub moved_to: Option<HostName>,
     /// The newest attempt that any host knows; `Attempt(0)` for none.
     pub attempt: Attempt,
     /// The job whose result was taken over by `sp accept`.

@@ -5,14 +5,15 @@
 //! ```text
 //! expand     campaign -> jobs:  axes -> cells (eval) -> content (render, inputs) -> identity
 //! job        one job looked at: name, values, command, spec, parts
-//! planned    jobs + known + hosts -> plan:  past, decide, homes, detail (diff) -> view
-//! select     a JOB of the command line;  filter: `-F EXPR`;  prefix: short ids
+//! planned    jobs + known + hosts -> plan:  past, decide, homes (home, dealt), detail (diff) -> view
+//! select     a JOB of the command line;  filter: `-F EXPR`;  named_hosts: `--host`;  prefix: short ids
 //! ```
 
 mod action;
 mod axes;
 mod cells;
 mod content;
+mod dealt;
 mod decide;
 mod detail;
 mod diff;
@@ -28,6 +29,7 @@ mod job;
 mod json;
 pub mod known;
 mod name;
+mod named_hosts;
 mod past;
 mod planned;
 mod prefix;
@@ -37,17 +39,20 @@ mod view;
 
 pub use action::{Action, Reason};
 pub use axes::{Column, ColumnKind};
+pub use dealt::{DealtHost, HostList};
 pub use decide::{BY_USER, Options, Rerun, decide};
 pub use detail::Detail;
 pub use diff::{Change, diff};
 pub use error::{PlanError, PlanWarning};
 pub use expand::{Expansion, expand};
-pub use filter::{FILTER_WORDS, Filter, FilterError};
-pub use home::{Candidate, home};
+pub use filter::{Filter, FilterError};
+pub use home::{Score, home};
+pub use homes::hosts_of;
 pub use job::{CellKeys, CommandSpec, CountMarker, EnvSpec, Job, JobSpec, Markers, told};
 pub use json::JsonValue;
 pub use known::{CellKey, Known, KnownJob, Parts};
 pub use name::visible;
+pub use named_hosts::named_hosts;
 pub use planned::{Decision, Evidence, HostStatus, Obsolete, Plan, PlannedHost, Summary, plan};
 pub use prefix::Prefixes;
 pub use select::{JobRef, SelectError, Selector};

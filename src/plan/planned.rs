@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use crate::ids::{HostName, JobId};
 use crate::plan::PlanError;
 use crate::plan::action::{Action, Reason};
+use crate::plan::dealt::{HostList, Lists};
 use crate::plan::decide::{Options, decide};
 use crate::plan::detail::{self, Detail};
 use crate::plan::expand::Expansion;
@@ -52,6 +53,8 @@ pub struct Evidence<'a> {
     pub parts: &'a dyn Fn(JobId) -> Option<Parts>,
     /// What each host answered; a host that is not here was not asked.
     pub hosts: &'a BTreeMap<HostName, HostStatus>,
+    /// The lists of hosts that earlier applies dealt jobs by, as the checkpoint and the hosts that answered have them.
+    pub earlier: &'a [HostList],
 }
 
 /// What happens to one job, and why.
@@ -131,9 +134,10 @@ pub fn plan(
         names.map(|name| PlannedHost { name: name.clone(), status: status(name) }).collect();
     let known_ids = evidence.known.jobs().iter().map(|job| job.id);
     let prefixes = Prefixes::new(expansion.ids().iter().copied().chain(known_ids));
+    let lists = Lists::read(evidence.earlier, &expansion);
     let mut planner = Planner {
         past: Past::new(&expansion, evidence.known),
-        homes: Homes::new(&expansion, &hosts),
+        homes: Homes::new(&expansion, &hosts, &lists),
         expansion: &expansion,
         evidence,
         options,
@@ -150,14 +154,16 @@ pub fn plan(
             jobs.into_iter().map(|job| planner.decide(job)).collect::<Result<Vec<_>, _>>()?
         }
     };
+    if let Some(chosen) = &options.hosts {
+        let is = |at: usize| chosen.contains(&hosts[at].name);
+        decisions.retain(|decision| decision.home.is_some_and(is));
+    }
     if let Some(limit) = options.limit {
         hold_back(&mut decisions, limit);
     }
-    let obsolete = match options.selection {
-        // A selection is about jobs of the file.
-        Some(_) => Vec::new(),
-        None => planner.obsolete(),
-    };
+    // A selection is about jobs of the file.
+    let all = options.selection.is_none() && options.hosts.is_none();
+    let obsolete = if all { planner.obsolete() } else { Vec::new() };
     let summary = summarize(&decisions, &obsolete);
     Ok(Plan { expansion, hosts, decisions, obsolete, summary })
 }
@@ -199,7 +205,14 @@ impl Planner<'_> {
         let id = self.expansion.ids()[job];
         let known = self.evidence.known.get(id);
         let predecessor = self.past.predecessors[job];
-        let (action, reason) = decide(id, known, predecessor.is_some(), self.options);
+        let holder = known.and_then(|known| self.homes.place(known.host.as_ref()?));
+        let (action, reason) = match decide(id, known, predecessor.is_some(), self.options) {
+            // Its host left the file and cannot be asked; whether to run it all the same is for a person to say.
+            (Action::Wait, _) if holder.is_none() && self.options.rerun.has(id) => {
+                (Action::Run, Reason::Forced)
+            }
+            decided => decided,
+        };
         let detail = match (reason, known, predecessor) {
             (Reason::New, ..) => self.past.of_new(self.expansion, job),
             (Reason::Changed, _, Some(old)) => {
@@ -209,15 +222,14 @@ impl Planner<'_> {
             (_, Some(known), _) => detail::of_known(action, reason, known, self.prefixes),
             _ => Detail::default(),
         };
-        let holder = known.and_then(|known| self.homes.place(known.host.as_ref()?));
         let decision = Decision { job, action, reason, detail, home: holder };
         match action {
-            Action::Run => self.homes.settle(self.expansion, decision),
-            Action::Wait => Ok(self.homes.doubt(decision)),
+            Action::Run => self.homes.settle(decision, known),
+            Action::Wait => Ok(self.homes.doubt(decision, known, self.prefixes)),
             _ => {
                 let home = match holder {
                     Some(holder) => Some(holder),
-                    None => self.homes.of(self.expansion, job)?,
+                    None => self.homes.of(job)?,
                 };
                 Ok(Decision { home, ..decision })
             }

@@ -109,6 +109,7 @@ impl Store {
                 exit_code: None,
                 signal: None,
                 host: None,
+                moved_to: None,
                 attempt: Attempt(0),
                 accepted_from: None,
                 planned: index.is_some(),

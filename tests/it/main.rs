@@ -9,6 +9,7 @@ mod choices;
 mod commands;
 mod concurrent;
 mod crash;
+mod dealing;
 mod detached;
 mod edits;
 mod environment;

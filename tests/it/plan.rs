@@ -4,6 +4,7 @@
 
 mod decision;
 mod expansion;
+mod homes;
 mod identity;
 mod selection;
 mod support;

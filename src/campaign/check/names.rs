@@ -8,28 +8,27 @@ use crate::campaign::model::Value;
 use crate::campaign::wire::{At, Entries, Scalar};
 use crate::ids::{AxisName, NameError};
 
+/// The names that `-F` has beside the axes; no axis may be called so.
+pub const FILTER_WORDS: [&str; 10] = [
+    "state",
+    "host",
+    "exit_code",
+    "signal",
+    "reason",
+    "attempt",
+    "name",
+    "id",
+    "index",
+    "elapsed_s",
+];
+
 /// Words that an axis cannot have, with what they are; compared without case, since columns and variables are.
-const RESERVED: [(&[&str], &str); 4] = [
+const RESERVED: [(&[&str], &str); 5] = [
     (&["zip", "when", "exclude", "include"], "a key of `[matrix]`"),
     (&["repeat", "job", "vars", "host", "work_dir"], "a name that templates have already"),
+    (&FILTER_WORDS, "a word of `-F`"),
     (
-        &[
-            "state",
-            "exit_code",
-            "signal",
-            "reason",
-            "attempt",
-            "name",
-            "id",
-            "index",
-            "elapsed_s",
-            "job_id",
-            "started_at",
-            "ended_at",
-            "snapshot",
-            "git_rev",
-            "dirty",
-        ],
+        &["job_id", "started_at", "ended_at", "snapshot", "git_rev", "dirty"],
         "a column of the results",
     ),
     (

@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use solverpilot::campaign::{Command, Host};
 use solverpilot::ids::{Attempt, HostName, JobId};
 use solverpilot::plan::{
-    Action, BY_USER, Evidence, Expansion, HostStatus, Job, Known, KnownJob, Options, Parts, Plan,
-    PlanView, Reason, Rerun, decide, plan,
+    Action, BY_USER, Evidence, Expansion, HostList, HostStatus, Job, Known, KnownJob, Options,
+    Parts, Plan, PlanView, Reason, Rerun, decide, plan,
 };
 use solverpilot::state::State;
 
@@ -27,6 +27,7 @@ pub(crate) fn known(job: Job<'_>, state: State) -> KnownJob {
         exit_code: None,
         signal: None,
         host: Some(host_name("local")),
+        moved_to: None,
         attempt: Attempt(1),
         accepted_from: None,
         planned: true,
@@ -37,22 +38,24 @@ pub(crate) fn known(job: Job<'_>, state: State) -> KnownJob {
 }
 
 #[derive(Default)]
-struct World {
-    known: Vec<KnownJob>,
-    parts: BTreeMap<JobId, Parts>,
-    hosts: BTreeMap<HostName, HostStatus>,
+pub(super) struct World {
+    pub(super) known: Vec<KnownJob>,
+    pub(super) parts: BTreeMap<JobId, Parts>,
+    pub(super) hosts: BTreeMap<HostName, HostStatus>,
+    pub(super) earlier: Vec<HostList>,
 }
 
 impl World {
-    fn plan(self, expansion: &Arc<Expansion>, options: &Options) -> Plan {
+    pub(super) fn plan(self, expansion: &Arc<Expansion>, options: &Options) -> Plan {
         let known = Known::new(self.known);
         let parts = |id: JobId| self.parts.get(&id).cloned();
-        let evidence = Evidence { known: &known, parts: &parts, hosts: &self.hosts };
+        let evidence =
+            Evidence { known: &known, parts: &parts, hosts: &self.hosts, earlier: &self.earlier };
         plan(Arc::clone(expansion), &evidence, options).unwrap()
     }
 }
 
-fn told(plan: &Plan) -> String {
+pub(super) fn told(plan: &Plan) -> String {
     let mut out = String::new();
     for decision in &plan.decisions {
         let name = plan.expansion.job(decision.job).name();
@@ -67,7 +70,7 @@ fn told(plan: &Plan) -> String {
     out
 }
 
-fn unreachable(host: &str) -> BTreeMap<HostName, HostStatus> {
+pub(super) fn unreachable(host: &str) -> BTreeMap<HostName, HostStatus> {
     BTreeMap::from([(host_name(host), HostStatus::Unreachable { since: Timestamp::UNIX_EPOCH })])
 }
 
