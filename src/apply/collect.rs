@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use super::{ApplyError, Workspace, joined};
 use crate::campaign::template::Rendered;
 use crate::host::{Host, HostError, Probe};
-use crate::ids::{ApplyId, CampaignName, HostName, JobId};
+use crate::ids::{CampaignName, HostName, JobId};
 use crate::lifecycle::event::HostState;
 use crate::lifecycle::sentence::{Context, sentence};
 use crate::lifecycle::{AttemptState, Fact, HostFact, JournalPosition, LineError};
@@ -97,8 +97,7 @@ impl Workspace {
         }
         let mut answers = BTreeMap::new();
         while let Some(answer) = asked.join_next().await {
-            let (at, answer) = joined(answer);
-            answers.insert(at, answer);
+            answers.extend(joined(answer));
         }
         let mut collected = Collected::default();
         for (at, answer) in answers {

@@ -33,6 +33,9 @@ pub enum ApplyError {
         /// The host.
         host: String,
     },
+    /// What is asked for has never been on a host.
+    #[error("no host ever had this job")]
+    NoHost,
     /// The host's campaign of this name belongs to another repository.
     #[error(
         "host `{host}` has a campaign `{campaign}` that came from another repository \
@@ -81,6 +84,7 @@ impl ApplyError {
             Self::Host(_)
             | Self::Root { .. }
             | Self::HostRemoved { .. }
+            | Self::NoHost
             | Self::OtherOrigin { .. }
             | Self::Secrets { .. }
             | Self::Programs { .. } => false,

@@ -75,9 +75,9 @@ impl Follower<'_> {
             }
             self.give_up_on_the_silent();
             let flush_in = due.map_or(NEVER, |due| due.saturating_duration_since(Instant::now()));
-            let give_up = self.deadline.map_or(NEVER, |deadline| {
-                deadline.saturating_duration_since(Instant::now())
-            });
+            let give_up = self
+                .deadline
+                .map_or(NEVER, |deadline| deadline.saturating_duration_since(Instant::now()));
             tokio::select! {
                 Some(chunk) = receiver.recv() => {
                     self.hear(workspace, chunk);
@@ -134,11 +134,7 @@ impl Follower<'_> {
     }
 
     /// What a lane that is not busy does next.
-    fn next_step(
-        &mut self,
-        workspace: &Workspace,
-        at: usize,
-    ) -> Result<Option<Step>, ApplyError> {
+    fn next_step(&mut self, workspace: &Workspace, at: usize) -> Result<Option<Step>, ApplyError> {
         let lane = &mut self.lanes[at];
         if lane.step.is_some() || lane.trouble.is_some() {
             return Ok(None);
@@ -162,7 +158,8 @@ impl Follower<'_> {
             let (host, campaign) = (lane.host.clone(), workspace.campaign().name.clone());
             return Ok((!wanted.is_empty()).then_some(Step::Logs { host, campaign, wanted }));
         }
-        let left = self.deadline.map(|at| at.saturating_duration_since(Instant::now()).as_secs() + 1);
+        let left =
+            self.deadline.map(|at| at.saturating_duration_since(Instant::now()).as_secs() + 1);
         let longest = if self.until_lock { 2 } else { POLL_SECONDS };
         let seconds = left.unwrap_or(longest).min(longest);
         let kick = if lane.kicked { 0 } else { lane.slots };
@@ -187,9 +184,10 @@ impl Follower<'_> {
             Said::Prepared(Ok(account)) => self.send(workspace, at, &account)?,
             Said::Prepared(Err(error)) => return self.failed(workspace, at, error),
             Said::HandedOver(Ok(())) => self.arrived(workspace, at)?,
-            Said::HandedOver(Err(error)) => return self.failed(workspace, at, error.into()),
             Said::Looked(Ok(probe)) => self.looked(workspace, at, &probe, lock)?,
-            Said::Looked(Err(error)) => return self.failed(workspace, at, error.into()),
+            Said::HandedOver(Err(error)) | Said::Looked(Err(error)) => {
+                return self.failed(workspace, at, error.into());
+            }
             Said::Logs(Ok(())) => {}
             Said::Logs(Err(error)) => {
                 let detail = format!("logs were not fetched, the next command does: {error}");
@@ -288,8 +286,8 @@ impl Follower<'_> {
         }
         let lane = &mut self.lanes[at];
         lane.sent.clear();
-        let again = !lane.host.is_here()
-            && matches!(&error, ApplyError::Host(error) if error.may_pass());
+        let again =
+            !lane.host.is_here() && matches!(&error, ApplyError::Host(error) if error.may_pass());
         if !again {
             lane.trouble = Some(Trouble::Error(error));
             return Ok(());

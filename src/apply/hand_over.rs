@@ -5,12 +5,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use super::collect::Collected;
+use super::lane::{Lane, Step};
 use super::run::RunOptions;
 use super::{ApplyError, Workspace};
 use crate::campaign::EnvValue;
 use crate::host::{Account, Batch, BatchContext, BatchJob, revision, script_version};
-use crate::ids::{ApplyId, Attempt};
+use crate::ids::{ApplyId, Attempt, HostName};
 use crate::lifecycle::{Fact, HostFact, Tree};
 use crate::plan::Known;
 use crate::store::{HostMemory, HostReport, Intended, Intent, Provenance};
@@ -18,38 +18,40 @@ use crate::store::{HostMemory, HostReport, Intended, Intent, Provenance};
 /// Seconds between TERM and KILL at a time limit.
 const KILL_AFTER: u32 = 10;
 
-/// One hand-over of an apply.
+/// What an apply may hand over, and how.
 pub(super) struct Hand<'a> {
     pub(super) apply: &'a ApplyId,
-    pub(super) number: u32,
-    pub(super) slots: u32,
     pub(super) options: &'a RunOptions,
+    /// Jobs that run again though they have succeeded, or begin with an empty state folder.
     pub(super) forced: &'a BTreeSet<usize>,
+    /// What was known when the apply began.
+    pub(super) known: &'a Known,
+    /// Programs that every job needs and that a host lacks.
+    pub(super) missing: &'a BTreeMap<HostName, Vec<String>>,
 }
 
 impl Workspace {
-    /// Writes the intent, sends the jobs, writes the fact.
-    pub(super) async fn hand_over(
+    /// Writes the intent of a lane's jobs down, and makes the step that sends them.
+    pub(super) fn intend(
         &mut self,
         hand: &Hand<'_>,
-        collected: &Collected,
-        known: &Known,
-        jobs: &[usize],
-    ) -> Result<Vec<Intended>, ApplyError> {
+        lane: &Lane,
+        account: &Account,
+    ) -> Result<(Step, Vec<Intended>), ApplyError> {
         let campaign = self.settings.campaign.clone();
         let expansion = self.settings.expansion.clone();
-        let host = campaign.hosts.get(self.host.name()).cloned().unwrap_or_default();
-        self.check_programs(collected, &host.require).await?;
-        let account = self.host.account(&[]).await?;
+        let name = lane.host.name();
+        let host = campaign.hosts.get(name).cloned().unwrap_or_default();
         let secrets = self.secrets()?;
         // By components, so that `.` leaves no trace in what jobs see.
         let work_dir: PathBuf =
             self.settings.folder().join(&campaign.working_dir).components().collect();
-        let intended: Vec<Intended> = jobs
+        let intended: Vec<Intended> = lane
+            .jobs
             .iter()
             .map(|job| {
                 let id = expansion.ids()[*job];
-                let last = known.get(id).map_or(0, |known| known.attempt.0);
+                let last = hand.known.get(id).map_or(0, |known| known.attempt.0);
                 Intended { job: id, attempt: Attempt(last + 1) }
             })
             .collect();
@@ -58,22 +60,22 @@ impl Workspace {
             Tree { snapshot: None, code: None, git_rev: revision.commit, dirty: revision.dirty };
         let context = BatchContext {
             apply: hand.apply,
-            number: hand.number,
-            host: self.host.name(),
+            number: lane.number,
+            host: name,
             origin: self.origin(),
             tree: &tree,
             work_dir: &work_dir.to_string_lossy(),
-            account: &account,
+            account,
             locale: &hand.options.locale,
             host_vars: &host.vars,
             init: host.init.as_deref(),
-            slots: hand.slots,
+            slots: lane.slots,
             max_fail: hand.options.max_fail.or(campaign.max_fail),
             kill_after: hand.options.kill_after.unwrap_or(KILL_AFTER),
             secrets: &secrets,
         };
-        let mut batch_jobs = Vec::with_capacity(jobs.len());
-        for (job, one) in jobs.iter().zip(&intended) {
+        let mut batch_jobs = Vec::with_capacity(lane.jobs.len());
+        for (job, one) in lane.jobs.iter().zip(&intended) {
             let view = expansion.job(*job);
             batch_jobs.push(BatchJob {
                 spec: view.spec()?,
@@ -83,53 +85,52 @@ impl Workspace {
             });
         }
         let batch = Batch::new(&context, batch_jobs.into_iter())?;
-        let provenance = provenance(&tree, &account, &host);
-        let name = self.host.name().clone();
         self.store.intend(&Intent {
             apply: hand.apply,
-            host: &name,
+            host: name,
             batch: batch.sha256(),
             at: self.settings.clock.now(),
-            provenance: &provenance,
+            provenance: &provenance(&tree, account, &host),
             attempts: &intended,
         })?;
         self.handed_over = true;
-        self.host.hand_over(&campaign.name, self.origin(), &batch, hand.slots).await?;
-        let facts: Vec<HostFact> = intended
+        let step = Step::HandOver {
+            host: lane.host.clone(),
+            campaign: campaign.name.clone(),
+            origin: self.origin().to_owned(),
+            batch: Box::new(batch),
+            slots: lane.slots,
+        };
+        Ok((step, intended))
+    }
+
+    /// Writes down that a hand-over arrived.
+    pub(super) fn record_queued(
+        &mut self,
+        host: &HostName,
+        apply: &ApplyId,
+        sent: &[Intended],
+    ) -> Result<(), ApplyError> {
+        let facts: Vec<HostFact> = sent
             .iter()
             .map(|one| HostFact::Attempt {
                 job: one.job,
                 attempt: one.attempt,
-                apply: hand.apply.clone(),
+                apply: apply.clone(),
                 fact: Fact::Queued,
             })
             .collect();
-        self.store.record(&HostReport {
-            host: &name,
-            memory: HostMemory::default(),
-            facts: &facts,
-        })?;
-        // The journal is there now, for the first time perhaps.
-        if self.store.host(&name)?.journal.is_none() {
-            self.collect(None).await?;
-        }
-        Ok(intended)
+        self.store.record(&HostReport { host, memory: HostMemory::default(), facts: &facts })?;
+        Ok(())
     }
 
-    async fn check_programs(
-        &self,
-        collected: &Collected,
-        require: &[String],
-    ) -> Result<(), ApplyError> {
-        let mut programs: Vec<String> =
-            collected.hosts.values().flat_map(|answer| answer.missing.clone()).collect();
-        let mut wanted: Vec<String> = require.to_vec();
-        wanted.extend(self.settings.campaign.shell.first().cloned());
-        programs.extend(self.host.account(&wanted).await?.missing);
-        if programs.is_empty() {
-            return Ok(());
-        }
-        Err(ApplyError::Programs { host: self.host.name().to_string(), programs })
+    /// Programs that jobs of a host need by what the campaign says.
+    pub(super) fn programs_of(&self, host: &HostName) -> Vec<String> {
+        let campaign = &self.settings.campaign;
+        let mut programs =
+            campaign.hosts.get(host).map_or_else(Vec::new, |host| host.require.clone());
+        programs.extend(campaign.shell.first().cloned());
+        programs
     }
 
     /// Values of the secrets that jobs of this host need; read from the environment, kept nowhere.

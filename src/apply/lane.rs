@@ -92,11 +92,30 @@ pub(super) struct Lane {
 
 /// What to ask next, with all that the question needs.
 pub(super) enum Step {
-    Prepare { host: Host, programs: Vec<String>, missing: Vec<String> },
-    HandOver { host: Host, campaign: CampaignName, origin: String, batch: Box<Batch>, slots: u32 },
+    Prepare {
+        host: Host,
+        programs: Vec<String>,
+        missing: Vec<String>,
+    },
+    HandOver {
+        host: Host,
+        campaign: CampaignName,
+        origin: String,
+        batch: Box<Batch>,
+        slots: u32,
+    },
     /// `seconds`: how long to follow the journal first.
-    Look { question: Question, seconds: Option<u64>, kick: u32, pause: Duration },
-    Logs { host: Host, campaign: CampaignName, wanted: Vec<WantedLog> },
+    Look {
+        question: Question,
+        seconds: Option<u64>,
+        kick: u32,
+        pause: Duration,
+    },
+    Logs {
+        host: Host,
+        campaign: CampaignName,
+        wanted: Vec<WantedLog>,
+    },
 }
 
 impl Lane {
@@ -202,8 +221,7 @@ async fn look(
             // A receiver that is gone wants no more news.
             drop(news.send(Chunk { lane, facts, refused, position: position.clone() }));
         };
-        let followed =
-            question.host.follow(&question.campaign, journal, seconds, tell).await?;
+        let followed = question.host.follow(&question.campaign, journal, seconds, tell).await?;
         question.journal = Some(followed);
     }
     question.ask().await

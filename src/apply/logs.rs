@@ -24,8 +24,10 @@ impl Workspace {
         let wanted: Vec<WantedLog> = self
             .ended_on(host)?
             .into_iter()
-            .map(|(job, attempt)| {
-                WantedLog { job, attempt, target: log_file(&state_folder, job, attempt) }
+            .map(|(job, attempt)| WantedLog {
+                job,
+                attempt,
+                target: log_file(&state_folder, job, attempt),
             })
             .filter(|wanted| !wanted.target.exists())
             .collect();
@@ -33,6 +35,16 @@ impl Workspace {
             make_folder(&state_folder)?;
         }
         Ok(wanted)
+    }
+
+    /// Fetches what an earlier command left, from every host that answers.
+    pub(super) async fn fetch_logs(&self) -> Result<(), ApplyError> {
+        for host in &self.hosts {
+            if host.is_here() {
+                self.keep_logs(host.name(), &self.ended_on(host.name())?)?;
+            }
+        }
+        Ok(())
     }
 
     /// Keeps the logs of attempts that ended on this machine and have none here yet. A hard link costs no room; between two
@@ -91,9 +103,8 @@ impl Workspace {
 
 fn make_folder(state_folder: &Path) -> Result<(), ApplyError> {
     let path = state_folder.join("logs");
-    private_folder(&path).map_err(|source| {
-        HostError::Io { what: "make the folder", path, source }.into()
-    })
+    private_folder(&path)
+        .map_err(|source| HostError::Io { what: "make the folder", path, source }.into())
 }
 
 fn copy(source: &Path, target: &Path) -> io::Result<()> {

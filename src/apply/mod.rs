@@ -9,16 +9,21 @@ mod error;
 mod follow;
 mod hand_over;
 mod interrupt;
+mod lane;
 mod logs;
 mod run;
+mod tell;
 mod workspace;
 
 pub use collect::{Collected, HostAnswer};
 pub use error::ApplyError;
 pub use interrupt::{Interrupt, Interrupts};
+pub use lane::Trouble;
 pub use logs::log_file;
-pub use run::{Ended, RunOptions, new_apply_id};
+pub use run::{Ended, How, Named, RunOptions, new_apply_id};
 pub use workspace::{Settings, Workspace};
+
+use tokio::task::JoinError;
 
 use crate::lifecycle::Event;
 use crate::store::Snapshot;
@@ -29,4 +34,15 @@ pub trait Observer {
     fn event(&mut self, event: &Event);
     /// The tables may be written anew; called at most once a second, and at the end.
     fn tables(&mut self, snapshot: &Snapshot);
+}
+
+/// The value of a task; `None` for one that was ended. A panic goes on here.
+fn joined<T>(outcome: Result<T, JoinError>) -> Option<T> {
+    match outcome {
+        Ok(value) => Some(value),
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => None,
+        },
+    }
 }

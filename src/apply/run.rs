@@ -5,14 +5,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::collect::Collected;
-use super::follow::{Followed, Follower, job_at};
+use super::follow::{Followed, Follower};
 use super::hand_over::Hand;
+use super::lane::{Lane, Trouble};
 use super::{ApplyError, Interrupt, Interrupts, Observer, Workspace};
-use crate::ids::{ApplyId, Attempt, JobId};
-use crate::lifecycle::{AttemptState, Event, EventKind};
+use crate::ids::{ApplyId, Attempt, HostName, JobId};
+use crate::lifecycle::AttemptState;
 use crate::plan::{Action, Known, Plan, Reason};
 use crate::state::State;
-use crate::store::{ApplyLock, PlannedJob};
+use crate::store::{ApplyLock, OpenAttempt, PlannedJob};
 
 /// Entries that leave the queue without a word, because their secrets went with a reboot, are handed over so often.
 const ROUNDS: u32 = 3;
@@ -36,18 +37,30 @@ pub struct RunOptions {
 
 /// How it ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
-    /// Everything has ended.
+pub enum How {
+    /// Everything that could has ended.
     Done,
     /// Everything was handed over, and is left to the hosts.
     Detached,
     /// A signal came; the jobs go on.
     Interrupted(Interrupt),
-    /// The queue does not move, or entries keep vanishing.
-    Stuck,
     /// The time was over.
     TimedOut,
 }
+
+/// How it ended, and which hosts went no further.
+#[derive(Debug)]
+pub struct Ended {
+    /// As a whole.
+    pub how: How,
+    /// Hosts with something left, and why it is left; their jobs go on without us.
+    pub troubles: Vec<(HostName, Trouble)>,
+}
+
+type Open = BTreeMap<(JobId, Attempt), AttemptState>;
+
+/// Attempts as the host script wants them.
+pub type Named = Vec<(JobId, Attempt, ApplyId)>;
 
 impl Workspace {
     /// Executes a plan: hands over what is to run, follows it and what was under way, to the end.
@@ -60,97 +73,107 @@ impl Workspace {
         observer: &mut dyn Observer,
         interrupts: &mut Interrupts,
     ) -> Result<Ended, ApplyError> {
-        let campaign = self.settings.campaign.clone();
-        let slots = self.slots(options);
         self.withdraw_obsolete(plan).await?;
         self.record_jobs()?;
-        self.collect_logs(self.ended_attempts()?.into_iter())?;
-        let mut known = Known::new(self.store.known()?);
-        let mut jobs: Vec<usize> = plan
-            .decisions
-            .iter()
-            .filter(|decision| decision.action == Action::Run)
-            .map(|decision| decision.job)
-            .collect();
+        self.fetch_logs().await?;
         let forced: BTreeSet<usize> = plan
             .decisions
             .iter()
             .filter(|decision| decision.reason == Reason::Forced)
             .map(|decision| decision.job)
             .collect();
-        let mut follower = Follower {
-            observer,
-            interrupts,
-            open: self.open_of(plan)?,
-            kick: Some(slots),
-            deadline: None,
-            until_lock: false,
-            tables_at: Instant::now(),
-        };
-        if jobs.is_empty() && follower.open.is_empty() {
-            follower.observer.tables(&self.store.snapshot()?);
-            return Ok(Ended::Done);
+        let missing: BTreeMap<HostName, Vec<String>> = collected
+            .hosts
+            .iter()
+            .map(|(name, answer)| (name.clone(), answer.missing.clone()))
+            .collect();
+        let mut lanes = self.lanes(plan, options)?;
+        if lanes.iter().all(Lane::is_quiet) {
+            observer.tables(&self.store.snapshot()?);
+            return Ok(Ended { how: How::Done, troubles: Vec::new() });
         }
-        let apply = options.apply.clone();
         let began = self.clock().now();
-        self.store.begin_apply(&apply, began)?;
-        self.begun = Some(apply.clone());
-        let mut ended = Ended::Done;
+        self.store.begin_apply(&options.apply, began)?;
+        self.begun = Some(options.apply.clone());
+        let mut how = How::Done;
+        let mut troubles = Vec::new();
         for number in 1..=ROUNDS {
-            if !jobs.is_empty() {
-                let hand = Hand { apply: &apply, number, slots, options, forced: &forced };
-                let intended = self.hand_over(&hand, collected, &known, &jobs).await?;
-                for one in &intended {
-                    follower.open.insert((one.job, one.attempt), AttemptState::Queued);
-                    let job = job_at(self, one.job, one.attempt);
-                    let event =
-                        Event { ts: self.clock().now(), kind: EventKind::JobQueued { job } };
-                    follower.observer.event(&event);
-                }
+            let wanted: Vec<(usize, usize)> =
+                lanes.iter().flat_map(|lane| lane.jobs.iter().map(|job| (lane.at, *job))).collect();
+            let known = Known::new(self.store.known()?);
+            let apply = &options.apply;
+            let mut follower = Follower {
+                observer: &mut *observer,
+                interrupts: &mut *interrupts,
+                lanes,
+                hand: Some(Hand {
+                    apply,
+                    options,
+                    forced: &forced,
+                    known: &known,
+                    missing: &missing,
+                }),
+                deadline: None,
+                until_lock: false,
+                detach: options.detach,
+                tables_at: Instant::now(),
+            };
+            let followed = follower.follow(self, Some(lock)).await?;
+            lanes = follower.lanes;
+            for lane in &mut lanes {
+                troubles.extend(lane.trouble.take().map(|one| (lane.host.name().clone(), one)));
             }
-            if options.detach {
-                if jobs.is_empty() {
-                    self.host.kick(slots).await?;
-                }
-                ended = Ended::Detached;
+            match followed {
+                Followed::Ended | Followed::LockFree => {}
+                Followed::Interrupted(interrupt) => how = How::Interrupted(interrupt),
+                Followed::TimedOut => how = How::TimedOut,
+            }
+            if options.detach && how == How::Done {
+                how = How::Detached;
+            }
+            if how != How::Done || self.stopped_by_failures(options)? {
                 break;
             }
-            if jobs.is_empty() {
-                // What was under way may have lost its runner.
-                self.host.kick(slots).await?;
+            let known = Known::new(self.store.known()?);
+            for lane in &mut lanes {
+                let in_trouble = troubles.iter().any(|(name, _)| name == lane.host.name());
+                let ours = wanted.iter().filter(|(at, _)| *at == lane.at && !in_trouble);
+                let untouched = |job: &usize| {
+                    let id = self.settings.expansion.ids()[*job];
+                    known.get(id).is_none_or(|job| !job.has_history())
+                };
+                lane.jobs = ours.map(|(_, job)| *job).filter(untouched).collect();
             }
-            match follower.follow(self, Some(lock)).await? {
-                Followed::Ended | Followed::LockFree => {}
-                Followed::Interrupted(interrupt) => {
-                    ended = Ended::Interrupted(interrupt);
-                    break;
-                }
-                Followed::Stuck => {
-                    ended = Ended::Stuck;
-                    break;
-                }
-                Followed::TimedOut => {
-                    ended = Ended::TimedOut;
-                    break;
-                }
-            }
-            known = Known::new(self.store.known()?);
-            let untouched = |job: &usize| {
-                known.get(self.settings.expansion.ids()[*job]).is_none_or(|job| !job.has_history())
-            };
-            jobs.retain(untouched);
-            if jobs.is_empty() || self.stopped_by_failures(&apply, options, &campaign)? {
+            lanes.retain(|lane| !lane.jobs.is_empty());
+            if lanes.is_empty() {
                 break;
             }
             if number == ROUNDS {
-                ended = Ended::Stuck;
+                troubles
+                    .extend(lanes.iter().map(|lane| (lane.host.name().clone(), Trouble::Stuck)));
             }
         }
-        let observer = follower.observer;
-        self.collect_logs(self.ended_attempts()?.into_iter())?;
         let snapshot = self.store.snapshot()?;
         observer.tables(&snapshot);
-        Ok(ended)
+        Ok(Ended { how, troubles })
+    }
+
+    /// A lane for each host: what it is to get, and what it has already.
+    fn lanes(&self, plan: &Plan, options: &RunOptions) -> Result<Vec<Lane>, ApplyError> {
+        let ids = plan.expansion.ids();
+        let deciding = |action| plan.decisions.iter().filter(move |one| one.action == action);
+        let waiting: BTreeSet<JobId> = deciding(Action::Wait).map(|one| ids[one.job]).collect();
+        let mut open = self.open_by_host(|job| waiting.contains(&job))?;
+        let mut lanes = Vec::new();
+        for (at, host) in self.hosts.iter().enumerate() {
+            let mut lane = Lane::new(at, host.clone(), self.slots(host.name(), options));
+            let home = plan.hosts.iter().position(|planned| planned.name == *host.name());
+            let here = deciding(Action::Run).filter(|one| one.home == home);
+            lane.jobs = here.map(|one| one.job).collect();
+            lane.open = open.remove(host.name()).unwrap_or_default();
+            lanes.push(lane);
+        }
+        Ok(lanes)
     }
 
     /// Writes down the code that the apply ends with; nothing where it had nothing to do.
@@ -174,42 +197,50 @@ impl Workspace {
         let mut idle: u32 = 0;
         loop {
             self.collect(None).await?;
-            let open = self.open_in(jobs)?;
+            let mut open = self.open_in(jobs)?;
             idle = if open.is_empty() { idle + 1 } else { 0 };
+            let lanes = self.hosts.iter().enumerate().map(|(at, host)| {
+                let mut lane = Lane::new(at, host.clone(), 0);
+                lane.open = open.remove(host.name()).unwrap_or_default();
+                lane
+            });
             let mut follower = Follower {
                 observer: &mut *observer,
                 interrupts: &mut *interrupts,
-                open,
-                kick: None,
+                lanes: lanes.collect(),
+                hand: None,
                 deadline,
                 until_lock,
+                detach: false,
                 tables_at: Instant::now(),
             };
-            match follower.follow(self, None).await? {
-                Followed::Interrupted(interrupt) => return Ok(Ended::Interrupted(interrupt)),
-                Followed::TimedOut => return Ok(Ended::TimedOut),
-                Followed::LockFree => return Ok(Ended::Done),
-                Followed::Ended if !until_lock => return Ok(Ended::Done),
+            let followed = follower.follow(self, None).await?;
+            let troubles = follower.lanes.into_iter();
+            let troubles: Vec<(HostName, Trouble)> = troubles
+                .filter_map(|lane| Some((lane.host.name().clone(), lane.trouble?)))
+                .collect();
+            let how = match followed {
+                Followed::Interrupted(interrupt) => How::Interrupted(interrupt),
+                Followed::TimedOut => How::TimedOut,
+                Followed::LockFree => How::Done,
                 // A queue that stands still may be started by somebody later: only `apply` starts.
-                Followed::Stuck if !until_lock => return Ok(Ended::Stuck),
-                Followed::Ended | Followed::Stuck if self.lock_is_free()? => {
-                    return Ok(Ended::Done);
-                }
-                Followed::Ended | Followed::Stuck => {
+                Followed::Ended if !until_lock || self.lock_is_free()? => How::Done,
+                Followed::Ended => {
                     // The other apply is about to hand over, or to leave.
                     let pause = Duration::from_millis(50 << idle.min(5));
                     tokio::select! {
-                        () = tokio::time::sleep(pause) => {}
-                        interrupt = interrupts.next() => return Ok(Ended::Interrupted(interrupt)),
+                        () = tokio::time::sleep(pause) => continue,
+                        interrupt = interrupts.next() => How::Interrupted(interrupt),
                     }
                 }
-            }
+            };
+            return Ok(Ended { how, troubles });
         }
     }
 
-    fn slots(&self, options: &RunOptions) -> u32 {
+    fn slots(&self, host: &HostName, options: &RunOptions) -> u32 {
         let campaign = &self.settings.campaign;
-        let own = campaign.hosts.get(self.host.name()).map_or(1, |host| host.slots).max(1);
+        let own = campaign.hosts.get(host).map_or(1, |host| host.slots).max(1);
         options.max_parallel.or(campaign.max_parallel).map_or(own, |most| own.min(most))
     }
 
@@ -223,8 +254,10 @@ impl Workspace {
         if gone.is_empty() {
             return Ok(());
         }
-        let attempts = self.attempts_of(|job| gone.contains(&job))?;
-        self.host.cancel(&self.settings.campaign.name, "withdraw", 0, &attempts).await?;
+        for (name, attempts) in self.attempts_by_host(|job| gone.contains(&job))? {
+            let host = self.host(&name)?;
+            host.cancel(&self.settings.campaign.name, "withdraw", 0, &attempts).await?;
+        }
         Ok(())
     }
 
@@ -252,67 +285,53 @@ impl Workspace {
         Ok(())
     }
 
-    /// What the plan waits for.
-    fn open_of(&self, plan: &Plan) -> Result<BTreeMap<(JobId, Attempt), AttemptState>, ApplyError> {
-        let waiting: BTreeSet<JobId> = plan
-            .decisions
-            .iter()
-            .filter(|decision| decision.action == Action::Wait)
-            .map(|decision| plan.expansion.ids()[decision.job])
-            .collect();
-        self.open_where(|job| waiting.contains(&job))
-    }
-
-    fn open_in(
-        &self,
-        jobs: Option<&[usize]>,
-    ) -> Result<BTreeMap<(JobId, Attempt), AttemptState>, ApplyError> {
+    fn open_in(&self, jobs: Option<&[usize]>) -> Result<BTreeMap<HostName, Open>, ApplyError> {
         let ids = self.settings.expansion.ids();
         match jobs {
-            None => self.open_where(|job| self.settings.expansion.index_of(job).is_some()),
+            None => self.open_by_host(|job| self.settings.expansion.index_of(job).is_some()),
             Some(jobs) => {
                 let chosen: BTreeSet<JobId> = jobs.iter().map(|job| ids[*job]).collect();
-                self.open_where(|job| chosen.contains(&job))
+                self.open_by_host(|job| chosen.contains(&job))
             }
         }
     }
 
-    fn open_where(
+    fn open_by_host(
         &self,
         chosen: impl Fn(JobId) -> bool,
-    ) -> Result<BTreeMap<(JobId, Attempt), AttemptState>, ApplyError> {
-        let open = self.store.open_attempts()?.into_iter().filter(|open| chosen(open.job));
-        Ok(open.map(|open| ((open.job, open.attempt), open.state)).collect())
+    ) -> Result<BTreeMap<HostName, Open>, ApplyError> {
+        let mut hosts: BTreeMap<HostName, Open> = BTreeMap::new();
+        for open in self.store.open_attempts()?.into_iter().filter(|open| chosen(open.job)) {
+            let OpenAttempt { job, host, attempt, state, .. } = open;
+            hosts.entry(host).or_default().insert((job, attempt), state);
+        }
+        Ok(hosts)
     }
 
-    /// Attempts that have not ended, as the host script wants them.
-    pub fn attempts_of(
+    /// Attempts of a host that have not ended.
+    pub(super) fn open_on(&self, host: &HostName) -> Result<Open, ApplyError> {
+        let known = |job| self.settings.expansion.index_of(job).is_some();
+        Ok(self.open_by_host(known)?.remove(host).unwrap_or_default())
+    }
+
+    /// Attempts that have not ended, as the host script wants them, by host.
+    pub fn attempts_by_host(
         &self,
         chosen: impl Fn(JobId) -> bool,
-    ) -> Result<Vec<(JobId, Attempt, ApplyId)>, ApplyError> {
-        let open = self.store.open_attempts()?.into_iter().filter(|open| chosen(open.job));
-        Ok(open.map(|open| (open.job, open.attempt, open.apply)).collect())
-    }
-
-    fn ended_attempts(&self) -> Result<Vec<(JobId, Attempt)>, ApplyError> {
-        let snapshot = self.store.snapshot()?;
-        let ended = snapshot.jobs.iter().flat_map(|job| {
-            job.attempts
-                .iter()
-                .filter(|row| matches!(row.state, AttemptState::Ended(_)))
-                .map(|row| (job.id, row.attempt))
-        });
-        Ok(ended.collect())
+    ) -> Result<BTreeMap<HostName, Named>, ApplyError> {
+        let mut hosts: BTreeMap<HostName, Named> = BTreeMap::new();
+        for open in self.store.open_attempts()?.into_iter().filter(|open| chosen(open.job)) {
+            hosts.entry(open.host).or_default().push((open.job, open.attempt, open.apply));
+        }
+        Ok(hosts)
     }
 
     /// Whether so many jobs of this apply failed that nothing of it starts any more.
-    fn stopped_by_failures(
-        &self,
-        apply: &ApplyId,
-        options: &RunOptions,
-        campaign: &crate::campaign::Campaign,
-    ) -> Result<bool, ApplyError> {
-        let Some(most) = options.max_fail.or(campaign.max_fail) else { return Ok(false) };
+    fn stopped_by_failures(&self, options: &RunOptions) -> Result<bool, ApplyError> {
+        let Some(most) = options.max_fail.or(self.settings.campaign.max_fail) else {
+            return Ok(false);
+        };
+        let apply = &options.apply;
         let snapshot = self.store.snapshot()?;
         let failed = snapshot
             .jobs

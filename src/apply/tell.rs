@@ -34,14 +34,15 @@ impl Follower<'_> {
             workspace.fill_sentences(&mut facts);
             let name = lane.host.name().clone();
             let last_seen = Some(workspace.clock().now());
-            let memory =
-                HostMemory { journal: Some(journal), last_seen, ..HostMemory::default() };
+            let memory = HostMemory { journal: Some(journal), last_seen, ..HostMemory::default() };
             let recorded =
                 workspace.store.record(&HostReport { host: &name, memory, facts: &facts })?;
             self.told(workspace, at, facts, &recorded)?;
             recorded_any = true;
             let lane = &mut self.lanes[at];
-            if lane.is_quiet() && let Some((_, step)) = lane.step.take() {
+            if lane.is_quiet()
+                && let Some((_, step)) = lane.step.take()
+            {
                 step.abort();
             }
         }

@@ -10,7 +10,7 @@ use crate::campaign::{Campaign, HostKeyCheck};
 use crate::clock::Clock;
 use crate::host::{ControlFolder, Destination, Host, local_root, origin};
 use crate::ids::{ApplyId, HostName, JobId};
-use crate::plan::{Evidence, Expansion, HostStatus, Known, Options, Parts, Plan, plan};
+use crate::plan::{Evidence, Expansion, HostStatus, Known, KnownJob, Options, Parts, Plan, plan};
 use crate::store::{ApplyLock, Holder, Lock, Store, folder_of};
 
 /// What the caller knows of the world.
@@ -90,10 +90,11 @@ impl Workspace {
             .ok_or_else(|| ApplyError::HostRemoved { host: name.to_string() })
     }
 
-    /// Ends what is open to hosts.
-    pub async fn close(&self) {
-        for host in &self.hosts {
-            host.close().await;
+    /// The host that has the newest attempt of a job.
+    pub fn host_of(&self, job: &KnownJob) -> Result<&Host, ApplyError> {
+        match &job.host {
+            Some(name) => self.host(name),
+            None => Err(ApplyError::NoHost),
         }
     }
 
@@ -187,7 +188,7 @@ fn hosts_of(settings: &Settings) -> Result<Vec<Host>, ApplyError> {
 pub(super) fn plan_of(
     expansion: &Arc<Expansion>,
     store: &Store,
-    jobs: Vec<crate::plan::KnownJob>,
+    jobs: Vec<KnownJob>,
     hosts: &BTreeMap<HostName, HostStatus>,
     options: &Options,
 ) -> Result<Plan, ApplyError> {

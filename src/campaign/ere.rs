@@ -36,6 +36,9 @@ pub enum EreError {
     /// A repetition above 255.
     #[error("a repetition of more than 255 does not exist in every host's `grep -E`")]
     Repeat,
+    /// Such as `(^a)+`.
+    #[error("`^` or `$` is repeated, which greps read in different ways")]
+    RepeatedAnchor,
     /// Such as `[a&&b]`.
     #[error("a set is empty, so nothing can match")]
     Nothing,
@@ -59,6 +62,7 @@ impl EreError {
             Self::Newline => "choose one line that tells",
             Self::Byte => "write printable characters, or `.` for any byte",
             Self::Repeat => "write `+`, or a smaller number",
+            Self::RepeatedAnchor => "take the anchor out of the repetition: `^(a)+`",
             Self::Nothing => "leave the set out",
             Self::TooLarge => "shorten it; a marker is best one plain line",
         }
@@ -158,6 +162,9 @@ fn print(hir: &Hir, out: &mut String) -> Result<(), EreError> {
             if let HirKind::Look(_) = repetition.sub.kind() {
                 // Some greps read `^*` as a literal star; the anchor counts once or not at all.
                 return if min == 0 { Ok(()) } else { print(&repetition.sub, out) };
+            }
+            if !repetition.sub.properties().look_set().is_empty() {
+                return Err(EreError::RepeatedAnchor);
             }
             print_repeated(&repetition.sub, out)?;
             match (min, max) {

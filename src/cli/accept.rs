@@ -1,9 +1,13 @@
 //! `sp accept`: an old result counts for the job that its cell is now.
 
+use std::collections::BTreeMap;
+
 use super::args;
 use super::context::{Context, resolve};
 use super::error::CliError;
 use super::exit::Exit;
+use crate::apply::ApplyError;
+use crate::ids::{HostName, JobId};
 use crate::plan::Known;
 use crate::state::State;
 
@@ -47,8 +51,16 @@ pub(super) fn run(context: &Context, arguments: &args::Accept) -> Result<Exit, C
             pairs.push((job.id, old.id, view.name()));
         }
         workspace.record_jobs()?;
-        let ids: Vec<_> = pairs.iter().map(|(new, old, _)| (*new, *old)).collect();
-        workspace.host().accept(&loaded.campaign.name, workspace.origin(), &ids).await?;
+        // Where the old result lies, the acceptance lies too.
+        let mut by_host: BTreeMap<HostName, Vec<(JobId, JobId)>> = BTreeMap::new();
+        for (new, old, _) in &pairs {
+            let host = known.get(*old).and_then(|old| old.host.clone());
+            let host = host.ok_or(ApplyError::NoHost)?;
+            by_host.entry(host).or_default().push((*new, *old));
+        }
+        for (name, pairs) in &by_host {
+            workspace.host(name)?.accept(&loaded.campaign.name, workspace.origin(), pairs).await?;
+        }
         workspace.collect(None).await?;
         Ok(pairs)
     })??;

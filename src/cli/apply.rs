@@ -10,11 +10,12 @@ use super::context::{Context, Loaded};
 use super::error::CliError;
 use super::exit::Exit;
 use super::observer::Screen;
-use super::plan::{count, options, show, warn_refused};
+use super::plan::{count, options, show, warn_of_hosts};
 use super::saved_plan::SavedPlan;
 use super::tables::Tables;
 use crate::apply::{
-    Collected, Ended, Interrupt, Interrupts, Observer as _, RunOptions, Workspace, new_apply_id,
+    Collected, Ended, How, Interrupt, Interrupts, Observer as _, RunOptions, Trouble, Workspace,
+    new_apply_id,
 };
 use crate::lifecycle::{Event, EventKind};
 use crate::plan::{Action, Options, Plan, Prefixes, Reason};
@@ -48,14 +49,14 @@ pub(super) fn run(context: &Context, arguments: &args::Apply) -> Result<Exit, Cl
                     (told, watched) = (true, true);
                     let ended =
                         follow_other(context, &loaded, &mut workspace, &mut interrupts).await?;
-                    if let Ended::Interrupted(interrupt) = ended {
+                    if let How::Interrupted(interrupt) = ended.how {
                         return interrupted(context, interrupt, &workspace, &loaded);
                     }
                 }
             }
         };
         let collected = workspace.collect(Some(&lock)).await?;
-        warn_refused(context, &collected);
+        let hosts = warn_of_hosts(context, &collected);
         let mut wanted = options(context, &loaded, &workspace, &choice, &selection)?;
         if watched {
             // What the apply before was there for has had its attempt; only what it never came to is left.
@@ -66,7 +67,7 @@ pub(super) fn run(context: &Context, arguments: &args::Apply) -> Result<Exit, Cl
         if let Some(saved) = &saved {
             saved.check(&SavedPlan::of(&loaded, &plan, &choice, &selection)?)?;
         }
-        let task = Task { context, loaded: &loaded, arguments, began };
+        let task = Task { context, loaded: &loaded, arguments, began, hosts };
         let exit =
             task.execute(&mut workspace, plan, wanted, &collected, &lock, &mut interrupts).await?;
         workspace.end(exit.code())?;
@@ -108,6 +109,8 @@ struct Task<'a> {
     loaded: &'a Loaded,
     arguments: &'a args::Apply,
     began: Instant,
+    /// What the hosts' answers mean for the exit code.
+    hosts: Exit,
 }
 
 impl Task<'_> {
@@ -121,7 +124,7 @@ impl Task<'_> {
         interrupts: &mut Interrupts,
     ) -> Result<Exit, CliError> {
         let context = self.context;
-        let mut exit = Exit::Done;
+        let mut exit = self.hosts;
         if !context.quiet() && !context.json() {
             let text = show(context, &plan, Show::Work)?;
             context.say(text.trim_end());
@@ -131,9 +134,7 @@ impl Task<'_> {
         if left > 0 {
             exit = exit.and(Exit::Unfinished);
         }
-        if plan.summary.blocked > 0 {
-            exit = exit.and(Exit::Person);
-        }
+        exit = exit.and(blocked(&plan));
         let folder = self.loaded.file.parent().unwrap_or(std::path::Path::new("/"));
         let tables = Tables::new(folder, workspace.state_folder(), &self.loaded.expansion);
         let work = plan.summary.run + plan.summary.wait;
@@ -147,7 +148,9 @@ impl Task<'_> {
         if plan.summary.run > 0 {
             screen.handing_over();
         }
-        if collected.hosts.values().any(|answer| answer.tmux.is_none()) && plan.summary.run > 0 {
+        if collected.hosts.values().any(|answer| answer.trouble.is_none() && answer.tmux.is_none())
+            && plan.summary.run > 0
+        {
             screen.event(&self.event(EventKind::Warning {
                 code: "no-tmux".to_owned(),
                 detail: "there is no tmux, so `sp attach` can only follow a job's log".to_owned(),
@@ -165,23 +168,27 @@ impl Task<'_> {
         };
         let ended =
             workspace.run(&plan, collected, lock, &run_options, &mut screen, interrupts).await?;
-        match ended {
-            Ended::Interrupted(interrupt) => {
+        for (host, trouble) in &ended.troubles {
+            match trouble {
+                Trouble::Stuck => {
+                    exit = exit.and(Exit::Unfinished);
+                    context.say(&format!(
+                        "warning: the queue of host `{host}` does not move; its runners' messages are in v1/run/errors \
+                         below its root"
+                    ));
+                }
+                Trouble::Error(error) => exit = exit.and(context.say_trouble(error)),
+            }
+        }
+        match ended.how {
+            How::Interrupted(interrupt) => {
                 screen.finish();
                 return interrupted(context, interrupt, workspace, self.loaded);
             }
-            Ended::Stuck => {
-                exit = exit.and(Exit::Unfinished);
-                context.say(&format!(
-                    "warning: the queue of host `{}` does not move; its runners' messages are in {}",
-                    workspace.host().name(),
-                    workspace.host().root().join("v1/run/errors").display()
-                ));
-            }
-            Ended::TimedOut => exit = exit.and(Exit::Unfinished),
-            Ended::Done | Ended::Detached => {}
+            How::TimedOut => exit = exit.and(Exit::Unfinished),
+            How::Done | How::Detached => {}
         }
-        if ended == Ended::Detached {
+        if ended.how == How::Detached {
             screen.finish();
             let queued = count(plan.summary.run + plan.summary.wait, "job");
             context.note(&format!("{queued} handed over. To wait for them: sp wait"));
@@ -287,6 +294,14 @@ impl Task<'_> {
         context.say(&format!("           table: sp results   file: {shown}"));
         Ok(())
     }
+}
+
+/// What jobs that cannot run mean for the exit code: those of a host that does not answer may run later by themselves.
+fn blocked(plan: &Plan) -> Exit {
+    let blocked = plan.decisions.iter().filter(|one| one.action == Action::Blocked);
+    blocked.fold(Exit::Done, |exit, one| {
+        exit.and(if one.reason == Reason::Unreachable { Exit::Unfinished } else { Exit::Person })
+    })
 }
 
 fn numbers(plan: &Plan) -> IndexMap<String, u64> {

@@ -21,7 +21,9 @@ pub(super) fn run(context: &Context, arguments: &OneJob) -> Result<Exit, CliErro
             format!("its output: sp logs {}", arguments.job),
         ));
     }
-    if collected.hosts.values().all(|answer| answer.tmux.is_none()) {
+    let running = known.get(job.id).expect("it runs");
+    let host = workspace.host_of(running)?;
+    if collected.hosts.get(host.name()).is_none_or(|answer| answer.tmux.is_none()) {
         context.note("There is no tmux; following the log. Ctrl-C leaves, the job goes on.");
         let logs = Logs {
             job: arguments.job.clone(),
@@ -32,9 +34,17 @@ pub(super) fn run(context: &Context, arguments: &OneJob) -> Result<Exit, CliErro
         };
         return super::logs::run(context, &logs);
     }
-    let attempt = known.get(job.id).expect("it runs").attempt;
-    let session =
-        context.block_on(workspace.host().window(&loaded.campaign.name, job.id, attempt))??;
-    let error = crate::host::attach_session(&session, context.variable("TERM"));
-    Err(CliError::person("attach", format!("cannot start tmux: {error}"), ""))
+    let ended = context.block_on(async {
+        let session = host.window(&loaded.campaign.name, job.id, running.attempt).await?;
+        host.attach(&session, context.variable("TERM")).await
+    })??;
+    match ended {
+        Ok(status) if status.success() => Ok(Exit::Done),
+        Ok(_) => Err(CliError::person(
+            "attach",
+            format!("tmux could not show job `{}` on this terminal", arguments.job),
+            format!("its output: sp logs -f {}", arguments.job),
+        )),
+        Err(error) => Err(CliError::person("attach", format!("cannot start: {error}"), "")),
+    }
 }

@@ -1,12 +1,14 @@
 //! `sp cancel`: ends jobs, whatever they are at.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::args;
 use super::context::{Context, resolve};
 use super::error::CliError;
 use super::exit::Exit;
-use super::plan::{count, warn_refused};
+use super::plan::{count, warn_of_hosts};
+use crate::apply::{ApplyError, Named, Workspace};
+use crate::ids::HostName;
 use crate::plan::Known;
 
 /// Seconds between TERM and KILL.
@@ -24,17 +26,19 @@ pub(super) fn run(context: &Context, arguments: &args::Cancel) -> Result<Exit, C
         .map(|name| resolve(name, &loaded.expansion, &known).map(|job| job.id))
         .collect::<Result<BTreeSet<_>, _>>()?;
     let grace = if arguments.now { 0 } else { GRACE };
+    let mut exit = Exit::Done;
     let attempts = context.block_on(async {
         workspace.collect(None).await?;
-        let attempts = workspace.attempts_of(|job| arguments.all || wanted.contains(&job))?;
-        if !attempts.is_empty() {
-            if attempts.len() > 1 || grace > 0 {
-                context.note(&format!("Ending {}…", count(attempts.len(), "job")));
+        let hosts = workspace.attempts_by_host(|job| arguments.all || wanted.contains(&job))?;
+        let number = hosts.values().map(Vec::len).sum();
+        if number > 0 {
+            if number > 1 || grace > 0 {
+                context.note(&format!("Ending {}…", count(number, "job")));
             }
-            workspace.host().cancel(&loaded.campaign.name, "user", grace, &attempts).await?;
-            warn_refused(context, &workspace.collect(None).await?);
+            exit = exit.and(cancel(context, &workspace, &hosts, grace).await?);
+            exit = exit.and(warn_of_hosts(context, &workspace.collect(None).await?));
         }
-        Ok::<_, CliError>(attempts)
+        Ok::<_, CliError>(hosts.into_values().flatten().collect::<Vec<_>>())
     })??;
     if attempts.is_empty() {
         context.note("Nothing to cancel: no such job is queued or running.");
@@ -65,7 +69,32 @@ pub(super) fn run(context: &Context, arguments: &args::Cancel) -> Result<Exit, C
             "{} did not end in time; run the same command again",
             count(left, "job")
         ));
-        return Ok(Exit::Unfinished);
+        return Ok(exit.and(Exit::Unfinished));
     }
-    Ok(Exit::Done)
+    Ok(exit)
+}
+
+/// Asks each host that has some of them, one after the other: a cancel waits for processes, not for the network. A host that
+/// does not answer keeps no other one from ending its jobs.
+async fn cancel(
+    context: &Context,
+    workspace: &Workspace,
+    hosts: &BTreeMap<HostName, Named>,
+    grace: u32,
+) -> Result<Exit, CliError> {
+    let campaign = &workspace.campaign().name;
+    let mut exit = Exit::Done;
+    for (name, attempts) in hosts {
+        let host = match workspace.host(name) {
+            Ok(host) => host,
+            Err(error) => {
+                exit = exit.and(context.say_trouble(&error));
+                continue;
+            }
+        };
+        if let Err(error) = host.cancel(campaign, "user", grace, attempts).await {
+            exit = exit.and(context.say_trouble(&ApplyError::Host(error)));
+        }
+    }
+    Ok(exit)
 }

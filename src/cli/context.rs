@@ -10,7 +10,8 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::args::{Color, Global, Selection};
-use super::error::{CliError, render_diagnostic};
+use super::error::{CliError, render_diagnostic, told};
+use super::exit::Exit;
 use super::printable::{printable, printable_warning};
 use crate::apply::{ApplyError, Settings, Workspace};
 use crate::campaign::Campaign;
@@ -257,6 +258,13 @@ impl Context {
                 Ok(true)
             }
         }
+    }
+
+    /// Says what keeps one host from going on, with the next step, and what it means for the exit code.
+    pub(super) fn say_trouble(&self, error: &ApplyError) -> Exit {
+        let (sentence, exit) = told(error);
+        self.say(&printable(&sentence));
+        exit
     }
 
     fn say_set_aside(&self, path: &Path) {

@@ -10,7 +10,7 @@ use super::exit::Exit;
 use super::printable::{printable, printable_error};
 use crate::apply::ApplyError;
 use crate::campaign::CampaignError;
-use crate::host::HostError;
+use crate::host::{HostError, SshTrouble};
 use crate::plan::{FilterError, PlanError, SelectError};
 use crate::store::StoreError;
 
@@ -165,66 +165,155 @@ impl From<StoreError> for CliError {
     }
 }
 
+/// What an error of a host means for who typed the command: the exit code, a code for programs, the next step.
+fn host_help(error: &HostError) -> (Exit, &'static str, String) {
+    match error {
+        HostError::Start { program, .. } => {
+            (Exit::Person, "start", format!("install `{program}` or correct PATH"))
+        }
+        HostError::NoAnswer { stderr, .. } if no_login(stderr) => (
+            Exit::Person,
+            "no-login",
+            "the account there has no shell; use another one, or ask for one".to_owned(),
+        ),
+        HostError::NoAnswer { .. } | HostError::TooSlow { .. } => (
+            Exit::Unfinished,
+            "no-answer",
+            "run the same command again; the jobs there go on".to_owned(),
+        ),
+        HostError::TooLong { .. } | HostError::Nonsense { .. } => (
+            Exit::Person,
+            "answer",
+            "is the root's disk damaged, or did something else write there?".to_owned(),
+        ),
+        HostError::Damaged { .. } => (
+            Exit::Unfinished,
+            "damaged",
+            "make room on the host's disk, then run the same command again".to_owned(),
+        ),
+        HostError::Io { .. } => (Exit::Person, "io", String::new()),
+        HostError::Root { path, .. } => {
+            let path = path.display();
+            let help = format!("look at it there: ls -ld {path}; or give the host another `root`");
+            (Exit::Person, "root", help)
+        }
+        HostError::RootText { .. } => {
+            (Exit::Person, "root", "correct `root` in `[hosts]`".to_owned())
+        }
+        HostError::Ssh { trouble, destination, .. } => ssh_help(*trouble, destination),
+        HostError::Job { .. } => (Exit::Person, "job", "correct the campaign file".to_owned()),
+        HostError::Missing { programs, .. } => {
+            (Exit::Person, "missing", format!("install {}", programs.join(", ")))
+        }
+    }
+}
+
+/// What nologin(8) and its like say in place of running anything.
+fn no_login(stderr: &str) -> bool {
+    ["not available", "nologin"].iter().any(|words| stderr.contains(words))
+}
+
+fn ssh_help(trouble: SshTrouble, destination: &str) -> (Exit, &'static str, String) {
+    let exit = if trouble.needs_person() { Exit::Person } else { Exit::Unfinished };
+    let (code, help) = match trouble {
+        SshTrouble::NoSsh => ("no-ssh", "install OpenSSH's client".to_owned()),
+        SshTrouble::Name => (
+            "ssh-name",
+            format!("correct `ssh = \"{destination}\"`, or add an alias to ~/.ssh/config"),
+        ),
+        SshTrouble::Refused => (
+            "ssh-refused",
+            "is its ssh server up, and the port right? its jobs go on without you".to_owned(),
+        ),
+        SshTrouble::NoAnswer => (
+            "ssh-no-answer",
+            "is it up, and is the network (VPN, jump host) right? its jobs go on without you"
+                .to_owned(),
+        ),
+        SshTrouble::KeyUnknown => (
+            "host-key-unknown",
+            format!(
+                "compare and take it once: ssh {destination} true; where nobody can (CI): \
+                 `host-key-check = \"accept-new\"`"
+            ),
+        ),
+        SshTrouble::KeyChanged => (
+            "host-key-changed",
+            "was it installed anew? only then remove the old key, as ssh says; else somebody may be \
+             in between"
+                .to_owned(),
+        ),
+        SshTrouble::Login => (
+            "login-refused",
+            format!(
+                "does `ssh -oBatchMode=yes {destination} true` work? add the key to an agent, or keep a \
+                 connection open (ControlMaster) where a second factor is asked"
+            ),
+        ),
+        SshTrouble::Cut => {
+            ("ssh-cut", "run the same command again; the jobs there go on".to_owned())
+        }
+        SshTrouble::Sessions => (
+            "ssh-sessions",
+            "raise MaxSessions in its sshd_config, or close other connections".to_owned(),
+        ),
+        SshTrouble::Other => ("ssh", format!("does `ssh {destination} true` work?")),
+    };
+    (exit, code, help)
+}
+
 impl From<HostError> for CliError {
     fn from(error: HostError) -> Self {
-        let (exit, code, help) = match &error {
-            HostError::Start { program, .. } => {
-                (Exit::Person, "start", format!("install `{program}` or correct PATH"))
-            }
-            HostError::NoAnswer { .. } | HostError::TooSlow { .. } => (
-                Exit::Unfinished,
-                "no-answer",
-                "run the same command again; the jobs there go on".to_owned(),
-            ),
-            HostError::TooLong { .. } | HostError::Nonsense { .. } => (
-                Exit::Person,
-                "answer",
-                "is the root's disk damaged, or did something else write there?".to_owned(),
-            ),
-            HostError::Damaged { .. } => (
-                Exit::Unfinished,
-                "damaged",
-                "make room on the host's disk, then run the same command again".to_owned(),
-            ),
-            HostError::Io { .. } => (Exit::Person, "io", String::new()),
-            HostError::Root { .. } => (Exit::Person, "root", String::new()),
-            HostError::Job { .. } => (Exit::Person, "job", "correct the campaign file".to_owned()),
-            HostError::Missing { programs, .. } => {
-                (Exit::Person, "missing", format!("install {}", programs.join(", ")))
-            }
-        };
+        let (exit, code, help) = host_help(&error);
         Self::Said { exit, code, message: error.to_string(), help }
     }
+}
+
+/// What an error of an apply means for who typed the command.
+fn apply_help(error: &ApplyError) -> (Exit, &'static str, String) {
+    let (code, help) = match error {
+        ApplyError::Host(error) => return host_help(error),
+        ApplyError::Store(_) => ("checkpoint", String::new()),
+        ApplyError::Plan(error) => ("plan", error.help()),
+        ApplyError::Lock(_) => ("lock", String::new()),
+        ApplyError::Root { .. } => ("root", "correct `root` in `[hosts]`".to_owned()),
+        ApplyError::HostRemoved { .. } => (
+            "host-removed",
+            "put it back to reach what lies there; results that were fetched stay".to_owned(),
+        ),
+        ApplyError::NoHost => ("no-host", "`sp apply` hands it over".to_owned()),
+        ApplyError::OtherOrigin { .. } => (
+            "other-origin",
+            "give this campaign another `name`, or the host another `root`".to_owned(),
+        ),
+        ApplyError::Secrets { names } => {
+            let first = names.first().cloned().unwrap_or_default();
+            ("secret", format!("export {first}=… before `sp apply`"))
+        }
+        ApplyError::Programs { programs, .. } => {
+            let programs = programs.join(", ");
+            ("missing", format!("install {programs} there, or make the login shell's PATH find it"))
+        }
+        ApplyError::Signals(_) => ("signals", String::new()),
+    };
+    (Exit::Person, code, help)
+}
+
+/// An error that a command goes on after: a sentence with its next step, and what it means for the exit code.
+pub(super) fn told(error: &ApplyError) -> (String, Exit) {
+    let (exit, _, help) = apply_help(error);
+    let help = if help.is_empty() { help } else { format!("\n         {help}") };
+    (format!("warning: {error}{help}"), exit)
 }
 
 impl From<ApplyError> for CliError {
     fn from(error: ApplyError) -> Self {
         match error {
             ApplyError::Store(error) => error.into(),
-            ApplyError::Host(error) => error.into(),
-            ApplyError::Plan(error) => (*error).into(),
-            ApplyError::Lock(error) => Self::person("lock", error.to_string(), ""),
-            ApplyError::Root { .. } => {
-                Self::person("root", error.to_string(), "correct `root` in `[hosts]`")
+            error => {
+                let (exit, code, help) = apply_help(&error);
+                Self::Said { exit, code, message: error.to_string(), help }
             }
-            ApplyError::OtherOrigin { .. } => Self::person(
-                "other-origin",
-                error.to_string(),
-                "give this campaign another `name`, or the host another `root`",
-            ),
-            ApplyError::Secrets { ref names } => {
-                let first = names.first().cloned().unwrap_or_default();
-                let help = format!("export {first}=… before `sp apply`");
-                Self::person("secret", error.to_string(), help)
-            }
-            ApplyError::Programs { ref programs, .. } => {
-                let help = format!(
-                    "install {} there, or make the login shell's PATH find it",
-                    programs.join(", ")
-                );
-                Self::person("missing", error.to_string(), help)
-            }
-            ApplyError::Signals(_) => Self::person("signals", error.to_string(), ""),
         }
     }
 }

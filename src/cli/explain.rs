@@ -20,7 +20,14 @@ pub(super) fn run(context: &Context, arguments: &OneJob) -> Result<Exit, CliErro
         let collected = workspace.collect(None).await?;
         let known = Known::new(workspace.store().known()?);
         let job = resolve(&arguments.job, &loaded.expansion, &known)?;
-        let evidence = workspace.host().evidence(&loaded.campaign.name, job.id).await?;
+        let mut evidence = Vec::new();
+        for host in workspace.hosts() {
+            let answers = collected.hosts.get(host.name()).is_some_and(|one| one.trouble.is_none());
+            if answers {
+                let lines = host.evidence(&loaded.campaign.name, job.id).await?;
+                evidence.push((host.name().clone(), lines));
+            }
+        }
         Ok::<_, CliError>((collected, job, evidence))
     })??;
     let snapshot = workspace.store().snapshot()?;
@@ -42,6 +49,10 @@ pub(super) fn run(context: &Context, arguments: &OneJob) -> Result<Exit, CliErro
         let next = next.as_ref().map(|next| {
             json!({ "action": next.action, "reason": next.reason, "detail": next.detail.to_string() })
         });
+        let evidence: Vec<_> = evidence
+            .iter()
+            .map(|(host, records)| json!({ "host": host, "records": records }))
+            .collect();
         let document = json!({
             "schema": 1, "id": job.id, "name": name, "state": state, "evidence": evidence, "next": next,
         });
@@ -55,7 +66,6 @@ pub(super) fn run(context: &Context, arguments: &OneJob) -> Result<Exit, CliErro
         short: workspace_prefix(&loaded, job.id),
         row,
         next: next.as_ref(),
-        host: workspace.host().name(),
         evidence: &evidence,
     };
     out.write_all(told.text().as_bytes())?;
@@ -74,8 +84,8 @@ struct Told<'a> {
     short: String,
     row: Option<&'a JobRow>,
     next: Option<&'a Decision>,
-    host: &'a HostName,
-    evidence: &'a [String],
+    /// Of each host that answered.
+    evidence: &'a [(HostName, Vec<String>)],
 }
 
 impl Told<'_> {
@@ -91,11 +101,13 @@ impl Told<'_> {
         for attempt in self.row.into_iter().flat_map(|row| &row.attempts) {
             self.attempt(attempt, &mut lines);
         }
-        if self.evidence.is_empty() {
-            lines.push(format!("  Host `{}` has no record of it.", self.host));
-        } else {
-            lines.push(format!("  Records on host `{}`:", self.host));
-            for line in self.evidence {
+        for (host, records) in self.evidence {
+            if records.is_empty() {
+                lines.push(format!("  Host `{host}` has no record of it."));
+                continue;
+            }
+            lines.push(format!("  Records on host `{host}`:"));
+            for line in records {
                 let line = line.strip_suffix(" .").unwrap_or(line);
                 let line = line.strip_prefix("record ").unwrap_or(line);
                 lines.push(format!("    {}", visible(line)));
@@ -112,17 +124,18 @@ impl Told<'_> {
             return format!("It counts as done by the result of {from} (`sp accept`).");
         }
         let newest = self.row.and_then(JobRow::newest);
+        let host = newest.map_or("?", |row| row.host.as_str());
         let detail = newest.map(|row| visible(&row.detail)).filter(|detail| !detail.is_empty());
         let detail = detail.map_or_else(String::new, |detail| format!(": {detail}"));
         match state {
             State::Pending => "It is pending: no host has it.".to_owned(),
-            State::Queued => format!("It is queued on host `{}`.", self.host),
+            State::Queued => format!("It is queued on host `{host}`."),
             State::Running => match newest.and_then(|row| row.started_at) {
                 Some(at) => {
                     let since = self.context.clock().now().duration_since(at).as_secs_f64();
-                    format!("It runs on host `{}`, for {} now{detail}.", self.host, span(since))
+                    format!("It runs on host `{}`, for {} now{detail}.", host, span(since))
                 }
-                None => format!("It runs on host `{}`{detail}.", self.host),
+                None => format!("It runs on host `{host}`{detail}."),
             },
             State::Succeeded => "It succeeded.".to_owned(),
             State::Failed => format!("It failed{detail}."),

@@ -6,11 +6,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::args;
-use super::context::{Context, resolve};
+use super::context::{Context, Loaded, resolve};
 use super::error::CliError;
 use super::exit::Exit;
 use crate::apply::{Interrupts, log_file};
-use crate::ids::Attempt;
+use crate::host::Host;
+use crate::ids::{Attempt, JobId};
 use crate::plan::Known;
 
 /// How often a growing log is looked at.
@@ -38,13 +39,25 @@ pub(super) fn run(context: &Context, arguments: &args::Logs) -> Result<Exit, Cli
             },
         ));
     }
-    let live = workspace.host().attempt_folder(&loaded.campaign.name, job.id, attempt).join("log");
+    let host = workspace.host_of(known.get(job.id).expect("it has an attempt"));
     let kept = log_file(&workspace.state_folder(), job.id, attempt);
-    let path = if live.exists() { live } else { kept };
+    let path = match &host {
+        Ok(host) if !host.is_here() && !kept.exists() => {
+            let wanted = (job.id, attempt);
+            return context.block_on(remote(context, &loaded, arguments, host, wanted))?;
+        }
+        Ok(host) if host.is_here() => {
+            let folder = host.attempt_folder(&loaded.campaign.name, job.id, attempt);
+            let live = context.block_on(folder)??.join("log");
+            if live.exists() { live } else { kept }
+        }
+        _ => kept,
+    };
     let mut file = match File::open(&path) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            context.note(&format!("Job `{}` has not started yet.", arguments.job));
+            host?;
+            not_started(context, arguments);
             return Ok(Exit::Done);
         }
         Err(error) => {
@@ -77,6 +90,34 @@ pub(super) fn run(context: &Context, arguments: &args::Logs) -> Result<Exit, Cli
             }
         }
     })?
+}
+
+fn not_started(context: &Context, arguments: &args::Logs) {
+    context.note(&format!("Job `{}` has not started yet.", arguments.job));
+}
+
+/// A log that lies on another machine.
+async fn remote(
+    context: &Context,
+    loaded: &Loaded,
+    arguments: &args::Logs,
+    host: &Host,
+    wanted: (JobId, Attempt),
+) -> Result<Exit, CliError> {
+    let mut interrupts = Interrupts::new()?;
+    let write = |bytes: &[u8]| {
+        let mut out = std::io::stdout().lock();
+        out.write_all(bytes).and_then(|()| out.flush())
+    };
+    let campaign = &loaded.campaign.name;
+    let shown = tokio::select! {
+        shown = host.show_log(campaign, wanted, arguments.lines, arguments.follow, write) => shown??,
+        _ = interrupts.next() => return Ok(Exit::Interrupted),
+    };
+    if !shown {
+        not_started(context, arguments);
+    }
+    Ok(Exit::Done)
 }
 
 /// Whether the attempt's records have no end yet.

@@ -14,20 +14,23 @@ pub(super) fn run(context: &Context, arguments: &OneJob) -> Result<Exit, CliErro
     context.block_on(workspace.collect(None))??;
     let known = Known::new(workspace.store().known()?);
     let job = resolve(&arguments.job, &loaded.expansion, &known)?;
-    let attempt = known.get(job.id).map(|known| known.attempt).filter(|attempt| attempt.0 > 0);
-    let Some(attempt) = attempt else {
+    let Some(had) = known.get(job.id).filter(|known| known.attempt.0 > 0) else {
         return Err(CliError::person(
             "no-attempt",
             format!("job `{}` was never started, so it has no files", arguments.job),
             "`sp apply` runs it",
         ));
     };
-    let folder = workspace.host().attempt_folder(&loaded.campaign.name, job.id, attempt);
+    let host = workspace.host_of(had)?;
+    let (name, attempt) = (&loaded.campaign.name, had.attempt);
+    let (folder, state) = context.block_on(async {
+        let state = host.job_folder(name, job.id).await?.join("state");
+        Ok::<_, CliError>((host.attempt_folder(name, job.id, attempt).await?, state))
+    })??;
     let mut out = context.out();
     if context.json() {
-        let state = workspace.host().job_folder(&loaded.campaign.name, job.id).join("state");
         let document = json!({
-            "schema": 1, "id": job.id, "attempt": attempt, "host": workspace.host().name(),
+            "schema": 1, "id": job.id, "attempt": attempt, "host": host.name(),
             "out_dir": folder.join("out"), "log": folder.join("log"), "state_dir": state,
         });
         writeln!(out, "{document}")?;

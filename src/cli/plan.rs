@@ -23,6 +23,7 @@ pub(super) fn run(context: &Context, arguments: &args::Plan) -> Result<Exit, Cli
     let mut workspace = context.open(&loaded)?;
     let collected =
         if arguments.offline { None } else { Some(context.block_on(workspace.collect(None))??) };
+    let hosts = collected.as_ref().map_or(Exit::Done, |hosts| warn_of_hosts(context, hosts));
     let options = options(context, &loaded, &workspace, &arguments.choice, &arguments.selection)?;
     let plan = workspace.plan(collected.as_ref(), &options)?;
     if let Some(path) = &arguments.out {
@@ -37,7 +38,7 @@ pub(super) fn run(context: &Context, arguments: &args::Plan) -> Result<Exit, Cli
     }
     out.flush()?;
     say_next(context, &plan, arguments);
-    Ok(exit(&plan, arguments.detailed_exitcode))
+    Ok(hosts.and(exit(&plan, arguments.detailed_exitcode)))
 }
 
 /// The command that comes next, where it is clear which.
@@ -273,13 +274,18 @@ impl Paint {
     }
 }
 
-/// What asking the host gave, unless it was not asked.
-pub(super) fn warn_refused(context: &Context, collected: &Collected) {
+/// Says what was wrong with the hosts' answers, and what that means for the exit code.
+pub(super) fn warn_of_hosts(context: &Context, collected: &Collected) -> Exit {
+    let mut exit = Exit::Done;
     for (host, answer) in &collected.hosts {
+        if let Some(error) = &answer.trouble {
+            exit = exit.and(context.say_trouble(error));
+        }
         for error in &answer.refused {
             context.note(&format!(
                 "warning: host `{host}`: a line of its answer was refused: {error}"
             ));
         }
     }
+    exit
 }

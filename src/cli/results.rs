@@ -8,7 +8,7 @@ use super::args::{self, Format};
 use super::context::{Context, Loaded};
 use super::error::CliError;
 use super::exit::Exit;
-use super::plan::warn_refused;
+use super::plan::warn_of_hosts;
 use super::tables::axes;
 use crate::apply::Workspace;
 use crate::plan::{Expansion, Known};
@@ -20,7 +20,7 @@ pub(super) fn run(context: &Context, arguments: &args::Results) -> Result<Exit, 
     let mut workspace = context.open(&loaded)?;
     if !arguments.offline {
         let collected = context.block_on(workspace.collect(None))??;
-        warn_refused(context, &collected);
+        warn_of_hosts(context, &collected);
     }
     let Some(snapshot) = chosen(context, &loaded, &workspace, &arguments.selection)? else {
         return Ok(Exit::NothingSelected);

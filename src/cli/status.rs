@@ -1,12 +1,14 @@
 //! `sp status`: where every job is.
 
+use std::collections::BTreeMap;
+
 use indexmap::IndexMap;
 
 use super::args;
 use super::context::Context;
 use super::error::CliError;
 use super::exit::Exit;
-use super::plan::warn_refused;
+use super::plan::warn_of_hosts;
 use super::results::chosen;
 use crate::lifecycle::event::HostState;
 use crate::report::{self, HostView};
@@ -15,11 +17,11 @@ use crate::state::State;
 pub(super) fn run(context: &Context, arguments: &args::Status) -> Result<Exit, CliError> {
     let loaded = context.load(&arguments.file.file)?;
     let mut workspace = context.open(&loaded)?;
-    let mut reachable = HostState::Unknown;
+    let mut states = BTreeMap::new();
     if !arguments.offline {
         let collected = context.block_on(workspace.collect(None))??;
-        warn_refused(context, &collected);
-        reachable = HostState::Reachable;
+        warn_of_hosts(context, &collected);
+        states = collected.hosts.into_iter().map(|(name, answer)| (name, answer.state)).collect();
     }
     let Some(snapshot) = chosen(context, &loaded, &workspace, &arguments.selection)? else {
         return Ok(Exit::NothingSelected);
@@ -28,7 +30,10 @@ pub(super) fn run(context: &Context, arguments: &args::Status) -> Result<Exit, C
         .campaign
         .hosts
         .iter()
-        .map(|(name, host)| HostView { name: name.clone(), state: reachable, slots: host.slots })
+        .map(|(name, host)| {
+            let state = states.get(name).copied().unwrap_or(HostState::Unknown);
+            HostView { name: name.clone(), state, slots: host.slots }
+        })
         .collect();
     let status = report::status(&snapshot, &hosts);
     let mut out = context.out();

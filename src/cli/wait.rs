@@ -8,7 +8,7 @@ use super::error::CliError;
 use super::exit::Exit;
 use super::observer::Screen;
 use super::tables::Tables;
-use crate::apply::{Ended, Interrupts};
+use crate::apply::{How, Interrupts, Trouble};
 use crate::campaign::duration;
 use crate::plan::Known;
 use crate::state::State;
@@ -34,13 +34,15 @@ pub(super) fn run(context: &Context, arguments: &args::Wait) -> Result<Exit, Cli
     let ended = context.block_on(async {
         let mut interrupts = Interrupts::new()?;
         let collected = workspace.collect(None).await?;
-        super::plan::warn_refused(context, &collected);
-        let open = workspace
-            .attempts_of(|job| {
+        let hosts = super::plan::warn_of_hosts(context, &collected);
+        let open: usize = workspace
+            .attempts_by_host(|job| {
                 let index = loaded.expansion.index_of(job);
                 index.is_some_and(|job| chosen.as_ref().is_none_or(|jobs| jobs.contains(&job)))
             })?
-            .len();
+            .values()
+            .map(Vec::len)
+            .sum();
         if open == 0 {
             context.note("Nothing is queued or running.");
         }
@@ -48,21 +50,29 @@ pub(super) fn run(context: &Context, arguments: &args::Wait) -> Result<Exit, Cli
         let ended =
             workspace.watch(chosen.as_deref(), false, deadline, &mut screen, &mut interrupts).await;
         screen.finish();
-        Ok::<_, CliError>(ended?)
+        Ok::<_, CliError>((ended?, hosts))
     })??;
-    match ended {
-        Ended::Interrupted(interrupt) => {
+    let (ended, mut exit) = ended;
+    for (host, trouble) in &ended.troubles {
+        match trouble {
+            Trouble::Stuck => {
+                let what =
+                    format!("the queue of host `{host}` does not move; `sp apply` starts it again");
+                context.note(&what);
+                exit = exit.and(Exit::Unfinished);
+            }
+            Trouble::Error(error) => exit = exit.and(context.say_trouble(error)),
+        }
+    }
+    match ended.how {
+        How::Interrupted(interrupt) => {
             super::apply::interrupted(context, interrupt, &workspace, &loaded)
         }
-        Ended::TimedOut => {
+        How::TimedOut => {
             context.note("the time is over; the jobs go on");
             Ok(Exit::TimedOut)
         }
-        Ended::Stuck => {
-            context.note("the queue does not move; `sp apply` starts it again");
-            Ok(Exit::Unfinished)
-        }
-        Ended::Done | Ended::Detached => {
+        How::Done | How::Detached => {
             let snapshot = workspace.store().snapshot()?;
             let failed = snapshot.jobs.iter().any(|job| {
                 let index = loaded.expansion.index_of(job.id);
@@ -70,7 +80,7 @@ pub(super) fn run(context: &Context, arguments: &args::Wait) -> Result<Exit, Cli
                     index.is_some_and(|index| chosen.as_ref().is_none_or(|c| c.contains(&index)));
                 counts && job.state().is_final() && job.state() != State::Succeeded
             });
-            Ok(if failed { Exit::JobsFailed } else { Exit::Done })
+            Ok(exit.and(if failed { Exit::JobsFailed } else { Exit::Done }))
         }
     }
 }

@@ -8,7 +8,6 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::OnceLock;
-use std::time::{Duration, SystemTime};
 
 use super::error::{HostError, io_error};
 use super::random_word;
@@ -16,8 +15,6 @@ use super::transport::command;
 
 /// A socket's path has 108 bytes on Linux and 104 on macOS (unix(7), unix(4)); the rest of it takes 46.
 const LONGEST: usize = 57;
-/// So young a lock file may belong to a process that is about to lock it.
-const YOUNG: Duration = Duration::from_secs(60);
 
 /// Where sockets go; made when it is first needed.
 #[derive(Debug)]
@@ -37,11 +34,12 @@ impl ControlFolder {
     /// A folder below the first of these that is short enough: the session's runtime folder, the temporary one, `/tmp`.
     pub fn new(runtime: Option<&Path>, temporary: Option<&Path>) -> Self {
         let own = format!("sp-{}", rustix::process::geteuid().as_raw());
-        let candidates = [runtime.map(|folder| folder.join("sp")), temporary.map(|folder| folder.join(&own))]
-            .into_iter()
-            .flatten()
-            .chain([Path::new("/tmp").join(&own)])
-            .collect();
+        let candidates =
+            [runtime.map(|folder| folder.join("sp")), temporary.map(|folder| folder.join(&own))]
+                .into_iter()
+                .flatten()
+                .chain([Path::new("/tmp").join(&own)])
+                .collect();
         Self { candidates, made: OnceLock::new() }
     }
 
@@ -71,9 +69,12 @@ impl ControlFolder {
                 }
             }
             clear_dead(parent);
+            // Under its name it is never seen unlocked.
             let lock_path = parent.join(format!("{word}.lock"));
-            let lock = File::create_new(&lock_path).map_err(io_error("make the file", &lock_path))?;
-            lock.lock().map_err(io_error("lock", &lock_path))?;
+            let unlocked = parent.join(format!("{word}.new"));
+            let lock = File::create_new(&unlocked).map_err(io_error("make the file", &unlocked))?;
+            lock.lock().map_err(io_error("lock", &unlocked))?;
+            fs::rename(&unlocked, &lock_path).map_err(io_error("rename", &unlocked))?;
             fs::DirBuilder::new()
                 .mode(0o700)
                 .create(&folder)
@@ -105,7 +106,7 @@ fn own_folder(folder: &Path) -> Result<(), HostError> {
     }
     let about = fs::symlink_metadata(folder).map_err(io_error("look at", folder))?;
     let ours = about.uid() == rustix::process::geteuid().as_raw();
-    if about.is_dir() && ours && about.mode() & 0o077 == 0 {
+    if about.is_dir() && ours && about.mode().trailing_zeros() >= 6 {
         return Ok(());
     }
     let source = std::io::Error::other("it is not a folder of this user alone");
@@ -119,10 +120,7 @@ fn clear_dead(parent: &Path) {
         if path.extension().is_none_or(|extension| extension != "lock") {
             continue;
         }
-        let young = fs::metadata(&path)
-            .and_then(|about| about.modified())
-            .is_ok_and(|at| SystemTime::now().duration_since(at).is_ok_and(|age| age < YOUNG));
-        let Some(lock) = (if young { None } else { File::open(&path).ok() }) else { continue };
+        let Ok(lock) = File::open(&path) else { continue };
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock | TryLockError::Error(_)) => continue,

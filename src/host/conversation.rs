@@ -113,13 +113,6 @@ impl Host {
         Err(super::answer::nonsense(self.name.as_str(), "hello", b"bare"))
     }
 
-    /// Ends what this process keeps open to the host.
-    pub async fn close(&self) {
-        if let Place::Over(link, _) = &self.place {
-            link.close().await;
-        }
-    }
-
     /// The words of an `ssh` over this host's connection, and where to; `None` on this machine.
     pub(super) async fn remote_shell(&self) -> Result<Option<(Vec<String>, String)>, HostError> {
         match &self.place {

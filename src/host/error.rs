@@ -120,6 +120,25 @@ pub enum HostError {
     },
 }
 
+impl HostError {
+    /// Whether asking again may help without anybody's doing: the connection, not the answer, is at fault.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::NoAnswer { .. } | Self::TooSlow { .. } => true,
+            Self::Ssh { trouble, .. } => !trouble.needs_person(),
+            Self::Start { .. }
+            | Self::TooLong { .. }
+            | Self::Nonsense { .. }
+            | Self::Damaged { .. }
+            | Self::Io { .. }
+            | Self::Root { .. }
+            | Self::RootText { .. }
+            | Self::Job { .. }
+            | Self::Missing { .. } => false,
+        }
+    }
+}
+
 fn tail(stderr: &str) -> String {
     if stderr.is_empty() { String::new() } else { format!("; it said: {stderr}") }
 }

@@ -29,13 +29,12 @@ pub(super) fn text(
     nonce: &str,
     install: bool,
 ) -> Result<String, HostError> {
-    let root = root_word(root).map_err(|why| HostError::RootText { host: host.to_string(), why })?;
+    let root =
+        root_word(root).map_err(|why| HostError::RootText { host: host.to_string(), why })?;
     let mut text = format!("N={nonce}\nVERSION={}\nR={root}\n{BODY}", script::version());
     if install {
-        text.push_str(&format!(
-            "cat >\"$T\" <<'{END}' || end refused write\n{}{END}\nplace\n",
-            script::TEXT
-        ));
+        let carrier = ["cat >\"$T\" <<'", END, "' || end refused write\n"];
+        text.extend(carrier.into_iter().chain([script::TEXT, END, "\nplace\n"]));
     } else {
         text.push_str("finish\n");
     }

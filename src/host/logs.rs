@@ -8,7 +8,9 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::io::{
+    AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader,
+};
 use tokio::time::timeout;
 
 use super::answer::{field, nonsense};
@@ -45,8 +47,9 @@ impl Host {
         let nonce = random_word();
         let started = self.start("logs", &nonce, &[campaign.as_str()]).await?;
         let (mut stdin, mut rest) = started.split();
-        let lines: String =
+        let lines: Vec<String> =
             wanted.iter().map(|log| format!("{} {}\n", log.job, log.attempt)).collect();
+        let lines = lines.concat();
         let ask = async {
             // A script that refuses early closes its end; its answer says why.
             let _closed = stdin.write_all(lines.as_bytes()).await;

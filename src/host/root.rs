@@ -84,7 +84,7 @@ pub(super) fn root_word(wanted: Option<&str>) -> Result<String, String> {
         match piece {
             Piece::Text(text) => word.push_str(&quote(&text).map_err(|error| error.to_string())?),
             Piece::Variable(name) => {
-                word.push_str(&format!("\"${{{name}:?is not set}}\""));
+                word.extend(["\"${", name.as_str(), ":?is not set}\""]);
             }
         }
     }

@@ -1,4 +1,5 @@
-//! One host reached by ssh: its master connection, made when it is first needed, owned by this process and closed with it.
+//! One host reached by ssh: its master connection, made when it is first needed, owned by this process and ended when its
+//! last user is dropped.
 //!
 //! It decides nothing about trying again: a caller that is told of a cut connection asks again, and then a new one is
 //! made. A master that the user keeps open is used where ours may not log in (a second factor, a passphrase), and never
@@ -55,14 +56,8 @@ pub(super) struct Link {
     host: HostName,
     destination: Destination,
     control: Arc<ControlFolder>,
-    open: Mutex<Option<Open>>,
+    open: Mutex<Option<Arc<Session>>>,
     channels: Arc<Semaphore>,
-}
-
-#[derive(Debug, Clone)]
-struct Open {
-    session: Arc<Session>,
-    ours: bool,
 }
 
 /// A program that runs over a link; holds one of its channels.
@@ -112,37 +107,30 @@ impl Link {
         let line = command_line(words);
         let mut fresh = false;
         loop {
-            let open = self.open(&mut fresh).await?;
-            match spawn(Arc::clone(&open.session), &line).await {
+            let session = self.open(&mut fresh).await?;
+            match spawn(session, &line).await {
                 Ok((child, streams)) => {
                     return Ok(Started::over(Channel { child, _permit: permit }, streams));
                 }
                 // The master died since it was last used: one more connection, unless this one is new already.
                 Err(openssh::Error::Disconnected) if !fresh => self.forget().await,
-                Err(error) => {
-                    self.forget().await;
-                    return Err(self.trouble(&error));
-                }
+                Err(error) => return Err(self.trouble(&error)),
             }
         }
     }
 
     /// The connection, which is made where there is none; `fresh` is set then.
-    async fn open(&self, fresh: &mut bool) -> Result<Open, HostError> {
+    async fn open(&self, fresh: &mut bool) -> Result<Arc<Session>, HostError> {
         let mut open = self.open.lock().await;
-        if let Some(open) = open.as_ref() {
-            return Ok(open.clone());
+        if let Some(session) = open.as_ref() {
+            return Ok(Arc::clone(session));
         }
         *fresh = true;
-        let made = match self.connect().await {
-            Ok(session) => Open { session: Arc::new(session), ours: true },
-            Err(error) => match self.users_master(&error).await {
-                Some(session) => Open { session: Arc::new(session), ours: false },
-                None => return Err(error),
-            },
+        let session = match self.connect().await {
+            Ok(session) => session,
+            Err(error) => self.users_master(&error).await.ok_or(error)?,
         };
-        *open = Some(made.clone());
-        Ok(made)
+        Ok(Arc::clone(open.insert(Arc::new(session))))
     }
 
     async fn connect(&self) -> Result<Session, HostError> {
@@ -189,24 +177,15 @@ impl Link {
         Some(session)
     }
 
-    /// Lets go of a connection that does not serve any more.
+    /// Lets go of a connection that does not serve any more; what still runs over it keeps it.
     pub(super) async fn forget(&self) {
         drop(self.open.lock().await.take());
     }
 
-    /// Closes the connection, if it is ours.
-    pub(super) async fn close(&self) {
-        let Some(open) = self.open.lock().await.take().filter(|open| open.ours) else { return };
-        if let Ok(session) = Arc::try_unwrap(open.session) {
-            // A master that is gone already has nothing to close.
-            let _closed = timeout(Duration::from_secs(2), session.close()).await;
-        }
-    }
-
     /// The words of an `ssh` that goes over this connection to the same host, for rsync's `--rsh`. Makes the connection.
     pub(super) async fn remote_shell(&self) -> Result<Vec<String>, HostError> {
-        let open = self.open(&mut false).await?;
-        let socket = open.session.control_socket().to_string_lossy().into_owned();
+        let session = self.open(&mut false).await?;
+        let socket = session.control_socket().to_string_lossy().into_owned();
         let mut words = vec!["ssh".to_owned()];
         if let Some(config) = &self.destination.config {
             words.extend(["-F".to_owned(), config.to_string_lossy().into_owned()]);
@@ -268,9 +247,7 @@ fn told(error: &openssh::Error) -> String {
 
 /// One line that every login shell reads alike: words that mean nothing to any shell as they are, others in quotes.
 fn command_line(words: &[&str]) -> String {
-    let words: Vec<String> = words
-        .iter()
-        .map(|word| quote(word).unwrap_or_else(|_| "''".to_owned()))
-        .collect();
+    let words: Vec<String> =
+        words.iter().map(|word| quote(word).unwrap_or_else(|_| "''".to_owned())).collect();
     words.join(" ")
 }

@@ -19,7 +19,8 @@ impl Host {
         terminal: Option<&str>,
     ) -> Result<io::Result<ExitStatus>, HostError> {
         let target = format!("={session}");
-        let mut words = vec!["tmux", "-L", "sp", "-f", "/dev/null", "-u", "attach-session", "-r", "-t"];
+        let mut words =
+            vec!["tmux", "-L", "sp", "-f", "/dev/null", "-u", "attach-session", "-r", "-t"];
         words.push(&target);
         let plain = terminal.is_none_or(|terminal| terminal == "dumb");
         self.on_terminal(&words, if plain { Some("xterm") } else { None }).await

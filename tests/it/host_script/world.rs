@@ -180,12 +180,16 @@ impl World {
 
     pub(super) fn start(&self, verb: &str, arguments: &[&str], input: &str) -> Child {
         let mut child = self.command(verb, arguments).spawn().expect("the shell starts");
-        // Who refuses early does not read.
-        drop(child.stdin.take().expect("piped").write_all(input.as_bytes()));
+        // What streams ends with its input.
+        if verb != "wait" {
+            // Who refuses early does not read.
+            drop(child.stdin.take().expect("piped").write_all(input.as_bytes()));
+        }
         child
     }
 
-    pub(super) fn finish(child: Child) -> Answer {
+    pub(super) fn finish(mut child: Child) -> Answer {
+        let _open = child.stdin.take();
         let output = child.wait_with_output().expect("the shell ends");
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let body = text
