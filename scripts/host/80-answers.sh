@@ -121,7 +121,7 @@ verb_account() { # [PROGRAM…]
 # Takes over the specs of one apply from stdin: lines `batch …`, `common`-text, `job …`, then, where there are secrets,
 # `secrets` and their lines. Checked by hash before anything can start; handed over once, however often it is asked.
 verb_hand_over() { # CAMPAIGN ORIGIN BATCH SHA256 SLOTS
-  is_name "$1" && is_name "$3" && is_number "$5" || exit 64
+  is_name "$1" && is_name "$2" && is_name "$3" && is_number "$5" || exit 64
   C=$1 _batch=$3
   make_campaign "$2" || exit 73
   _in=$V/$C/queue/in.$_batch.$$
@@ -208,12 +208,12 @@ verb_kick() { # SLOTS
 verb_withdraw() { # CAMPAIGN BATCH_OR_APPLY
   is_name "$1" && is_name "$2" || exit 64
   C=$1
-  withdraw_batches "$2"
+  withdraw_batches "$2" || exit 73
 }
 
 # Results taken over from one job to another: "NEW OLD" a line on stdin.
 verb_accept() { # CAMPAIGN ORIGIN
-  is_name "$1" || exit 64
+  is_name "$1" && is_name "$2" || exit 64
   C=$1
   make_campaign "$2" || exit 73
   while read -r _new _old; do

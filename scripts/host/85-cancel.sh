@@ -174,6 +174,8 @@ LIST
       if [ "$VERDICT" = dead ]; then
         seal cancel none </dev/null
       else
+        # One that was slow to start has not been ended yet.
+        [ -n "$R_EXIT" ] || kill_tree "$ATT"
         sleep 0.05
       fi
       _count=$((_count + 1))

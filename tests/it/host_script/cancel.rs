@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests put files where folders should be")]
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::fs;
 use std::time::Instant;
 
@@ -59,9 +60,8 @@ fn cancel_of_many(world: &World) {
     let blocked = job("echo blocked >>count");
     fs::write(world.jobs().join(&blocked.id), "").expect("a file where a folder should be");
     let mut list = format!("x 1 a\n{} 0 a\n../.. 1 a\n{} 1 ../a\n\n", blocked.id, blocked.id);
-    list += &format!("{} 1 a\n", blocked.id);
-    for job in jobs.iter().chain(&jobs[..20]) {
-        list += &format!("{} 1 a\n", job.id);
+    for job in jobs.iter().chain(&jobs[..20]).chain([&blocked]) {
+        writeln!(list, "{} 1 a", job.id).expect("a string takes all");
     }
     let answer = world.ask_any("cancel", &[CAMPAIGN, "user", "0"], &list);
     assert_eq!(
