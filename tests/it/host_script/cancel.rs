@@ -11,6 +11,7 @@ use super::world::{Batch, CAMPAIGN, Job, World, job, records, verdict};
 
 super::in_every_shell! {
     cancel_whatever_it_is_at cancel_of_many cancel_against_the_claim withdraw_against_the_claim time_limits
+    a_limit_that_is_over_before_the_start
 }
 
 fn ask_cancel(world: &World, jobs: &[&Job], grace: &str) -> String {
@@ -139,6 +140,15 @@ fn withdraw_against_the_claim(world: &World) {
             }
         }
     }
+}
+
+/// On a loaded machine the first process of a job may come later than the end of its time.
+fn a_limit_that_is_over_before_the_start(world: &World) {
+    let slow = "setsid() { until grep -q '^stop ' \"$ATT/state\"; do sleep 0.02; done; sleep 0.3; command setsid \"$@\"; }\n";
+    world.install(super::world::VERSION, slow);
+    let late = job("sleep 600");
+    let ends = world.run(&Batch::new([late.clone()]).with("B_LIMIT=0.05"));
+    assert!(verdict(&ends, &late).starts_with("timeout time-limit "), "{ends:#?}");
 }
 
 fn time_limits(world: &World) {

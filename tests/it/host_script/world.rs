@@ -178,6 +178,13 @@ impl World {
         command
     }
 
+    /// Whether a program of this world's `PATH` is there and does what it is told.
+    pub(super) fn try_command(&self, program: &str, arguments: &[&str]) -> bool {
+        let mut command = Command::new(program);
+        command.args(arguments).env_clear().env("PATH", &self.path).stderr(Stdio::null());
+        command.status().is_ok_and(|status| status.success())
+    }
+
     pub(super) fn start(&self, verb: &str, arguments: &[&str], input: &str) -> Child {
         let mut child = self.command(verb, arguments).spawn().expect("the shell starts");
         // Who refuses early does not read.
