@@ -18,6 +18,10 @@ watch() { # CS_OF_START
       if [ $_wait -le 0 ]; then
         stop_attempt time-limit runner
         end_tree "$ATT" "$B_KILL_AFTER"
+        # Its start may not have been on record yet: then there was nothing to end.
+        until [ ! -e "$ATT/alive" ] || wait_free "$ATT/alive" 1; do
+          read_state "$ATT/state" && kill_tree "$ATT"
+        done
         return
       fi
     fi
@@ -50,7 +54,8 @@ stop_attempt() { # WHY BY ; uses ATT
 punch_log() {
   _size=$(wc -c <"$ATT/log") || return 0
   [ "$_size" -gt "$B_LOG_MAX" ] || return 0
-  _half=$((B_LOG_MAX / 2 / 4096 * 4096))
+  # Whole blocks, rounded up: what `cut_log` keeps of head and tail stays.
+  _half=$(((B_LOG_MAX / 2 + 4095) / 4096 * 4096))
   _length=$(((_size - _half) / 4096 * 4096 - _half))
   [ $_length -gt 0 ] || return 0
   fallocate -p -o "$_half" -l "$_length" "$ATT/log" 2>/dev/null

@@ -120,11 +120,10 @@ supervise_orphans() {
   done
   for _orphan in $ORPHANS; do
     load_orphan "$_orphan" || continue
-    # One that closed its descriptors is looked at from time to time, since no lock tells of it.
-    flock -s 8 8<"$ATT/alive"
-    while read_state "$ATT/state" && [ -z "$R_EXIT" ] && tree "$ATT" && [ -n "$TREE" ]; do
-      sleep 1
-      flock -s 8 8<"$ATT/alive"
+    # Until its exit is on record, or nobody is left who could write it. What it left behind may hold `alive` for ever, and
+    # no lock tells of a process that closed its descriptors: so it is looked at from time to time.
+    while read_state "$ATT/state" && [ -z "$R_EXIT" ] && { ! wait_free "$ATT/alive" 1 || { tree "$ATT" && [ -n "$TREE" ]; }; }; do
+      ! is_free "$ATT/alive" || sleep 1
     done
     load_spec
     clean_tree
@@ -181,6 +180,8 @@ serve() {
   BATCH=${BATCH#*~}
   if withdrawn; then
     drop_batch "$BATCHDIR"
+    # What cannot be removed is met again at once.
+    [ ! -d "$BATCHDIR" ] || sleep 1
     return
   fi
   { IFS= read -r HEADER && IFS= read -r COMMON; } 2>/dev/null <"$BATCHDIR/common" || {
@@ -228,6 +229,7 @@ serve() {
     sleep 1
   elif [ -z "$_entry" ] && [ -e "$CHUNK" ]; then
     rm -f "$CHUNK"
+    [ ! -e "$CHUNK" ] || sleep 1
     set -- "$BATCHDIR"/c[0-9]*
     [ -e "$1" ] || drop_batch "$BATCHDIR"
   fi
@@ -303,10 +305,33 @@ same_root() {
   exit 66
 }
 
+# Makes files durable, however long it takes: a disk that fails is waited for. What is gone by then, with the folder of its
+# job, is waited for no more.
+durable_at_last() { # FILE…
+  same_root
+  until make_durable "$@"; do
+    for _path; do
+      shift
+      [ ! -e "$_path" ] || set -- "$@" "$_path"
+    done
+    [ $# -gt 0 ] || return 0
+    sleep 1
+    same_root
+  done
+}
+
+# The final record of our own attempt, however long a full disk makes it wait.
+write_end_at_last() { # RC LEFT
+  until write_end "$1" runner "$2"; do
+    sleep 1
+    same_root
+  done
+}
+
 # The last end is made durable, then told. A journal that cannot be written is completed by the next probe.
 settle() {
   [ -n "$PEND" ] || return 0
-  until same_root && make_durable "$PEND"; do sleep 1; done
+  durable_at_last "$PEND"
   journal_pending
 }
 
@@ -373,7 +398,7 @@ run_attempt() { # ID/N/FLAG NEXT_ENTRY
   }
   fault claimed
   # The last job's end and this claim become durable together.
-  until same_root && make_durable ${PEND:+"$PEND"} .; do sleep 1; done
+  durable_at_last ${PEND:+"$PEND"} .
   [ -z "$PEND" ] || journal_pending
   fault claim-durable
   # Whoever withdraws or cancels writes first and looks for claims then; we claim first and look then. One of us sees.
@@ -385,7 +410,7 @@ run_attempt() { # ID/N/FLAG NEXT_ENTRY
     fi
     exec 8>&-
     [ -z "$SECRET" ] || rm -f "$SECRET"
-    until write_end none runner none; do sleep 1; done
+    write_end_at_last none none
     PEND=$ATT/state PENDLINE=$END
     settle
     return 0
@@ -436,7 +461,7 @@ finish() {
     judge_lost
     [ "$STATE" != lost ] || WHY=stub-killed
   fi
-  until write_end "$_rc" runner "$LEFT"; do sleep 1; done
+  write_end_at_last "$_rc" "$LEFT"
   exec 6>&-
   PEND=$ATT/state PENDLINE=$END
   fault end-written
@@ -526,15 +551,19 @@ drop_drained() {
   done
 }
 
-# Takes hand-overs out of the queue: one, or all of an apply. The mark comes first: a claim that is under way sees it.
+# Takes hand-overs out of the queue: one, or all of an apply. The mark comes first: a claim that is under way sees it. Fails
+# where a mark cannot be written; then that hand-over stays.
 withdraw_batches() { # BATCH_OR_APPLY ; uses C
-  mkdir -p "$V/$C/withdrawn"
+  _marked=0
   for _folder in "$V/$C/queue"/[0-9]*~"$1" "$V/$C/queue"/[0-9]*~"$1"-[0-9]*; do
     [ -d "$_folder" ] || continue
-    true >"$V/$C/withdrawn/${_folder##*~}"
-    make_durable "$V/$C/withdrawn"
-    drop_batch "$_folder"
+    if mkdir -p "$V/$C/withdrawn" && true >"$V/$C/withdrawn/${_folder##*~}" && make_durable "$V/$C/withdrawn"; then
+      drop_batch "$_folder"
+    else
+      _marked=1
+    fi
   done
+  return $_marked
 }
 
 # A hand-over of which nothing is to be started any more, with its secrets.

@@ -85,7 +85,7 @@ verb_account() { # [PROGRAM…]
 # Takes over the specs of one apply from stdin: lines `batch …`, `common`-text, `job …`, then, where there are secrets,
 # `secrets` and their lines. Checked by hash before anything can start; handed over once, however often it is asked.
 verb_hand_over() { # CAMPAIGN ORIGIN BATCH SHA256 SLOTS
-  is_name "$1" && is_name "$3" && is_number "$5" || exit 64
+  is_name "$1" && is_name "$2" && is_name "$3" && is_number "$5" || exit 64
   C=$1 _batch=$3
   make_campaign "$2" || exit 73
   _in=$V/$C/queue/in.$_batch.$$
@@ -168,108 +168,16 @@ verb_kick() { # SLOTS
   kick "$1"
 }
 
-# Ends attempts named by stdin, "ID N APPLY" a line, whatever they are at: in the queue, running, an orphan. After the
-# answer none of them runs, and none that had not started ever will. GRACE 0 is KILL at once.
-verb_cancel() { # CAMPAIGN BY GRACE
-  is_name "$1" && is_name "$2" && is_slot "$3" || exit 64
-  C=$1 _by=$2 _grace=$3
-  clock_base
-  _running=
-  _list=$(cat)
-  # All marks first: a claim that is under way sees its own, and no runner takes up the next entry as we go on.
-  while read -r _id _n _apply; do
-    is_id "$_id" && is_number "$_n" && is_name "$_apply" || continue
-    [ -d "$V/$C/jobs/$_id" ] || mkdir -p "$V/$C/jobs/$_id" || continue
-    printf '%s\n' "$_by" >"$V/$C/jobs/$_id/cancelled.$_n"
-  done <<LIST
-$_list
-LIST
-  while read -r _id _n _apply; do
-    is_id "$_id" && is_number "$_n" && is_name "$_apply" || continue
-    ID=$_id N=$_n ATT=$V/$C/jobs/$_id/$_n
-    [ -e "$V/$C/jobs/$_id/cancelled.$_n" ] || continue
-    make_durable "$V/$C/jobs/$_id"
-    claim_cancelled && continue
-    # A claim that is on its way to its start is waited for.
-    _count=0
-    until ! read_state "$ATT/state" || [ -n "$R_START$R_END" ] || owner_gone || [ $_count -gt 100 ]; do
-      sleep 0.05
-      _count=$((_count + 1))
-    done
-    [ -n "$R_CLAIM" ] && [ -z "$R_END" ] || continue
-    verdict
-    [ "$VERDICT" != foreign ] || continue
-    # What has exited by itself is not stopped any more; its end is on its way.
-    [ -z "$R_EXIT" ] || {
-      _running="$_running $_id/$_n"
-      continue
-    }
-    stop_attempt cancelled "$_by"
-    [ "$_grace" = 0 ] || signal_tree TERM "$ATT"
-    _running="$_running $_id/$_n"
-  done <<LIST
-$_list
-LIST
-  # All of them have the same grace, counted from now.
-  uptime_now
-  _deadline=$((CS + _grace * 100))
-  for _pair in $_running; do
-    load_attempt "${_pair%/*}" "${_pair#*/}" || continue
-    uptime_now
-    _rest=$(((_deadline - CS + 99) / 100))
-    [ $_rest -gt 0 ] || _rest=0
-    [ -n "$R_EXIT" ] || end_tree "$ATT" "$_rest"
-    # Its runner writes the end; where that is gone, we do.
-    _count=0
-    while read_state "$ATT/state" && [ -z "$R_END" ] && [ $_count -lt 200 ]; do
-      verdict
-      if [ "$VERDICT" = dead ]; then
-        seal cancel none </dev/null
-      else
-        sleep 0.05
-      fi
-      _count=$((_count + 1))
-    done
-  done
-  drop_drained
-  forget_secrets
-  settle_campaign
-}
-
-# Takes the claim itself, so that nobody else can. Fails where it is taken.
-claim_cancelled() {
-  [ ! -h "$ATT" ] || return 1
-  _try=try-$N.cancel-$$
-  _folder=$V/$C/jobs/$ID/$_try
-  mkdir -p "$_folder/out" || return 1
-  uptime_now
-  STATE=cancelled WHY=by-$_by SIGNAL=none MARKER=none
-  [ "$_by" != withdraw ] || WHY=withdrawn
-  R_CLAIM="claim v=1 campaign=$C root=$ROOTID machine=$MACHINE boot=$BOOT apply=$_apply slot=none rid=none id=$ID n=$N up=$UP ."
-  R_START='' R_EXIT=''
-  command exec 6>"$_folder/state" || return 1
-  if printf '%s\n' "$R_CLAIM" >&6 && write_end none cancel none && exec 6>&- &&
-    true >"$_folder/alive" && true >"$_folder/log" && make_durable "$_folder/state" "$_folder" &&
-    (cd "$V/$C/jobs/$ID" && ln -sn "$_try" "$N" 2>/dev/null); then
-    make_durable "$V/$C/jobs/$ID"
-    tell "$END"
-    return 0
-  fi
-  exec 6>&-
-  rm -rf "$_folder"
-  return 1
-}
-
 # Takes whole hand-overs out of the queue; what they had not started is as if never handed over.
 verb_withdraw() { # CAMPAIGN BATCH_OR_APPLY
   is_name "$1" && is_name "$2" || exit 64
   C=$1
-  withdraw_batches "$2"
+  withdraw_batches "$2" || exit 73
 }
 
 # Results taken over from one job to another: "NEW OLD" a line on stdin.
 verb_accept() { # CAMPAIGN ORIGIN
-  is_name "$1" || exit 64
+  is_name "$1" && is_name "$2" || exit 64
   C=$1
   make_campaign "$2" || exit 73
   while read -r _new _old; do

@@ -36,7 +36,7 @@ pub struct Status {
     pub hosts: Vec<HostStatus>,
     /// Planned jobs in plan order.
     pub jobs: Vec<JobStatus>,
-    /// Seconds until everything has ended, by the median of what has; none without one.
+    /// Seconds until everything has ended, by the mean of what has; none without one.
     pub eta_s: Option<f64>,
 }
 
@@ -180,7 +180,8 @@ fn job_status(job: &JobRow, hosts: &[HostStatus]) -> JobStatus {
     }
 }
 
-/// Median time of jobs that ended by themselves, times what is left, by the slots there are.
+/// Mean time of jobs that ended by themselves, times what is left, by the slots there are. Not the median: the rest is a
+/// sum, and a few long jobs are most of it.
 fn eta(jobs: &[&JobRow], slots: u64) -> Option<f64> {
     let left = jobs.iter().filter(|job| !job.state().is_final()).count();
     if left == 0 {
@@ -195,7 +196,6 @@ fn eta(jobs: &[&JobRow], slots: u64) -> Option<f64> {
     if times.is_empty() || slots == 0 {
         return None;
     }
-    // The mean, not the median: the rest is a sum, and a few long jobs are most of it.
     #[expect(clippy::cast_precision_loss, reason = "numbers of jobs and slots are far below 2^53")]
     let seconds = times.iter().sum::<f64>() / times.len() as f64 * left as f64 / slots as f64;
     Some((seconds * 1000.0).round() / 1000.0)

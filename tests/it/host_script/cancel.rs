@@ -1,10 +1,18 @@
 //! The ends that somebody asked for.
 
+#![expect(clippy::disallowed_methods, reason = "tests put files where folders should be")]
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::fs;
 use std::time::Instant;
 
 use super::world::{Batch, CAMPAIGN, Job, World, job, records, verdict};
 
-super::in_every_shell! { cancel_whatever_it_is_at cancel_against_the_claim withdraw_against_the_claim time_limits }
+super::in_every_shell! {
+    cancel_whatever_it_is_at cancel_of_many cancel_against_the_claim withdraw_against_the_claim time_limits
+    a_limit_that_is_over_before_the_start
+}
 
 fn ask_cancel(world: &World, jobs: &[&Job], grace: &str) -> String {
     let lines: Vec<String> =
@@ -41,6 +49,51 @@ fn cancel_whatever_it_is_at(world: &World) {
     world.run(&Batch::new([never.clone()]));
     assert_eq!(verdict(&world.ends(), &never), "cancelled by-user none none");
     assert_eq!(world.lines("count"), ["done", "running", "last", "orphan"]);
+}
+
+/// More than one chunk; some stand in the list twice, some are nonsense, and one cannot be written.
+fn cancel_of_many(world: &World) {
+    let running = job("echo running >>count; : >running; sleep 600");
+    let mut jobs = vec![running];
+    jobs.extend((0..150).map(|i| job(format!("echo {i} >>count"))));
+    world.hand_over(&Batch::new(jobs.clone()));
+    world.wait_for("running");
+    let blocked = job("echo blocked >>count");
+    fs::write(world.jobs().join(&blocked.id), "").expect("a file where a folder should be");
+    let mut list = format!("x 1 a\n{} 0 a\n../.. 1 a\n{} 1 ../a\n\n", blocked.id, blocked.id);
+    for job in jobs.iter().chain(&jobs[..20]).chain([&blocked]) {
+        writeln!(list, "{} 1 a", job.id).expect("a string takes all");
+    }
+    let answer = world.ask_any("cancel", &[CAMPAIGN, "user", "0"], &list);
+    assert_eq!(
+        (answer.framed, answer.code),
+        (false, Some(73)),
+        "what was not done is not called done"
+    );
+    fs::remove_file(world.jobs().join(&blocked.id)).expect("a file");
+    let ends = world.drained();
+    for job in &jobs {
+        assert!(verdict(&ends, job).starts_with("cancelled by-user "), "{ends:#?}");
+    }
+    assert_eq!(world.lines("count"), ["running"]);
+    let journal = world.root.join("v1").join(CAMPAIGN).join("journal");
+    let journal = fs::read_to_string(journal).expect("a journal");
+    let told: Vec<_> = journal.lines().filter(|line| line.starts_with("end ")).collect();
+    // (One that ended under two pairs of eyes may be told twice, in the same words.)
+    let different: BTreeSet<_> = told.iter().collect();
+    assert_eq!(different.len(), jobs.len());
+    for job in &jobs {
+        let claim = fs::read_link(world.attempt(job)).expect("a claim");
+        let folder = fs::read_dir(world.jobs().join(&job.id)).expect("a folder").flatten();
+        let tries = folder.map(|entry| entry.file_name()).filter(|name| {
+            name.to_string_lossy().starts_with("try-1.cancel-") && *name != *claim.as_os_str()
+        });
+        assert_eq!(tries.count(), 0, "no claim that was not made");
+    }
+    // Once more, with nothing left to do.
+    let again: Vec<&Job> = jobs.iter().chain([&blocked]).collect();
+    ask_cancel(world, &again, "0");
+    assert_eq!(verdict(&world.ends(), &blocked), "cancelled by-user none none");
 }
 
 fn cancel_against_the_claim(world: &World) {
@@ -87,6 +140,15 @@ fn withdraw_against_the_claim(world: &World) {
             }
         }
     }
+}
+
+/// On a loaded machine the first process of a job may come later than the end of its time.
+fn a_limit_that_is_over_before_the_start(world: &World) {
+    let slow = "setsid() { until grep -q '^stop ' \"$ATT/state\"; do sleep 0.02; done; sleep 0.3; command setsid \"$@\"; }\n";
+    world.install(super::world::VERSION, slow);
+    let late = job("sleep 600");
+    let ends = world.run(&Batch::new([late.clone()]).with("B_LIMIT=0.05"));
+    assert!(verdict(&ends, &late).starts_with("timeout time-limit "), "{ends:#?}");
 }
 
 fn time_limits(world: &World) {

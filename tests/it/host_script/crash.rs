@@ -11,7 +11,7 @@ use super::world::{Batch, CAMPAIGN, Job, World, job, kill, verdict};
 use crate::support::wait_until;
 
 super::in_every_shell! {
-    runner_dies_at_every_step a_runner_that_always_dies_is_paced the_stub_dies runner_and_stub_die an_orphan_is_supervised everything_dies_then_reboot
+    runner_dies_at_every_step a_runner_that_always_dies_is_paced the_stub_dies runner_and_stub_die an_orphan_is_supervised what_an_orphan_leaves_is_ended a_folder_that_goes_holds_up_nobody everything_dies_then_reboot
     a_foreign_attempt_is_never_sealed a_stranger_with_our_pid_lives full_disk
 }
 
@@ -133,9 +133,7 @@ fn an_orphan_is_supervised(world: &World) {
     world.wait_for("one");
     world.kill_runners();
     world.kick();
-    wait_until("it is supervised", || {
-        world.sandbox.processes().iter().any(|(_, line)| line.contains("flock -s 8"))
-    });
+    world.wait_supervised();
     fs::write(world.at("go"), "").expect("a file");
     let ends = world.drained();
     assert_eq!(verdict(&ends, &marked), "failed marker-missing 0 none");
@@ -147,6 +145,35 @@ fn an_orphan_is_supervised(world: &World) {
     let ends = world.drained();
     assert!(verdict(&ends, &over).starts_with("timeout time-limit "), "{ends:#?}");
     assert_eq!(world.lines("count"), ["one"]);
+}
+
+/// Its exit is on record, but what it left behind holds its lock: that is ended as any other's, not waited for.
+fn what_an_orphan_leaves_is_ended(world: &World) {
+    let lingers =
+        job("sleep 600 & echo one >>count; : >one; while [ ! -e go ]; do sleep 0.02; done");
+    let next = job("echo two >>count");
+    world.hand_over(&Batch::new([lingers.clone(), next.clone()]));
+    world.wait_for("one");
+    world.kill_runners();
+    world.kick();
+    world.wait_supervised();
+    fs::write(world.at("go"), "").expect("a file");
+    let ends = world.drained();
+    assert_eq!(verdict(&ends, &lingers), "succeeded ok 0 none");
+    let end = &ends[&format!("{}/1", lingers.id)];
+    assert_eq!((end["by"].as_str(), end["left"].as_str()), ("orphan", "cleaned"));
+    assert_eq!(verdict(&ends, &next), "succeeded ok 0 none");
+    assert_eq!(world.lines("count"), ["one", "two"]);
+}
+
+/// A job that removes its own folder on the host costs its own record, not the queue.
+fn a_folder_that_goes_holds_up_nobody(world: &World) {
+    let first = job("rm -rf \"${SP_OUT_DIR%/*/*}\"; echo one >>count");
+    let second = job("echo two >>count");
+    let last = job("rm -rf \"${SP_OUT_DIR%/*/*}\"; echo three >>count");
+    let ends = world.run(&Batch::new([first, second.clone(), last]));
+    assert_eq!(verdict(&ends, &second), "succeeded ok 0 none");
+    assert_eq!(world.lines("count"), ["one", "two", "three"]);
 }
 
 fn everything_dies_then_reboot(world: &mut World) {

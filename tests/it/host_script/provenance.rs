@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rustix::process::Signal;
 
 use super::world::{Batch, CAMPAIGN, Job, Record, World, job, kill};
-use crate::support::{shell, wait_until};
+use crate::support::shell;
 
 super::in_every_shell! { every_end_says_what_it_ran_from }
 
@@ -41,9 +41,7 @@ fn every_end_says_what_it_ran_from(world: &World) {
     world.ask("cancel", &[CAMPAIGN, "user", "0"], &line);
     world.kill_runners();
     world.kick();
-    wait_until("it is supervised", || {
-        world.sandbox.processes().iter().any(|(_, line)| line.contains("flock -s 8"))
-    });
+    world.wait_supervised();
     shell(&world.sandbox.campaign(), ": >go");
     let ends = world.drained();
     let end = &ends[&format!("{}/1", supervised.id)];

@@ -9,8 +9,8 @@ use crate::support::wait_until;
 
 super::in_every_shell! {
     exit_codes_and_signals a_hundred_jobs_in_order two_slots_and_then_one damaged_repeated_and_weird noise
-    secrets_go two_versions_in_one_root paused_work_spins_nobody log_over_its_limit the_job_sees_its_own_environment
-    max_fail prepare_and_cleanup waiting_leaves_nothing
+    secrets_go two_versions_in_one_root paused_work_spins_nobody log_over_its_limit log_of_a_long_job
+    the_job_sees_its_own_environment max_fail prepare_and_cleanup waiting_leaves_nothing
 }
 
 fn exit_codes_and_signals(world: &World) {
@@ -209,6 +209,33 @@ fn log_over_its_limit(world: &World) {
     assert!(log.starts_with("line-0-\n") && log.ends_with("line-2999-\n"), "{log}");
     assert!(log.contains("bytes left out") && log.len() < 1200, "{}", log.len());
     assert_eq!(fs::read(world.attempt(&exact).join("log")).expect("a log").len(), 1000);
+}
+
+/// While a long job writes on, the middle of its log goes; what is kept at the end had stayed.
+fn log_of_a_long_job(world: &World) {
+    use std::os::unix::fs::MetadataExt as _;
+    let probe = world.at("probe");
+    fs::write(&probe, vec![b'x'; 8192]).expect("a file");
+    if !world
+        .try_command("fallocate", &["-p", "-o", "0", "-l", "4096", probe.to_str().expect("UTF-8")])
+    {
+        // busybox, or a file system without holes: then nothing is cut before the end.
+        return;
+    }
+    let lines = "i=0; while [ $i -lt 20000 ]; do echo line-$i-; i=$((i + 1)); done";
+    let long = job(format!("{lines}; until [ -e go ]; do sleep 0.02; done; echo last"));
+    world.hand_over(&Batch::new([long.clone()]).with("B_LOG_MAX=10000"));
+    let log = world.attempt(&long).join("log");
+    wait_until("the middle is gone", || {
+        let about = fs::metadata(&log);
+        about.is_ok_and(|about| about.len() > 100_000 && about.blocks() * 512 < 60_000)
+    });
+    fs::write(world.at("go"), "").expect("a file");
+    let ends = world.drained();
+    assert_eq!(verdict(&ends, &long), "succeeded ok 0 none");
+    let log = fs::read(&log).expect("a log");
+    assert!(log.starts_with(b"line-0-\n") && log.ends_with(b"line-19999-\nlast\n"));
+    assert!(log.len() < 10_200 && !log.contains(&0), "no hole is shown");
 }
 
 fn the_job_sees_its_own_environment(world: &World) {

@@ -178,6 +178,13 @@ impl World {
         command
     }
 
+    /// Whether a program of this world's `PATH` is there and does what it is told.
+    pub(super) fn try_command(&self, program: &str, arguments: &[&str]) -> bool {
+        let mut command = Command::new(program);
+        command.args(arguments).env_clear().env("PATH", &self.path).stderr(Stdio::null());
+        command.status().is_ok_and(|status| status.success())
+    }
+
     pub(super) fn start(&self, verb: &str, arguments: &[&str], input: &str) -> Child {
         let mut child = self.command(verb, arguments).spawn().expect("the shell starts");
         // What streams ends with its input.
@@ -337,17 +344,37 @@ impl World {
 
     /// Kills every runner of this root, standby first, so that nobody takes over.
     pub(super) fn kill_runners(&self) {
-        let is_runner = |line: &str| line.contains(" runner ");
-        loop {
-            let runners: Vec<_> =
-                self.sandbox.processes().into_iter().filter(|(_, line)| is_runner(line)).collect();
-            if runners.is_empty() {
-                return;
+        wait_until("no runner is left", || {
+            // One that is just being started may become one.
+            let of_interest = |line: &str| line.is_empty() || line.contains(" runner ");
+            let mut left = self.sandbox.processes();
+            left.retain(|(_, line)| of_interest(line));
+            for (pid, _) in left.iter().filter(|(_, line)| !line.is_empty()) {
+                kill(*pid, Signal::KILL);
             }
-            for (pid, _) in runners {
-                kill(pid, Signal::KILL);
-            }
-        }
+            left.is_empty()
+        });
+    }
+
+    /// Waits until a runner that lives waits for the end of a job that it did not start: a `flock` of its own says so, one
+    /// that does not just try. (What a killed one started for that waits on.)
+    #[track_caller]
+    pub(super) fn wait_supervised(&self) {
+        wait_until("it is supervised", || {
+            let processes = self.sandbox.processes();
+            let runners: Vec<i32> = processes
+                .iter()
+                .filter(|(_, line)| line.contains(" runner "))
+                .map(|(pid, _)| *pid)
+                .collect();
+            processes.iter().any(|(pid, line)| {
+                line.contains("flock ")
+                    && line.contains(" -s ")
+                    && !line.contains(" -n ")
+                    && !line.contains(" runner ")
+                    && parent(*pid).is_some_and(|parent| runners.contains(&parent))
+            })
+        });
     }
 
     /// What the runners complained of.
@@ -367,6 +394,11 @@ pub(super) fn records(text: &str, kind: &str) -> Vec<Record> {
                 .collect()
         })
         .collect()
+}
+
+fn parent(pid: i32) -> Option<i32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()
 }
 
 pub(super) fn kill(pid: i32, signal: Signal) {

@@ -224,7 +224,8 @@ impl Sandbox {
                 || cwd.starts_with(self.path());
             let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
             let line = String::from_utf8_lossy(&line).replace('\0', " ");
-            if ours && !line.is_empty() {
+            // One that is just being started has no line yet, but a folder; what has ended has neither.
+            if ours && (!line.is_empty() || cwd.starts_with(self.path())) {
                 found.push((pid, line));
             }
         }

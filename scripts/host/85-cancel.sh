@@ -1,0 +1,184 @@
+# The ends that a client asks for, or the closing of a window. In three passes over the list, so that the disk is waited for
+# once a chunk of entries, not once an entry: marks, claims of what nobody has claimed, ends of what runs.
+
+# So many entries are made durable together.
+CHUNK_OF_LIST=64
+
+# Ends attempts named by stdin, "ID N APPLY" a line, whatever they are at: in the queue, running, an orphan. After the
+# answer none of them runs, and none that had not started ever will. GRACE 0 is KILL at once. Without an answer something
+# could not be written; what could be done was done.
+verb_cancel() { # CAMPAIGN BY GRACE
+  is_name "$1" && is_name "$2" && is_slot "$3" || exit 64
+  C=$1 _by=$2 _grace=$3 _failed=0
+  clock_base
+  _list=$(cat)
+  # All marks first: a claim that is under way sees its own, and no runner takes up the next entry as we go on. Whoever
+  # withdraws writes first and looks for claims then; who claims looks for marks then. One of us sees.
+  in_chunks mark_cancelled
+  in_chunks claim_cancelled
+  stop_claimed
+  drop_drained
+  forget_secrets
+  settle_campaign
+  [ $_failed = 0 ] || exit 73
+}
+
+# Calls FUNCTION with the entries of the list as words ID/N/APPLY, a chunk at a time. What may not stand in a path is left.
+in_chunks() { # FUNCTION
+  set -- "$1"
+  while read -r _id _n _apply; do
+    is_id "$_id" && is_number "$_n" && is_name "$_apply" || continue
+    set -- "$@" "$_id/$_n/$_apply"
+    [ $# -gt $CHUNK_OF_LIST ] || continue
+    "$@"
+    set -- "$1"
+  done <<LIST
+$_list
+LIST
+  [ $# = 1 ] || "$@"
+}
+
+# -> ID N ATT APPLY
+entry() { # ID/N/APPLY
+  ID=${1%%/*} APPLY=${1##*/}
+  N=${1#*/}
+  N=${N%/*}
+  ATT=$V/$C/jobs/$ID/$N
+}
+
+mark_cancelled() { # ENTRY…
+  _folders=
+  for _entry; do
+    entry "$_entry"
+    [ -d "${ATT%/*}" ] || _folders="$_folders $ID"
+  done
+  # shellcheck disable=SC2086 # ids
+  [ -z "$_folders" ] || { mkdir -p "$V/$C/jobs" && (cd "$V/$C/jobs" && mkdir -p $_folders); }
+  for _entry; do
+    entry "$_entry"
+    shift
+    { printf '%s\n' "$_by" >"${ATT%/*}/cancelled.$N"; } 2>/dev/null || _failed=1
+    [ ! -e "${ATT%/*}/cancelled.$N" ] || set -- "$@" "${ATT%/*}/cancelled.$N" "${ATT%/*}"
+  done
+  [ $# = 0 ] || make_durable "$@" "$V/$C/jobs" || _failed=1
+}
+
+# Takes the claims itself, where nobody has, so that nobody else can.
+claim_cancelled() { # ENTRY…
+  _try=cancel-$$ _folders=
+  for _entry; do
+    entry "$_entry"
+    shift
+    [ -e "${ATT%/*}/cancelled.$N" ] && [ ! -h "$ATT" ] || continue
+    set -- "$@" "$_entry"
+    _folders="$_folders $ID/try-$N.$_try/out"
+  done
+  [ $# -gt 0 ] || return 0
+  # shellcheck disable=SC2086 # ids and numbers
+  (cd "$V/$C/jobs" && mkdir -p $_folders) || _failed=1
+  _files=
+  for _entry; do
+    entry "$_entry"
+    shift
+    _folder=${ATT%/*}/try-$N.$_try
+    if write_cancelled 2>/dev/null; then
+      set -- "$@" "$_entry"
+      _files="$_files $ID/try-$N.$_try/state $ID/try-$N.$_try"
+    else
+      _failed=1
+      rm -rf "$_folder"
+    fi
+  done
+  # shellcheck disable=SC2086 # ids and numbers
+  if [ $# = 0 ] || ! (cd "$V/$C/jobs" && make_durable $_files); then
+    for _entry; do
+      entry "$_entry"
+      rm -rf "${ATT%/*}/try-$N.$_try"
+    done
+    _failed=1
+    return
+  fi
+  for _entry; do
+    entry "$_entry"
+    shift
+    if ln -sn "try-$N.$_try" "$ATT" 2>/dev/null; then
+      set -- "$@" "$_entry"
+    else
+      # Somebody was faster, and then it is one that runs; or it stands in the list twice.
+      [ -h "$ATT" ] || _failed=1
+      [ "$(readlink "$ATT")" = "try-$N.$_try" ] || rm -rf "${ATT%/*}/try-$N.$_try"
+    fi
+  done
+  _folders=
+  for _entry; do _folders="$_folders ${_entry%%/*}"; done
+  # shellcheck disable=SC2086 # ids
+  [ $# = 0 ] || (cd "$V/$C/jobs" && make_durable $_folders) || _failed=1
+  for _entry; do
+    entry "$_entry"
+    read_state "$ATT/state" && tell "$R_END"
+  done
+}
+
+# The folder of such a claim, but for its name; of ID N APPLY, in _folder.
+write_cancelled() {
+  STATE=cancelled WHY=by-$_by SIGNAL=none MARKER=none
+  [ "$_by" != withdraw ] || WHY=withdrawn
+  uptime_now
+  R_CLAIM="claim v=1 campaign=$C root=$ROOTID machine=$MACHINE boot=$BOOT apply=$APPLY slot=none rid=none id=$ID n=$N up=$UP ."
+  R_START='' R_EXIT=''
+  command exec 6>"$_folder/state" || return 1
+  printf '%s\n' "$R_CLAIM" >&6 && write_end none cancel none && true >"$_folder/alive" && true >"$_folder/log"
+  _written=$?
+  exec 6>&-
+  return $_written
+}
+
+# Ends what somebody else has claimed and what has not ended.
+stop_claimed() {
+  _running=
+  while read -r _id _n _; do
+    load_attempt "$_id" "$_n" && [ -z "$R_END" ] && [ -e "${ATT%/*}/cancelled.$N" ] || continue
+    # A claim that is on its way to its start is waited for.
+    _count=0
+    until ! read_state "$ATT/state" || [ -n "$R_START$R_END" ] || owner_gone || [ $_count -gt 100 ]; do
+      sleep 0.05
+      _count=$((_count + 1))
+    done
+    [ -n "$R_CLAIM" ] && [ -z "$R_END" ] || continue
+    verdict
+    [ "$VERDICT" != foreign ] || continue
+    # What has exited by itself is not stopped any more; its end is on its way.
+    [ -z "$R_EXIT" ] || {
+      _running="$_running $_id/$_n"
+      continue
+    }
+    stop_attempt cancelled "$_by"
+    [ "$_grace" = 0 ] || signal_tree TERM "$ATT"
+    _running="$_running $_id/$_n"
+  done <<LIST
+$_list
+LIST
+  # All of them have the same grace, counted from now.
+  uptime_now
+  _deadline=$((CS + _grace * 100))
+  for _pair in $_running; do
+    load_attempt "${_pair%/*}" "${_pair#*/}" || continue
+    uptime_now
+    _rest=$(((_deadline - CS + 99) / 100))
+    [ $_rest -gt 0 ] || _rest=0
+    [ -n "$R_EXIT" ] || end_tree "$ATT" "$_rest"
+    # Its runner writes the end; where that is gone, we do.
+    _count=0
+    while read_state "$ATT/state" && [ -z "$R_END" ] && [ $_count -lt 200 ]; do
+      verdict
+      if [ "$VERDICT" = dead ]; then
+        seal cancel none </dev/null
+      else
+        # One that was slow to start has not been ended yet.
+        [ -n "$R_EXIT" ] || kill_tree "$ATT"
+        sleep 0.05
+      fi
+      _count=$((_count + 1))
+    done
+  done
+}
