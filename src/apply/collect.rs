@@ -47,6 +47,13 @@ const NEEDED: &[&str] =
 impl Workspace {
     /// Asks the host and records its answer. `lock`: this process holds the campaign's lock.
     pub async fn collect(&mut self, lock: Option<&ApplyLock>) -> Result<Collected, ApplyError> {
+        let hosts = &self.settings.campaign.hosts;
+        if hosts.len() > 1 {
+            return Err(ApplyError::Hosts("several hosts"));
+        }
+        if hosts.values().any(|host| host.ssh.is_some()) {
+            return Err(ApplyError::Hosts("a host over ssh"));
+        }
         let name = self.host.name().clone();
         let memory = self.store.host(&name)?;
         let needed: Vec<String> = NEEDED.iter().map(|word| (*word).to_owned()).collect();

@@ -27,6 +27,9 @@ pub enum ApplyError {
         /// What is wrong with `root`.
         why: String,
     },
+    /// Hosts that cannot be asked yet.
+    #[error("this campaign has {0}; this version of sp runs jobs on one host, this machine")]
+    Hosts(&'static str),
     /// The host's campaign of this name belongs to another repository.
     #[error(
         "host `{host}` has a campaign `{campaign}` that came from another repository \

@@ -131,8 +131,12 @@ impl Task<'_> {
         if left > 0 {
             exit = exit.and(Exit::Unfinished);
         }
-        if plan.summary.blocked > 0 {
-            exit = exit.and(Exit::Person);
+        for decision in plan.decisions.iter().filter(|d| d.action == Action::Blocked) {
+            // A host may answer later; what no host takes, none will take later either.
+            exit = exit.and(match decision.reason {
+                Reason::Unreachable => Exit::Unfinished,
+                _ => Exit::Person,
+            });
         }
         let folder = self.loaded.file.parent().unwrap_or(std::path::Path::new("/"));
         let tables = Tables::new(folder, workspace.state_folder(), &self.loaded.expansion);

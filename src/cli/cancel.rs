@@ -23,10 +23,17 @@ pub(super) fn run(context: &Context, arguments: &args::Cancel) -> Result<Exit, C
         .iter()
         .map(|name| resolve(name, &loaded.expansion, &known).map(|job| job.id))
         .collect::<Result<BTreeSet<_>, _>>()?;
+    let hosts = context.hosts(&arguments.hosts, &loaded.expansion)?;
     let grace = if arguments.now { 0 } else { GRACE };
     let attempts = context.block_on(async {
         workspace.collect(None).await?;
-        let attempts = workspace.attempts_of(|job| arguments.all || wanted.contains(&job))?;
+        let known = Known::new(workspace.store().known()?);
+        let is_there = |job| {
+            let host = known.get(job).and_then(|known| known.host.as_ref());
+            hosts.as_ref().is_none_or(|hosts| host.is_some_and(|host| hosts.contains(host)))
+        };
+        let attempts = workspace
+            .attempts_of(|job| wanted.contains(&job) || (arguments.all && is_there(job)))?;
         if !attempts.is_empty() {
             if attempts.len() > 1 || grace > 0 {
                 context.note(&format!("Ending {}…", count(attempts.len(), "job")));

@@ -151,7 +151,7 @@ impl From<SelectError> for CliError {
 
 impl From<FilterError> for CliError {
     fn from(error: FilterError) -> Self {
-        let help = error.help.unwrap_or_else(|| "`sp help templates` lists the names".to_owned());
+        let help = error.help.unwrap_or_else(|| "`sp help matrix` lists the names".to_owned());
         Self::usage("filter", error.message, help)
     }
 }
@@ -207,6 +207,11 @@ impl From<ApplyError> for CliError {
             ApplyError::Root { .. } => {
                 Self::person("root", error.to_string(), "correct `root` in `[hosts]`")
             }
+            ApplyError::Hosts(_) => Self::person(
+                "hosts",
+                error.to_string(),
+                "keep one `[hosts.NAME]` table without `ssh`; `sp plan --offline` shows what would run where",
+            ),
             ApplyError::OtherOrigin { .. } => Self::person(
                 "other-origin",
                 error.to_string(),

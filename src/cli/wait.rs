@@ -29,12 +29,12 @@ pub(super) fn run(context: &Context, arguments: &args::Wait) -> Result<Exit, Cli
     let deadline = patience.map(|patience: Duration| Instant::now() + patience);
     let folder = loaded.file.parent().unwrap_or(std::path::Path::new("/"));
     let tables = Tables::new(folder, workspace.state_folder(), &loaded.expansion);
-    let known = Known::new(workspace.store().known()?);
-    let chosen = context.select(&arguments.selection, &loaded.expansion, &known)?;
-    let ended = context.block_on(async {
+    let (chosen, ended) = context.block_on(async {
         let mut interrupts = Interrupts::new()?;
         let collected = workspace.collect(None).await?;
         super::plan::warn_refused(context, &collected);
+        let known = Known::new(workspace.store().known()?);
+        let chosen = context.select(&arguments.selection, &loaded.expansion, &known)?;
         let open = workspace
             .attempts_of(|job| {
                 let index = loaded.expansion.index_of(job);
@@ -48,7 +48,7 @@ pub(super) fn run(context: &Context, arguments: &args::Wait) -> Result<Exit, Cli
         let ended =
             workspace.watch(chosen.as_deref(), false, deadline, &mut screen, &mut interrupts).await;
         screen.finish();
-        Ok::<_, CliError>(ended?)
+        Ok::<_, CliError>((chosen, ended?))
     })??;
     match ended {
         Ended::Interrupted(interrupt) => {
