@@ -292,6 +292,19 @@ impl Context {
         wanted.parse().ok()
     }
 
+    /// Refuses a selection that cannot be read, before anything is asked or done.
+    pub(super) fn check(
+        &self,
+        selection: &Selection,
+        expansion: &Expansion,
+    ) -> Result<(), CliError> {
+        self.hosts(&selection.hosts, expansion)?;
+        if let Some(text) = &selection.filter {
+            Filter::parse(text, expansion)?;
+        }
+        Ok(())
+    }
+
     /// Jobs that `-F` and `--host` select, by the host that has them or else would get them; `None` for all.
     pub(super) fn select(
         &self,

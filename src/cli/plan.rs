@@ -21,6 +21,7 @@ const NAME_WIDTH: usize = 48;
 
 pub(super) fn run(context: &Context, arguments: &args::Plan) -> Result<Exit, CliError> {
     let loaded = context.load(&arguments.file.file)?;
+    context.check(&arguments.selection, &loaded.expansion)?;
     let mut workspace = context.open(&loaded)?;
     let collected =
         if arguments.offline { None } else { Some(context.block_on(workspace.collect(None))??) };

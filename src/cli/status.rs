@@ -14,6 +14,7 @@ use crate::state::State;
 
 pub(super) fn run(context: &Context, arguments: &args::Status) -> Result<Exit, CliError> {
     let loaded = context.load(&arguments.file.file)?;
+    context.check(&arguments.selection, &loaded.expansion)?;
     let mut workspace = context.open(&loaded)?;
     let mut reachable = HostState::Unknown;
     if !arguments.offline {

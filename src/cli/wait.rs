@@ -25,6 +25,7 @@ pub(super) fn run(context: &Context, arguments: &args::Wait) -> Result<Exit, Cli
         })?),
     };
     let loaded = context.load(&arguments.file.file)?;
+    context.check(&arguments.selection, &loaded.expansion)?;
     let mut workspace = context.open(&loaded)?;
     let deadline = patience.map(|patience: Duration| Instant::now() + patience);
     let folder = loaded.file.parent().unwrap_or(std::path::Path::new("/"));

@@ -3,9 +3,11 @@
 use std::fmt::Write as _;
 
 use insta::assert_snapshot;
-use solverpilot::campaign::{Axis, Command};
-use solverpilot::ids::{Attempt, JobId};
-use solverpilot::plan::{Expansion, Filter, Job, JobRef, Known, Prefixes, SelectError, Selector};
+use solverpilot::campaign::{Axis, Command, Host};
+use solverpilot::ids::{Attempt, HostName, JobId};
+use solverpilot::plan::{
+    Expansion, Filter, Job, JobRef, Known, Prefixes, SelectError, Selector, named_hosts,
+};
 use solverpilot::state::State;
 
 use super::decision::known;
@@ -135,4 +137,28 @@ fn filters_are_checked_before_the_first_job() {
     for text in ["host ~ 'x' == 'gpxx'", "dtype == 'host'", "twice > 3 and host == \"local\""] {
         assert!(Filter::parse(text, &expansion).is_ok(), "{text}");
     }
+}
+
+#[test]
+fn hosts_are_named_by_name_and_tag() {
+    let mut campaign = sweep();
+    campaign.hosts = ["one", "two", "three"]
+        .map(|name| (host_name(name), Host::default()))
+        .into_iter()
+        .collect();
+    campaign.hosts["two"].tags = vec!["h200".to_owned(), "big".to_owned()];
+    campaign.hosts["three"].tags = vec!["h200".to_owned()];
+    let named = |words: &[&str]| {
+        let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        named_hosts(&words, &campaign)
+            .map(|hosts| hosts.iter().map(HostName::to_string).collect::<Vec<_>>().join(" "))
+            .map_err(|error| format!("{error}; {}", error.help.as_deref().unwrap_or_default()))
+    };
+    assert_eq!(named(&["one"]), Ok("one".to_owned()));
+    assert_eq!(named(&["h200", "one", "two"]), Ok("one three two".to_owned()));
+    assert_eq!(named(&[]), Ok(String::new()));
+    let error = "no host is called or tagged `h2000`; did you mean `h200`?";
+    assert_eq!(named(&["one", "h2000"]), Err(error.to_owned()));
+    let error = "no host is called or tagged `\\u{1b}`; names and tags are `one`, `two`, `three`, `h200`, `big`";
+    assert_eq!(named(&["\u{1b}"]), Err(error.to_owned()));
 }
