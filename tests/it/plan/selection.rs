@@ -113,6 +113,10 @@ fn filters_see_axes_and_what_is_known() {
     assert_eq!(matching("exit_code == 3 and attempt == 2 and elapsed_s > 12"), [1]);
     assert_eq!(matching("name == 'seq=4096,dtype=bf16'"), [5]);
     assert_eq!(matching("repeat == 0").len(), 6);
+    // As the help says: nothing is converted, and texts come after numbers.
+    assert_eq!(matching("dtype > 5").len(), 6);
+    assert_eq!(matching("seq == '1024' or seq > '1'"), [0; 0]);
+    assert_eq!(matching("(seq ~ '') | int > 2048"), matching("seq > 2048"));
 }
 
 #[test]
