@@ -11,7 +11,7 @@ fn id(n: u32) -> JobId {
     JobId(blake3::hash(&n.to_le_bytes()).as_bytes()[..16].try_into().unwrap())
 }
 
-fn home_of<'a>(n: u32, hosts: &'a [(String, u32)]) -> &'a str {
+fn home_of(n: u32, hosts: &[(String, u32)]) -> &str {
     home(id(n), hosts.iter().map(|(name, slots)| (name.as_str(), *slots))).unwrap()
 }
 

@@ -37,9 +37,12 @@ fn homes(plan: &Plan) -> Vec<Option<String>> {
 
 /// Every host answered but these.
 fn all_but(campaign: &Campaign, silent: &[&str]) -> BTreeMap<HostName, HostStatus> {
-    let status = |name: &HostName| match silent.contains(&name.as_str()) {
-        true => HostStatus::Unreachable { since: Timestamp::UNIX_EPOCH },
-        false => HostStatus::Probed(Timestamp::UNIX_EPOCH),
+    let status = |name: &HostName| {
+        if silent.contains(&name.as_str()) {
+            HostStatus::Unreachable { since: Timestamp::UNIX_EPOCH }
+        } else {
+            HostStatus::Probed(Timestamp::UNIX_EPOCH)
+        }
     };
     campaign.hosts.keys().map(|name| (name.clone(), status(name))).collect()
 }
