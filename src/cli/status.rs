@@ -8,6 +8,7 @@ use super::error::CliError;
 use super::exit::Exit;
 use super::plan::warn_refused;
 use super::results::chosen;
+use crate::ids::HostName;
 use crate::lifecycle::event::HostState;
 use crate::report::{self, HostView};
 use crate::state::State;
@@ -16,20 +17,23 @@ pub(super) fn run(context: &Context, arguments: &args::Status) -> Result<Exit, C
     let loaded = context.load(&arguments.file.file)?;
     context.check(&arguments.selection, &loaded.expansion)?;
     let mut workspace = context.open(&loaded)?;
-    let mut reachable = HostState::Unknown;
-    if !arguments.offline {
-        let collected = context.block_on(workspace.collect(None))??;
-        warn_refused(context, &collected);
-        reachable = HostState::Reachable;
+    let collected =
+        if arguments.offline { None } else { Some(context.block_on(workspace.collect(None))??) };
+    if let Some(collected) = &collected {
+        warn_refused(context, collected);
     }
     let Some(snapshot) = chosen(context, &loaded, &workspace, &arguments.selection)? else {
         return Ok(Exit::NothingSelected);
+    };
+    let state = |name: &HostName| {
+        let answer = collected.as_ref().and_then(|collected| collected.hosts.get(name));
+        answer.map_or(HostState::Unknown, |answer| answer.state)
     };
     let hosts: Vec<HostView> = loaded
         .campaign
         .hosts
         .iter()
-        .map(|(name, host)| HostView { name: name.clone(), state: reachable, slots: host.slots })
+        .map(|(name, host)| HostView { name: name.clone(), state: state(name), slots: host.slots })
         .collect();
     let status = report::status(&snapshot, &hosts);
     let mut out = context.out();
