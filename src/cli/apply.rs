@@ -31,6 +31,7 @@ pub(super) fn run(context: &Context, arguments: &args::Apply) -> Result<Exit, Cl
         SavedPlan::choices,
     );
     let loaded = context.load(file)?;
+    context.check(&selection, &loaded.expansion)?;
     let mut workspace = context.open(&loaded)?;
     let began = Instant::now();
     let ended = context.block_on(async {

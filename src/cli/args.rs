@@ -84,6 +84,16 @@ pub(super) struct Selection {
     /// Only jobs for which the expression holds, over axes and state, host, `exit_code`, …
     #[arg(short = 'F', long = "filter", value_name = "EXPR")]
     pub filter: Option<String>,
+    /// Only jobs of this host, or of the hosts with this tag: those it has, and those that it decides about
+    #[arg(long = "host", value_name = "NAME|TAG")]
+    pub hosts: Vec<String>,
+}
+
+impl Selection {
+    /// Whether every job is meant.
+    pub(super) fn is_all(&self) -> bool {
+        self.filter.is_none() && self.hosts.is_empty()
+    }
 }
 
 /// What to do.
@@ -273,6 +283,9 @@ pub(super) struct Cancel {
     /// Every job that is queued or running
     #[arg(long)]
     pub all: bool,
+    /// With `--all`: only jobs on this host, or on the hosts with this tag
+    #[arg(long = "host", value_name = "NAME|TAG", requires = "all")]
+    pub hosts: Vec<String>,
     /// KILL at once
     #[arg(long)]
     pub now: bool,

@@ -25,11 +25,18 @@ pub(super) fn run(context: &Context, arguments: &args::Cancel) -> Result<Exit, C
         .iter()
         .map(|name| resolve(name, &loaded.expansion, &known).map(|job| job.id))
         .collect::<Result<BTreeSet<_>, _>>()?;
+    let hosts = context.hosts(&arguments.hosts, &loaded.expansion)?;
     let grace = if arguments.now { 0 } else { GRACE };
     let mut exit = Exit::Done;
     let attempts = context.block_on(async {
         workspace.collect(None).await?;
-        let hosts = workspace.attempts_by_host(|job| arguments.all || wanted.contains(&job))?;
+        let known = Known::new(workspace.store().known()?);
+        let is_there = |job| {
+            let host = known.get(job).and_then(|known| known.host.as_ref());
+            hosts.as_ref().is_none_or(|hosts| host.is_some_and(|host| hosts.contains(host)))
+        };
+        let hosts = workspace
+            .attempts_by_host(|job| wanted.contains(&job) || (arguments.all && is_there(job)))?;
         let number = hosts.values().map(Vec::len).sum();
         if number > 0 {
             if number > 1 || grace > 0 {

@@ -1,7 +1,7 @@
 //! What a command knows of the world around it: flags, environment, terminal, clock.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufRead as _, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,7 +17,8 @@ use crate::apply::{ApplyError, Settings, Workspace};
 use crate::campaign::Campaign;
 use crate::clock::Clock;
 use crate::host::CampaignFolder;
-use crate::plan::{Expansion, Filter, Known, Selector, expand};
+use crate::ids::HostName;
+use crate::plan::{Expansion, Filter, Known, Selector, expand, hosts_of, named_hosts};
 use crate::store::{ApplyLock, Holder, Lock, StoreError, set_aside};
 
 /// The world of one command.
@@ -299,8 +300,51 @@ impl Context {
         wanted.parse().ok()
     }
 
-    /// Jobs that `-F` selects; `None` for all.
+    /// Refuses a selection that cannot be read, before anything is asked or done.
+    pub(super) fn check(
+        &self,
+        selection: &Selection,
+        expansion: &Expansion,
+    ) -> Result<(), CliError> {
+        self.hosts(&selection.hosts, expansion)?;
+        if let Some(text) = &selection.filter {
+            Filter::parse(text, expansion)?;
+        }
+        Ok(())
+    }
+
+    /// Jobs that `-F` and `--host` select, by the host that has them or else would get them; `None` for all.
     pub(super) fn select(
+        &self,
+        selection: &Selection,
+        expansion: &Expansion,
+        known: &Known,
+    ) -> Result<Option<Vec<usize>>, CliError> {
+        let filtered = self.filter(selection, expansion, known)?;
+        let Some(chosen) = self.hosts(&selection.hosts, expansion)? else { return Ok(filtered) };
+        let hosts = hosts_of(expansion, known)?;
+        let is = |job: &usize| hosts[*job].as_ref().is_some_and(|host| chosen.contains(host));
+        let jobs = filtered.unwrap_or_else(|| (0..expansion.len()).collect());
+        Ok(Some(jobs.into_iter().filter(is).collect()))
+    }
+
+    /// Hosts that `--host` names; `None` for all.
+    pub(super) fn hosts(
+        &self,
+        words: &[String],
+        expansion: &Expansion,
+    ) -> Result<Option<BTreeSet<HostName>>, CliError> {
+        if words.is_empty() {
+            return Ok(None);
+        }
+        let named = named_hosts(words, expansion.campaign());
+        Ok(Some(named.map_err(|error| {
+            CliError::usage("host", error.message, error.help.unwrap_or_default())
+        })?))
+    }
+
+    /// Jobs that `-F` selects; `None` for all.
+    pub(super) fn filter(
         &self,
         selection: &Selection,
         expansion: &Expansion,

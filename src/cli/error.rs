@@ -151,7 +151,7 @@ impl From<SelectError> for CliError {
 
 impl From<FilterError> for CliError {
     fn from(error: FilterError) -> Self {
-        let help = error.help.unwrap_or_else(|| "`sp help templates` lists the names".to_owned());
+        let help = error.help.unwrap_or_else(|| "`sp help matrix` lists the names".to_owned());
         Self::usage("filter", error.message, help)
     }
 }

@@ -163,9 +163,12 @@ impl Told<'_> {
             Action::Skip | Action::Adopt => {
                 format!("The next `sp apply` leaves it as it is ({}).", next.reason)
             }
+            Action::Wait if next.reason == Reason::Unreachable => {
+                format!("The next `sp apply` asks for it again ({why}).")
+            }
             Action::Wait => "The next `sp apply` waits for it; `sp wait` does too.".to_owned(),
             Action::Withdraw => "The next `sp apply` takes it out of the queue.".to_owned(),
-            Action::Blocked => format!("No host can run it ({why})."),
+            Action::Blocked => format!("The next `sp apply` cannot run it ({why})."),
         }
     }
 

@@ -13,12 +13,12 @@ use crate::campaign::suggest;
 /// Topics with what they are about.
 const TOPICS: &[(&str, &str, &str)] = &[
     ("campaign-file", "every key of campaign.toml", include_str!("../help/campaign-file.md")),
-    ("matrix", "axes, ranges, zip, when, exclude, include", include_str!("../help/matrix.md")),
-    ("templates", "{{ braces }}, quoting, expressions, -F", include_str!("../help/templates.md")),
+    ("matrix", "axes, ranges, zip, when, exclude, include, -F", include_str!("../help/matrix.md")),
+    ("templates", "{{ braces }}, names, quoting", include_str!("../help/templates.md")),
     ("identity", "what a job's id is computed from", include_str!("../help/identity.md")),
     ("markers", "what must hold for a job to count as done", include_str!("../help/markers.md")),
     ("states", "states and reasons, and how they are known", include_str!("../help/states.md")),
-    ("hosts", "[hosts], slots, what lies on a host", include_str!("../help/hosts.md")),
+    ("hosts", "[hosts], ssh, homes, slots, what lies on a host", include_str!("../help/hosts.md")),
     ("environment", "what a job finds in its environment", include_str!("../help/environment.md")),
     ("results", "tables, columns, logs", include_str!("../help/results.md")),
     ("exit-codes", "what sp ends with", include_str!("../help/exit-codes.md")),
@@ -54,8 +54,9 @@ pub(super) fn run(context: &Context, arguments: &Help) -> Result<Exit, CliError>
         out.flush()?;
         return Ok(Exit::Done);
     }
-    let names: Vec<&str> = TOPICS.iter().map(|(name, ..)| *name).collect();
-    let help = suggest::nearest(word, names.iter().copied()).map_or_else(
+    let commands = command.get_subcommands().map(clap::Command::get_name);
+    let names = TOPICS.iter().map(|(name, ..)| *name).chain(commands);
+    let help = suggest::nearest(word, names).map_or_else(
         || "`sp help` lists the topics".to_owned(),
         |near| format!("did you mean `{near}`?"),
     );

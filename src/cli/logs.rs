@@ -145,6 +145,9 @@ fn copy(file: &mut File) -> Result<(), CliError> {
 /// Goes to where the last lines begin, reading backwards.
 fn seek_to_last(file: &mut File, lines: usize) -> Result<(), CliError> {
     let mut at = file.seek(SeekFrom::End(0))?;
+    if lines == 0 {
+        return Ok(());
+    }
     let mut left = lines;
     let mut buffer = vec![0; 64 * 1024];
     let mut first = true;

@@ -9,9 +9,10 @@ use super::exit::Exit;
 use super::saved_plan::SavedPlan;
 use crate::apply::{Collected, Workspace};
 use crate::plan::{
-    Action, CommandSpec, Decision, Known, Options, Plan, PlanView, Prefixes, Reason, Rerun, told,
-    visible,
+    Action, CommandSpec, Decision, HostStatus, Known, Options, Plan, PlanView, PlannedHost,
+    Prefixes, Reason, Rerun, told, visible,
 };
+use crate::report::text::local;
 
 /// So many lines of work are shown unless all are asked for.
 const LINES: usize = 40;
@@ -20,6 +21,7 @@ const NAME_WIDTH: usize = 48;
 
 pub(super) fn run(context: &Context, arguments: &args::Plan) -> Result<Exit, CliError> {
     let loaded = context.load(&arguments.file.file)?;
+    context.check(&arguments.selection, &loaded.expansion)?;
     let mut workspace = context.open(&loaded)?;
     let collected =
         if arguments.offline { None } else { Some(context.block_on(workspace.collect(None))??) };
@@ -45,10 +47,10 @@ pub(super) fn run(context: &Context, arguments: &args::Plan) -> Result<Exit, Cli
 fn say_next(context: &Context, plan: &Plan, arguments: &args::Plan) {
     if let Some(path) = &arguments.out {
         context.note(&format!("Saved. To do exactly this: sp apply {}", path.display()));
-    } else if plan.summary.total == 0 && arguments.selection.filter.is_some() {
-        context.note("No job is selected by `-F`; without it `sp plan` lists them.");
+    } else if plan.summary.total == 0 && !arguments.selection.is_all() {
+        context.note("No job is selected by `-F` and `--host`; without them `sp plan` lists all.");
     } else if arguments.choice == Choice::default()
-        && arguments.selection.filter.is_none()
+        && arguments.selection.is_all()
         && plan.summary.run + plan.summary.adopt + plan.summary.wait > 0
     {
         let file = arguments.file.file.as_path();
@@ -109,8 +111,8 @@ pub(super) fn options(
         withdraw: choice.withdraw,
         limit: choice.limit,
         code: None,
-        hosts: None,
-        selection: context.select(selection, &loaded.expansion, &known)?,
+        hosts: context.hosts(&selection.hosts, &loaded.expansion)?,
+        selection: context.filter(selection, &loaded.expansion, &known)?,
     })
 }
 
@@ -119,7 +121,7 @@ pub(super) fn show(context: &Context, plan: &Plan, what: Show) -> Result<String,
     let paint = Paint { colour: context.colour_stdout() };
     let prefixes = Prefixes::new(plan.expansion.ids().iter().copied());
     let mut text = String::new();
-    let hosts: Vec<&str> = plan.hosts.iter().map(|host| host.name.as_str()).collect();
+    let hosts: Vec<String> = plan.hosts.iter().map(|host| host_told(context, host)).collect();
     let jobs = count(plan.summary.total, "job");
     writeln!(text, "{}: {jobs} on {}\n", plan.expansion.campaign().name, hosts.join(", "))
         .expect("a string takes all");
@@ -127,6 +129,7 @@ pub(super) fn show(context: &Context, plan: &Plan, what: Show) -> Result<String,
     let names = plan.decisions.iter().filter(listed).take(LINES);
     let names = names.map(|decision| plan.expansion.job(decision.job).name().chars().count());
     let width = names.max().unwrap_or(0).min(NAME_WIDTH);
+    let home = HomeColumn::new(plan);
     let mut hidden = 0;
     let mut lines = 0;
     for decision in &plan.decisions {
@@ -145,7 +148,7 @@ pub(super) fn show(context: &Context, plan: &Plan, what: Show) -> Result<String,
             format!("{}: {detail}", decision.reason)
         };
         let short = prefixes.short(job.id());
-        let line = format!("  {symbol} {short}  {:width$}  {why}", job.name());
+        let line = format!("  {symbol} {short}  {:width$}  {}{why}", job.name(), home.of(decision));
         writeln!(text, "{}", paint.line(symbol, line.trim_end())).expect("a string takes all");
         if what == Show::Commands {
             writeln!(text, "      {}", command_line(&job.command()?)).expect("a string takes all");
@@ -184,6 +187,37 @@ pub(super) fn show(context: &Context, plan: &Plan, what: Show) -> Result<String,
     text.push_str(&summary(plan));
     text.push('\n');
     Ok(text)
+}
+
+/// A host, and since when it has not answered.
+fn host_told(context: &Context, host: &PlannedHost) -> String {
+    match &host.status {
+        HostStatus::Unreachable { since } => {
+            format!("{} (no answer since {})", host.name, local(*since, &context.zone()))
+        }
+        HostStatus::Probed(_) | HostStatus::NotAsked => host.name.to_string(),
+    }
+}
+
+/// The column of homes, which is there when there is a choice.
+struct HomeColumn<'a> {
+    hosts: &'a [PlannedHost],
+    width: usize,
+}
+
+impl<'a> HomeColumn<'a> {
+    fn new(plan: &'a Plan) -> Self {
+        let longest = plan.hosts.iter().map(|host| host.name.as_str().len()).max();
+        Self { hosts: &plan.hosts, width: longest.unwrap_or(0) }
+    }
+
+    fn of(&self, decision: &Decision) -> String {
+        if self.hosts.len() == 1 {
+            return String::new();
+        }
+        let home = decision.home.map_or("-", |at| self.hosts[at].name.as_str());
+        format!("{home:0$}  ", self.width)
+    }
 }
 
 /// The last line.

@@ -17,6 +17,7 @@ use crate::store::{JobRow, Snapshot};
 
 pub(super) fn run(context: &Context, arguments: &args::Results) -> Result<Exit, CliError> {
     let loaded = context.load(&arguments.file.file)?;
+    context.check(&arguments.selection, &loaded.expansion)?;
     let mut workspace = context.open(&loaded)?;
     if !arguments.offline {
         let collected = context.block_on(workspace.collect(None))??;

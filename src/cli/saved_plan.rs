@@ -30,6 +30,8 @@ pub(super) struct SavedPlan {
     withdraw: bool,
     limit: Option<usize>,
     filter: Option<String>,
+    #[serde(default)]
+    hosts: Vec<String>,
 }
 
 impl SavedPlan {
@@ -67,6 +69,7 @@ impl SavedPlan {
             withdraw: choice.withdraw,
             limit: choice.limit,
             filter: selection.filter.clone(),
+            hosts: selection.hosts.clone(),
         })
     }
 
@@ -93,7 +96,7 @@ impl SavedPlan {
             withdraw: self.withdraw,
             limit: self.limit,
         };
-        (choice, Selection { filter: self.filter.clone() })
+        (choice, Selection { filter: self.filter.clone(), hosts: self.hosts.clone() })
     }
 
     /// Refuses what is not the same any more, and says what.

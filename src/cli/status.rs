@@ -1,7 +1,5 @@
 //! `sp status`: where every job is.
 
-use std::collections::BTreeMap;
-
 use indexmap::IndexMap;
 
 use super::args;
@@ -10,30 +8,32 @@ use super::error::CliError;
 use super::exit::Exit;
 use super::plan::warn_of_hosts;
 use super::results::chosen;
+use crate::ids::HostName;
 use crate::lifecycle::event::HostState;
 use crate::report::{self, HostView};
 use crate::state::State;
 
 pub(super) fn run(context: &Context, arguments: &args::Status) -> Result<Exit, CliError> {
     let loaded = context.load(&arguments.file.file)?;
+    context.check(&arguments.selection, &loaded.expansion)?;
     let mut workspace = context.open(&loaded)?;
-    let mut states = BTreeMap::new();
-    if !arguments.offline {
-        let collected = context.block_on(workspace.collect(None))??;
-        warn_of_hosts(context, &collected);
-        states = collected.hosts.into_iter().map(|(name, answer)| (name, answer.state)).collect();
+    let collected =
+        if arguments.offline { None } else { Some(context.block_on(workspace.collect(None))??) };
+    if let Some(collected) = &collected {
+        warn_of_hosts(context, collected);
     }
     let Some(snapshot) = chosen(context, &loaded, &workspace, &arguments.selection)? else {
         return Ok(Exit::NothingSelected);
+    };
+    let state = |name: &HostName| {
+        let answer = collected.as_ref().and_then(|collected| collected.hosts.get(name));
+        answer.map_or(HostState::Unknown, |answer| answer.state)
     };
     let hosts: Vec<HostView> = loaded
         .campaign
         .hosts
         .iter()
-        .map(|(name, host)| {
-            let state = states.get(name).copied().unwrap_or(HostState::Unknown);
-            HostView { name: name.clone(), state, slots: host.slots }
-        })
+        .map(|(name, host)| HostView { name: name.clone(), state: state(name), slots: host.slots })
         .collect();
     let status = report::status(&snapshot, &hosts);
     let mut out = context.out();

@@ -25,16 +25,17 @@ pub(super) fn run(context: &Context, arguments: &args::Wait) -> Result<Exit, Cli
         })?),
     };
     let loaded = context.load(&arguments.file.file)?;
+    context.check(&arguments.selection, &loaded.expansion)?;
     let mut workspace = context.open(&loaded)?;
     let deadline = patience.map(|patience: Duration| Instant::now() + patience);
     let folder = loaded.file.parent().unwrap_or(std::path::Path::new("/"));
     let tables = Tables::new(folder, workspace.state_folder(), &loaded.expansion);
-    let known = Known::new(workspace.store().known()?);
-    let chosen = context.select(&arguments.selection, &loaded.expansion, &known)?;
-    let ended = context.block_on(async {
+    let (chosen, ended) = context.block_on(async {
         let mut interrupts = Interrupts::new()?;
         let collected = workspace.collect(None).await?;
         let hosts = super::plan::warn_of_hosts(context, &collected);
+        let known = Known::new(workspace.store().known()?);
+        let chosen = context.select(&arguments.selection, &loaded.expansion, &known)?;
         let open: usize = workspace
             .attempts_by_host(|job| {
                 let index = loaded.expansion.index_of(job);
@@ -50,7 +51,7 @@ pub(super) fn run(context: &Context, arguments: &args::Wait) -> Result<Exit, Cli
         let ended =
             workspace.watch(chosen.as_deref(), false, deadline, &mut screen, &mut interrupts).await;
         screen.finish();
-        Ok::<_, CliError>((ended?, hosts))
+        Ok::<_, CliError>((chosen, (ended?, hosts)))
     })??;
     let (ended, mut exit) = ended;
     for (host, trouble) in &ended.troubles {

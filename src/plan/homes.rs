@@ -177,8 +177,11 @@ fn silent(decision: Decision, name: &HostName) -> Decision {
     blocked(decision, Reason::Unreachable, detail)
 }
 
-fn blocked(decision: Decision, reason: Reason, detail: impl Into<Detail>) -> Decision {
-    Decision { action: Action::Blocked, reason, detail: detail.into(), ..decision }
+fn blocked(mut decision: Decision, reason: Reason, detail: impl Into<Detail>) -> Decision {
+    decision.action = Action::Blocked;
+    decision.reason = reason;
+    decision.detail = detail.into();
+    decision
 }
 
 /// The host of every job: the one that has or had it, else its home; `None` when no host may run it.

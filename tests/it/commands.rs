@@ -70,6 +70,7 @@ fn logs_and_path_find_a_jobs_files() {
     assert!(log.starts_with("begins good\n1\n") && log.ends_with("50\nends good\n"), "{log}");
     assert_eq!(sandbox.expect(0, &["logs", "good", "-n", "2"]).stdout, "50\nends good\n");
     assert_eq!(sandbox.expect(0, &["logs", "good", "-n", "999"]).stdout, log);
+    assert_eq!(sandbox.expect(0, &["logs", "good", "-n", "0"]).stdout, "");
     assert_eq!(sandbox.expect(0, &["logs", "good", "--attempt", "1"]).stdout, log);
     let none = sandbox.expect(1, &["logs", "good", "--attempt", "2"]);
     assert!(none.stderr.contains("has had 1 attempt\n"), "{}", none.stderr);

@@ -305,7 +305,7 @@ proptest! {
             .flat_map(|load| load.queued.iter().map(|job| (*job, load.host.clone())))
             .collect();
         // Nothing ends meanwhile, so there is an end to it.
-        for _ in 0..loads.len() + 1 {
+        for _ in 0..=loads.len() {
             let moves = steal(&now, may);
             for one in &moves {
                 prop_assert!(may(one.job, &one.to));

@@ -52,6 +52,15 @@ fn every_command_has_help_and_is_in_the_manual() {
 }
 
 #[test]
+fn a_word_that_is_nearly_one_is_told() {
+    let sandbox = Sandbox::new();
+    for (word, near) in [("identiy", "identity"), ("aply", "apply"), ("host", "hosts")] {
+        let said = sandbox.expect(64, &["help", word]).stderr;
+        assert!(said.contains(&format!("did you mean `{near}`?")), "{said}");
+    }
+}
+
+#[test]
 fn the_manual_is_a_page() {
     let page = Sandbox::new().expect(0, &["man"]).stdout;
     assert!(page.contains(".TH sp 1"), "{}", &page[..200.min(page.len())]);

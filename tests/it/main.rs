@@ -23,6 +23,7 @@ mod output;
 mod plan;
 mod report;
 mod secrets;
+mod several_hosts;
 mod slots;
 mod store;
 #[expect(unreachable_pub, reason = "what tests share")]

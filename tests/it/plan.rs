@@ -4,6 +4,7 @@
 
 mod decision;
 mod expansion;
+mod home;
 mod homes;
 mod identity;
 mod selection;

@@ -3,9 +3,11 @@
 use std::fmt::Write as _;
 
 use insta::assert_snapshot;
-use solverpilot::campaign::{Axis, Command};
-use solverpilot::ids::{Attempt, JobId};
-use solverpilot::plan::{Expansion, Filter, Job, JobRef, Known, Prefixes, SelectError, Selector};
+use solverpilot::campaign::{Axis, Command, Host};
+use solverpilot::ids::{Attempt, HostName, JobId};
+use solverpilot::plan::{
+    Expansion, Filter, Job, JobRef, Known, Prefixes, SelectError, Selector, named_hosts,
+};
 use solverpilot::state::State;
 
 use super::decision::known;
@@ -111,6 +113,10 @@ fn filters_see_axes_and_what_is_known() {
     assert_eq!(matching("exit_code == 3 and attempt == 2 and elapsed_s > 12"), [1]);
     assert_eq!(matching("name == 'seq=4096,dtype=bf16'"), [5]);
     assert_eq!(matching("repeat == 0").len(), 6);
+    // As the help says: nothing is converted, and texts come after numbers.
+    assert_eq!(matching("dtype > 5").len(), 6);
+    assert_eq!(matching("seq == '1024' or seq > '1'"), [0; 0]);
+    assert_eq!(matching("(seq ~ '') | int > 2048"), matching("seq > 2048"));
 }
 
 #[test]
@@ -135,4 +141,28 @@ fn filters_are_checked_before_the_first_job() {
     for text in ["host ~ 'x' == 'gpxx'", "dtype == 'host'", "twice > 3 and host == \"local\""] {
         assert!(Filter::parse(text, &expansion).is_ok(), "{text}");
     }
+}
+
+#[test]
+fn hosts_are_named_by_name_and_tag() {
+    let mut campaign = sweep();
+    campaign.hosts = ["one", "two", "three"]
+        .map(|name| (host_name(name), Host::default()))
+        .into_iter()
+        .collect();
+    campaign.hosts["two"].tags = vec!["h200".to_owned(), "big".to_owned()];
+    campaign.hosts["three"].tags = vec!["h200".to_owned()];
+    let named = |words: &[&str]| {
+        let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        named_hosts(&words, &campaign)
+            .map(|hosts| hosts.iter().map(HostName::to_string).collect::<Vec<_>>().join(" "))
+            .map_err(|error| format!("{error}; {}", error.help.as_deref().unwrap_or_default()))
+    };
+    assert_eq!(named(&["one"]), Ok("one".to_owned()));
+    assert_eq!(named(&["h200", "one", "two"]), Ok("one three two".to_owned()));
+    assert_eq!(named(&[]), Ok(String::new()));
+    let error = "no host is called or tagged `h2000`; did you mean `h200`?";
+    assert_eq!(named(&["one", "h2000"]), Err(error.to_owned()));
+    let error = "no host is called or tagged `\\u{1b}`; names and tags are `one`, `two`, `three`, `h200`, `big`";
+    assert_eq!(named(&["\u{1b}"]), Err(error.to_owned()));
 }
