@@ -91,6 +91,7 @@ impl ControlFolder {
 
 impl Drop for Made {
     fn drop(&mut self) {
+        end_masters(&self.folder);
         // What cannot be removed now is cleared away by a later process.
         let _removed = fs::remove_dir_all(&self.folder);
         let _unlocked = fs::remove_file(&self.lock_path);
@@ -126,22 +127,25 @@ fn clear_dead(parent: &Path) {
             Err(TryLockError::WouldBlock | TryLockError::Error(_)) => continue,
         }
         let folder = path.with_extension("");
-        for master in fs::read_dir(&folder).into_iter().flatten().flatten() {
-            end_master(&master.path().join("master"));
-        }
+        end_masters(&folder);
         // Another process may be clearing the same.
         let _removed = fs::remove_dir_all(&folder);
         let _unlocked = fs::remove_file(&path);
     }
 }
 
-fn end_master(socket: &Path) {
-    if !socket.exists() {
-        return;
+/// Ends every master that has its socket here.
+fn end_masters(folder: &Path) {
+    for connection in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let socket = connection.path().join("master");
+        if !socket.exists() {
+            continue;
+        }
+        let mut ssh = command("ssh").into_std();
+        // Only the socket counts: nobody's configuration is read for a host that is none.
+        ssh.args(["-F", "none", "-S"]).arg(socket).args(["-O", "exit", "none"]);
+        ssh.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        // A master that does not answer is gone, or goes by itself once it is idle for long enough.
+        let _asked = ssh.status();
     }
-    let mut ssh = command("ssh").into_std();
-    ssh.arg("-S").arg(socket).args(["-O", "exit", "none"]);
-    ssh.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    // A master that does not answer is gone, or goes by itself once it is idle for long enough.
-    let _asked = ssh.status();
 }

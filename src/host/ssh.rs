@@ -1,5 +1,5 @@
-//! One host reached by ssh: its master connection, made when it is first needed, owned by this process and ended when its
-//! last user is dropped.
+//! One host reached by ssh: its master connection, made when it is first needed, owned by this process and ended with
+//! its control folder.
 //!
 //! It decides nothing about trying again: a caller that is told of a cut connection asks again, and then a new one is
 //! made. A master that the user keeps open is used where ours may not log in (a second factor, a passphrase), and never
@@ -151,7 +151,11 @@ impl Link {
         }
         let connect = builder.connect_mux(&self.destination.ssh);
         match timeout(CONNECT_WITHIN + Duration::from_secs(5), connect).await {
-            Ok(Ok(session)) => Ok(session),
+            // By itself it would only stop to listen when it is dropped; the folder ends its masters.
+            Ok(Ok(session)) => {
+                let (socket, log) = session.detach();
+                Ok(Session::resume_mux(socket, log))
+            }
             Ok(Err(error)) => Err(self.trouble(&error)),
             Err(_) => Err(self.error(SshTrouble::NoAnswer, String::new())),
         }

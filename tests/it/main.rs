@@ -25,6 +25,7 @@ mod report;
 mod secrets;
 mod several_hosts;
 mod slots;
+mod ssh;
 mod store;
 #[expect(unreachable_pub, reason = "what tests share")]
 mod support;

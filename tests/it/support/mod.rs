@@ -5,6 +5,8 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests start processes and write files as users do")]
 
+mod sshd;
+
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

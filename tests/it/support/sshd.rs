@@ -1,0 +1,82 @@
+//! Hosts reached by a real sshd: each name is a home of its own behind one server, stock limits included.
+//!
+//! The server is started by ssh itself, over a pipe: no port, and nothing that outlives a connection.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::Sandbox;
+
+const SSHD: &str = "/usr/sbin/sshd";
+
+impl Sandbox {
+    /// Makes hosts that `ssh NAME` reaches; their homes are `host-NAME` in the sandbox.
+    pub fn hosts(&mut self, names: &[&str]) {
+        let folder = self.path().join("ssh");
+        fs::create_dir(&folder).expect("a folder");
+        make_key(&folder.join("host_key"));
+        let public = fs::read_to_string(folder.join("host_key.pub")).expect("a key");
+        let public: Vec<&str> = public.split(' ').take(2).collect();
+        fs::write(folder.join("known_hosts"), format!("sp-test {}\n", public.join(" ")))
+            .expect("a file");
+        let at = folder.display();
+        let server = format!(
+            "HostKey {at}/host_key\nPidFile {at}/pid\nAuthorizedKeysFile {at}/authorized_keys\n\
+             StrictModes no\nUsePAM no\nPermitUserEnvironment yes\nPermitRootLogin yes\n\
+             PasswordAuthentication no\nKbdInteractiveAuthentication no\nLogLevel VERBOSE\n"
+        );
+        fs::write(folder.join("sshd_config"), server).expect("a file");
+        let mut authorized = String::new();
+        let mut client = String::new();
+        for name in names {
+            let home = self.host_home(name);
+            fs::create_dir(&home).expect("a home");
+            let key = folder.join(format!("key-{name}"));
+            make_key(&key);
+            let public = fs::read_to_string(key.with_extension("pub")).expect("a key");
+            authorized.push_str(&format!(
+                "environment=\"HOME={}\",environment=\"TMUX_TMPDIR={}\" {public}",
+                home.display(),
+                home.display()
+            ));
+            client.push_str(&format!(
+                "Host {name}\n  IdentityFile {}\n  ProxyCommand {SSHD} -i -f {at}/sshd_config -E {at}/log-{name}\n",
+                key.display()
+            ));
+        }
+        client.push_str(&format!(
+            "Host *\n  HostKeyAlias sp-test\n  IdentitiesOnly yes\n  UserKnownHostsFile {at}/known_hosts\n  \
+             GlobalKnownHostsFile /dev/null\n"
+        ));
+        fs::write(folder.join("authorized_keys"), authorized).expect("a file");
+        fs::write(folder.join("config"), client).expect("a file");
+        let config = folder.join("config").to_string_lossy().into_owned();
+        self.set("SP_SSH_CONFIG", &config);
+    }
+
+    /// Home of a host.
+    pub fn host_home(&self, name: &str) -> PathBuf {
+        self.path().join(format!("host-{name}"))
+    }
+
+    /// Root of a host.
+    pub fn host_root(&self, name: &str) -> PathBuf {
+        self.host_home(name).join(".local/share/sp")
+    }
+
+    /// What a host's server has logged.
+    pub fn ssh_log(&self, name: &str) -> String {
+        fs::read_to_string(self.path().join(format!("ssh/log-{name}"))).unwrap_or_default()
+    }
+}
+
+fn make_key(path: &Path) {
+    let status = Command::new("ssh-keygen")
+        .args(["-q", "-t", "ed25519", "-N", "", "-C", "test", "-f"])
+        .arg(path)
+        .stdin(Stdio::null())
+        .status()
+        .expect("ssh-keygen starts");
+    assert!(status.success());
+}
