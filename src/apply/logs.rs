@@ -37,16 +37,6 @@ impl Workspace {
         Ok(wanted)
     }
 
-    /// Fetches what an earlier command left, from every host that answers.
-    pub(super) async fn fetch_logs(&self) -> Result<(), ApplyError> {
-        for host in &self.hosts {
-            if host.is_here() {
-                self.keep_logs(host.name(), &self.ended_on(host.name())?)?;
-            }
-        }
-        Ok(())
-    }
-
     /// Keeps the logs of attempts that ended on this machine and have none here yet. A hard link costs no room; between two
     /// file systems it is a copy. Another host's are left to [`Workspace::logs_wanted`].
     pub(super) fn keep_logs(

@@ -75,7 +75,6 @@ impl Workspace {
     ) -> Result<Ended, ApplyError> {
         self.withdraw_obsolete(plan).await?;
         self.record_jobs()?;
-        self.fetch_logs().await?;
         let forced: BTreeSet<usize> = plan
             .decisions
             .iter()
@@ -88,13 +87,23 @@ impl Workspace {
             .map(|(name, answer)| (name.clone(), answer.missing.clone()))
             .collect();
         let mut lanes = self.lanes(plan, options)?;
-        if lanes.iter().all(Lane::is_quiet) {
+        for lane in &mut lanes {
+            // What an earlier command left.
+            let name = lane.host.name();
+            if lane.host.is_here() {
+                self.keep_logs(name, &self.ended_on(name)?)?;
+            } else if collected.hosts.get(name).is_some_and(|answer| answer.trouble.is_none()) {
+                lane.logs = !self.logs_wanted(name)?.is_empty();
+            }
+        }
+        if lanes.iter().all(|lane| lane.is_quiet() && !lane.logs) {
             observer.tables(&self.store.snapshot()?);
             return Ok(Ended { how: How::Done, troubles: Vec::new() });
         }
-        let began = self.clock().now();
-        self.store.begin_apply(&options.apply, began)?;
-        self.begun = Some(options.apply.clone());
+        if !lanes.iter().all(Lane::is_quiet) {
+            self.store.begin_apply(&options.apply, self.clock().now())?;
+            self.begun = Some(options.apply.clone());
+        }
         let mut how = How::Done;
         let mut troubles = Vec::new();
         for number in 1..=ROUNDS {

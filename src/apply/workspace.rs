@@ -164,22 +164,18 @@ fn hosts_of(settings: &Settings) -> Result<Vec<Host>, ApplyError> {
     let control = Arc::new(ControlFolder::new(path("XDG_RUNTIME_DIR"), path("TMPDIR")));
     let mut hosts = Vec::new();
     for (name, host) in &settings.campaign.hosts {
-        let made = match &host.ssh {
-            Some(ssh) => {
-                let destination = Destination {
-                    ssh: ssh.destination.to_string(),
-                    accept_new: ssh.host_key_check == HostKeyCheck::AcceptNew,
-                    config: path("SP_SSH_CONFIG").map(Path::to_owned),
-                };
-                Host::over_ssh(name.clone(), destination, host.root.clone(), Arc::clone(&control))
-            }
-            None => {
-                let root = local_root(host.root.as_deref(), |name| variable(name).cloned())
-                    .map_err(|why| ApplyError::Root { host: name.to_string(), why })?;
-                Host::local(name.clone(), root)
-            }
-        };
-        hosts.push(made);
+        hosts.push(if let Some(ssh) = &host.ssh {
+            let destination = Destination {
+                ssh: ssh.destination.to_string(),
+                accept_new: ssh.host_key_check == HostKeyCheck::AcceptNew,
+                config: path("SP_SSH_CONFIG").map(Path::to_owned),
+            };
+            Host::over_ssh(name.clone(), destination, host.root.clone(), Arc::clone(&control))
+        } else {
+            let root = local_root(host.root.as_deref(), |name| variable(name).cloned())
+                .map_err(|why| ApplyError::Root { host: name.to_string(), why })?;
+            Host::local(name.clone(), root)
+        });
     }
     Ok(hosts)
 }

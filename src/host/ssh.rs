@@ -22,12 +22,12 @@ use super::transport::{Started, command};
 use crate::ids::HostName;
 use crate::shell::quote;
 
-/// sshd allows 10 sessions a connection unless told otherwise (`MaxSessions`, sshd_config(5)); some are left to rsync and
+/// sshd allows 10 sessions a connection unless told otherwise (`MaxSessions` in `sshd_config(5)`); some are left to rsync and
 /// to people who look.
 const CHANNELS: usize = 8;
 /// TCP, key exchange and login.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
-/// A dead network is noticed after about four of these (`ServerAliveCountMax` is 3, ssh_config(5)).
+/// A dead network is noticed after about four of these (`ServerAliveCountMax` is 3, `ssh_config(5)`).
 const ALIVE_EVERY: Duration = Duration::from_secs(15);
 /// How long a master of ours stays when this process is killed.
 const PERSIST: NonZeroUsize = NonZeroUsize::new(120).expect("not zero");

@@ -26,3 +26,19 @@ fn jobs_run_there_and_their_logs_come_here() {
     let again = sandbox.expect(0, &["apply"]);
     assert!(again.stderr.contains("nothing to do"), "{again:?}");
 }
+
+/// Conversations cost by host, not by job.
+#[test]
+fn channels_do_not_grow_with_jobs() {
+    let channels = |jobs: u32| {
+        let text =
+            format!("name = 'far'\ncommand = 'true'\n[matrix]\nn = {{ from = 1, to = {jobs} }}\n");
+        let sandbox = campaign(&["box"], &text);
+        sandbox.expect(0, &["apply"]);
+        let log = sandbox.ssh_log("box");
+        assert!(sandbox.host_root("box").join("v1/far/journal").exists());
+        log.lines().filter(|line| line.contains("Starting session: command")).count()
+    };
+    let (few, many) = (channels(10), channels(200));
+    assert!(few > 0 && many <= few + 2, "{few} for 10 jobs, {many} for 200");
+}

@@ -27,30 +27,29 @@ impl Sandbox {
              PasswordAuthentication no\nKbdInteractiveAuthentication no\nLogLevel VERBOSE\n"
         );
         fs::write(folder.join("sshd_config"), server).expect("a file");
-        let mut authorized = String::new();
-        let mut client = String::new();
+        let mut authorized = Vec::new();
+        let mut client = Vec::new();
         for name in names {
             let home = self.host_home(name);
             fs::create_dir(&home).expect("a home");
             let key = folder.join(format!("key-{name}"));
             make_key(&key);
             let public = fs::read_to_string(key.with_extension("pub")).expect("a key");
-            authorized.push_str(&format!(
-                "environment=\"HOME={}\",environment=\"TMUX_TMPDIR={}\" {public}",
-                home.display(),
-                home.display()
+            let home = home.display();
+            authorized.push(format!(
+                "environment=\"HOME={home}\",environment=\"TMUX_TMPDIR={home}\" {public}"
             ));
-            client.push_str(&format!(
+            client.push(format!(
                 "Host {name}\n  IdentityFile {}\n  ProxyCommand {SSHD} -i -f {at}/sshd_config -E {at}/log-{name}\n",
                 key.display()
             ));
         }
-        client.push_str(&format!(
+        client.push(format!(
             "Host *\n  HostKeyAlias sp-test\n  IdentitiesOnly yes\n  UserKnownHostsFile {at}/known_hosts\n  \
              GlobalKnownHostsFile /dev/null\n"
         ));
-        fs::write(folder.join("authorized_keys"), authorized).expect("a file");
-        fs::write(folder.join("config"), client).expect("a file");
+        fs::write(folder.join("authorized_keys"), authorized.concat()).expect("a file");
+        fs::write(folder.join("config"), client.concat()).expect("a file");
         let config = folder.join("config").to_string_lossy().into_owned();
         self.set("SP_SSH_CONFIG", &config);
     }
