@@ -125,17 +125,20 @@ impl<'a> Homes<'a> {
         if is_silent(home) {
             return Ok(silent(decision, &home.name));
         }
-        if !self.hosts.iter().any(is_silent) {
+        // Where nobody was asked the plan is a look at what is known; else a host that was left out vouches for nothing.
+        let some_asked = self.hosts.iter().any(|host| host.status != HostStatus::NotAsked);
+        let vouches = |host: &PlannedHost| matches!(host.status, HostStatus::Probed(_));
+        if !some_asked || self.hosts.iter().all(vouches) {
             return Ok(decision);
         }
         let hosts = self.hosts;
-        let is_silent = |name: &str| hosts.iter().any(|h| h.name.as_str() == name && is_silent(h));
-        let had = self.earlier.silent_home(self.eligible.expansion, decision.job, &is_silent);
+        let silent = |name: &str| hosts.iter().any(|h| h.name.as_str() == name && !vouches(h));
+        let had = self.earlier.silent_home(self.eligible.expansion, decision.job, &silent);
         Ok(match had {
             None => decision,
             Some(host) => {
                 let detail = format!(
-                    "{host} may have it by an earlier list of hosts and does not answer; to run: {why}"
+                    "{host} may have it by an earlier list of hosts and has not answered; to run: {why}"
                 );
                 blocked(decision, Reason::Unreachable, detail)
             }

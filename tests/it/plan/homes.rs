@@ -222,9 +222,17 @@ fn an_edit_of_the_hosts_starts_nothing_twice() {
     assert_eq!(
         plan.decisions[job].detail,
         format!(
-            "{silent} may have it by an earlier list of hosts and does not answer; to run: new"
+            "{silent} may have it by an earlier list of hosts and has not answered; to run: new"
         )
     );
+    // One that was left out when the others were asked vouches for nothing either; where nobody was asked, nobody does.
+    for (asked, expected) in [(true, Action::Blocked), (false, Action::Run)] {
+        let mut hosts = all_but(&after, &[]);
+        hosts.retain(|name, _| asked && name.as_str() != silent);
+        let earlier = vec![HostList::of(&before)];
+        let plan = World { hosts, earlier, ..World::default() }.plan(&jobs, &Options::default());
+        assert_eq!(plan.decisions[job].action, expected);
+    }
     // A host that left the file is not waited for: a person has said so.
     after.hosts.shift_remove(silent.as_str());
     let world = World {
