@@ -1,7 +1,7 @@
 # What runs the texts of a job, and the stub. Both are texts for a shell of their own, so that no file is parsed for them.
 # They source the attempt's spec, which the client made:
 #   B_…          what all jobs of the hand-over share: B_APPLY B_ORIGIN B_HOST B_WORK B_SLOTS B_LIMIT B_KILL_AFTER B_LOG_MAX
-#                B_CODES B_MARKERS B_STAMP B_PREPARE B_CLEANUP B_SECRETS B_MAX_FAIL B_INIT, functions B_ACCOUNT and B_SHELL
+#                B_SNAPSHOT B_CODE B_CODES B_MARKERS B_STAMP B_PREPARE B_CLEANUP B_SECRETS B_MAX_FAIL B_INIT, functions B_ACCOUNT and B_SHELL
 #   ENVIRONMENT  exports [env], the host's env and the parameters;  COMMAND, PREPARE, CLEANUP, MARKERS: functions
 # Arguments of both: attempt folder, id, attempt, slot, campaign, file with secrets or nothing.
 
@@ -18,6 +18,7 @@ CHILD='
 . ./spec
 SP_OUT_DIR=$ATT/out SP_STATE_DIR=${ATT%/*}/state SP_WORK_DIR=$B_WORK SP_PARAMS_FILE=$ATT/params.json
 export SP_OUT_DIR SP_STATE_DIR SP_WORK_DIR SP_PARAMS_FILE
+[ -z "${B_SNAPSHOT-}" ] || export SP_SNAPSHOT="$B_SNAPSHOT"
 run() {
   if [ -n "$B_INIT" ]; then
     printf "%s\n" "$B_INIT" "exec \"\$@\"" >"$ATT/init" || exit 126

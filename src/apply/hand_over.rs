@@ -3,11 +3,10 @@
 //! It waits for no job and decides about none.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 
 use super::collect::Collected;
 use super::run::RunOptions;
-use super::{ApplyError, Workspace};
+use super::{ApplyError, Observer, Workspace};
 use crate::campaign::EnvValue;
 use crate::host::{Account, Batch, BatchContext, BatchJob, revision, script_version};
 use crate::ids::{ApplyId, Attempt};
@@ -25,13 +24,14 @@ pub(super) struct Hand<'a> {
     pub(super) slots: u32,
     pub(super) options: &'a RunOptions,
     pub(super) forced: &'a BTreeSet<usize>,
+    pub(super) observer: &'a mut dyn Observer,
 }
 
 impl Workspace {
     /// Writes the intent, sends the jobs, writes the fact.
     pub(super) async fn hand_over(
         &mut self,
-        hand: &Hand<'_>,
+        hand: &mut Hand<'_>,
         collected: &Collected,
         known: &Known,
         jobs: &[usize],
@@ -42,9 +42,7 @@ impl Workspace {
         self.check_programs(collected, &host.require).await?;
         let account = self.host.account(&[]).await?;
         let secrets = self.secrets()?;
-        // By components, so that `.` leaves no trace in what jobs see.
-        let work_dir: PathBuf =
-            self.settings.folder().join(&campaign.working_dir).components().collect();
+        let code = self.code_of_jobs(hand.observer).await?;
         let intended: Vec<Intended> = jobs
             .iter()
             .map(|job| {
@@ -58,7 +56,9 @@ impl Workspace {
             number: hand.number,
             host: self.host.name(),
             origin: self.origin(),
-            work_dir: &work_dir.to_string_lossy(),
+            work_dir: &code.work_dir.to_string_lossy(),
+            snapshot: code.snapshot.as_deref(),
+            code: code.digest.as_deref(),
             account: &account,
             locale: &hand.options.locale,
             host_vars: &host.vars,
@@ -79,7 +79,7 @@ impl Workspace {
             });
         }
         let batch = Batch::new(&context, batch_jobs.into_iter())?;
-        let provenance = self.provenance(&account, &host);
+        let provenance = self.provenance(&account, &host, &code);
         let name = self.host.name().clone();
         self.store.intend(&Intent {
             apply: hand.apply,
@@ -156,10 +156,17 @@ impl Workspace {
             .collect())
     }
 
-    fn provenance(&self, account: &Account, host: &crate::campaign::Host) -> Provenance {
+    fn provenance(
+        &self,
+        account: &Account,
+        host: &crate::campaign::Host,
+        code: &super::code::Code,
+    ) -> Provenance {
         let revision = revision(self.settings.folder());
         let path = account.variables.iter().find(|(name, _)| name == "PATH");
         Provenance {
+            snapshot: code.snapshot.clone(),
+            code_digest: code.digest.clone(),
             git_rev: revision.commit,
             dirty: revision.dirty,
             env: host.env.keys().cloned().collect(),

@@ -4,6 +4,7 @@
 //! [`Observer`]; it prints nothing. Every step may be cut off at any point: intents are written before the host is asked,
 //! facts after, and a later apply finds by the host's own records what came of it.
 
+mod code;
 mod collect;
 mod error;
 mod follow;
@@ -13,6 +14,7 @@ mod logs;
 mod run;
 mod workspace;
 
+pub use code::{CodeNow, MoreChanged};
 pub use collect::{Collected, HostAnswer};
 pub use error::ApplyError;
 pub use interrupt::{Interrupt, Interrupts};

@@ -98,8 +98,10 @@ impl Workspace {
         let mut ended = Ended::Done;
         for number in 1..=ROUNDS {
             if !jobs.is_empty() {
-                let hand = Hand { apply: &apply, number, slots, options, forced: &forced };
-                let intended = self.hand_over(&hand, collected, &known, &jobs).await?;
+                let observer = &mut *follower.observer;
+                let mut hand =
+                    Hand { apply: &apply, number, slots, options, forced: &forced, observer };
+                let intended = self.hand_over(&mut hand, collected, &known, &jobs).await?;
                 for one in &intended {
                     follower.open.insert((one.job, one.attempt), AttemptState::Queued);
                     let job = job_at(self, one.job, one.attempt);

@@ -38,6 +38,8 @@ pub struct Workspace {
     set_aside: Option<PathBuf>,
     pub(super) handed_over: bool,
     pub(super) begun: Option<ApplyId>,
+    /// What jobs of this apply run with; made once, so that all of them run the same.
+    pub(super) code: Option<super::code::Code>,
 }
 
 impl Workspace {
@@ -52,7 +54,16 @@ impl Workspace {
         let host = LocalHost::new(name.clone(), root);
         let (store, set_aside) = (opened.store, opened.set_aside);
         let origin = OnceCell::new();
-        Ok(Self { store, host, origin, set_aside, handed_over: false, begun: None, settings })
+        Ok(Self {
+            store,
+            host,
+            origin,
+            set_aside,
+            handed_over: false,
+            begun: None,
+            code: None,
+            settings,
+        })
     }
 
     /// Where a damaged checkpoint was put, to be said loudly.

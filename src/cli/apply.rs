@@ -6,6 +6,7 @@ use indexmap::IndexMap;
 use serde_json::to_value;
 
 use super::args::{self, Show};
+use super::code;
 use super::context::{Context, Loaded};
 use super::error::CliError;
 use super::exit::Exit;
@@ -62,10 +63,16 @@ pub(super) fn run(context: &Context, arguments: &args::Apply) -> Result<Exit, Cl
             wanted.no_failed = true;
             wanted.rerun = crate::plan::Rerun::None;
         }
+        let now = code::code_now(context, &workspace, &choice)?;
+        let policy = code::policy(&workspace, &choice);
+        code::consider(&mut wanted, policy, now.as_ref());
         let plan = workspace.plan(Some(&collected), &wanted)?;
         if let Some(saved) = &saved {
-            saved.check(&SavedPlan::of(&loaded, &plan, &choice, &selection)?)?;
+            let digest = code::saved_digest(now.as_ref(), &arguments.file);
+            saved.check(&SavedPlan::of(&loaded, &plan, &choice, &selection, digest)?)?;
         }
+        code::say_changed(context, &workspace, policy, now.as_ref(), &plan)?;
+        drop(now);
         let task = Task { context, loaded: &loaded, arguments, began };
         let exit =
             task.execute(&mut workspace, plan, wanted, &collected, &lock, &mut interrupts).await?;
@@ -127,8 +134,9 @@ impl Task<'_> {
             context.say(text.trim_end());
             context.say("");
         }
-        let (plan, left) = self.ask(workspace, plan, wanted, collected)?;
-        if left > 0 {
+        let (plan, left) = self.ask(workspace, plan, wanted.clone(), collected)?;
+        let (plan, unsent) = self.ask_to_send(workspace, plan, wanted, collected)?;
+        if left + unsent > 0 {
             exit = exit.and(Exit::Unfinished);
         }
         if plan.summary.blocked > 0 {
@@ -252,6 +260,26 @@ impl Task<'_> {
             plan.decisions.iter().map(|decision| decision.job).filter(|job| !left.contains(job));
         wanted.selection = Some(rest.collect());
         Ok((workspace.plan(Some(collected), &wanted)?, again.len()))
+    }
+
+    /// What needs a yes: sending more than `sync.max-size`. Without one nothing is handed over.
+    fn ask_to_send(
+        &self,
+        workspace: &Workspace,
+        plan: Plan,
+        mut wanted: Options,
+        collected: &Collected,
+    ) -> Result<(Plan, usize), CliError> {
+        let to_run = plan.summary.run;
+        if self.arguments.yes || to_run == 0 {
+            return Ok((plan, 0));
+        }
+        let Some(question) = workspace.ask_before_sync()? else { return Ok((plan, 0)) };
+        if code::may_send(self.context, &question, workspace.host().name())? {
+            return Ok((plan, 0));
+        }
+        wanted.limit = Some(0);
+        Ok((workspace.plan(Some(collected), &wanted)?, to_run))
     }
 
     fn summarize(

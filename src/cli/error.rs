@@ -189,6 +189,10 @@ impl From<HostError> for CliError {
             HostError::Io { .. } => (Exit::Person, "io", String::new()),
             HostError::Root { .. } => (Exit::Person, "root", String::new()),
             HostError::Job { .. } => (Exit::Person, "job", "correct the campaign file".to_owned()),
+            HostError::Sync(error) => {
+                let exit = if error.is_passing() { Exit::Unfinished } else { Exit::Person };
+                (exit, "sync", error.help())
+            }
             HostError::Missing { programs, .. } => {
                 (Exit::Person, "missing", format!("install {}", programs.join(", ")))
             }

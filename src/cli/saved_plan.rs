@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::args::{Choice, Selection};
+use super::args::{Choice, CodeChange, Selection};
 use super::context::Loaded;
 use super::error::CliError;
 use crate::atomic_file::{Durability, replace};
@@ -30,6 +30,11 @@ pub(super) struct SavedPlan {
     withdraw: bool,
     limit: Option<usize>,
     filter: Option<String>,
+    /// Digest of the code, where it was looked at.
+    #[serde(default)]
+    code: Option<String>,
+    #[serde(default)]
+    code_change: Option<CodeChange>,
 }
 
 impl SavedPlan {
@@ -39,6 +44,7 @@ impl SavedPlan {
         plan: &Plan,
         choice: &Choice,
         selection: &Selection,
+        code: Option<String>,
     ) -> Result<Self, CliError> {
         let text =
             std::fs::read(&loaded.file).map_err(|error| failed("read", &loaded.file, &error))?;
@@ -67,6 +73,8 @@ impl SavedPlan {
             withdraw: choice.withdraw,
             limit: choice.limit,
             filter: selection.filter.clone(),
+            code,
+            code_change: choice.code_change,
         })
     }
 
@@ -92,6 +100,7 @@ impl SavedPlan {
             no_failed: self.no_failed,
             withdraw: self.withdraw,
             limit: self.limit,
+            code_change: self.code_change,
         };
         (choice, Selection { filter: self.filter.clone() })
     }
@@ -102,6 +111,8 @@ impl SavedPlan {
             "the campaign file has changed"
         } else if self.jobs_blake3 != now.jobs_blake3 {
             "a job has changed: an input or a file that the matrix reads"
+        } else if self.code != now.code {
+            "the code has changed"
         } else if self.decisions != now.decisions || self.obsolete != now.obsolete {
             "the state of a job has changed"
         } else {

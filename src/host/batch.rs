@@ -32,6 +32,10 @@ pub struct BatchContext<'a> {
     pub origin: &'a str,
     /// Absolute path of the folder the jobs start in.
     pub work_dir: &'a str,
+    /// The snapshot that they run in.
+    pub snapshot: Option<&'a str>,
+    /// Digest of the code, hex.
+    pub code: Option<&'a str>,
     /// Environment of the account.
     pub account: &'a Account,
     /// Language, time zone and temporary folder of the account.
@@ -146,6 +150,8 @@ fn common_line(context: &BatchContext<'_>, job: Option<&JobSpec>) -> Result<Stri
     set("B_HOST", context.host.as_str())?;
     set("B_ORIGIN", context.origin)?;
     set("B_WORK", context.work_dir)?;
+    set("B_SNAPSHOT", context.snapshot.unwrap_or(""))?;
+    set("B_CODE", context.code.unwrap_or(""))?;
     set("B_SLOTS", &context.slots.to_string())?;
     set("B_INIT", context.init.unwrap_or(""))?;
     set("B_KILL_AFTER", &context.kill_after.to_string())?;

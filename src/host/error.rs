@@ -90,6 +90,9 @@ pub enum HostError {
         /// Why.
         why: String,
     },
+    /// The list of files, or its transfer.
+    #[error(transparent)]
+    Sync(#[from] Box<super::sync::SyncError>),
     /// Programs that every job needs are missing.
     #[error("host `{host}` lacks {}", programs.join(", "))]
     Missing {
@@ -102,4 +105,10 @@ pub enum HostError {
 
 fn tail(stderr: &str) -> String {
     if stderr.is_empty() { String::new() } else { format!("; it said: {stderr}") }
+}
+
+impl From<super::sync::SyncError> for HostError {
+    fn from(error: super::sync::SyncError) -> Self {
+        Self::Sync(Box::new(error))
+    }
 }

@@ -118,6 +118,11 @@ impl LocalHost {
         self.root.join("v1").join(campaign.as_str()).join("jobs").join(job.to_string())
     }
 
+    /// Folder of a campaign's snapshots.
+    pub fn snapshots(&self, campaign: &CampaignName) -> PathBuf {
+        self.root.join("v1").join(campaign.as_str()).join("snapshots")
+    }
+
     fn script(&self) -> PathBuf {
         self.root.join("v1/bin").join(script::version())
     }
@@ -318,7 +323,8 @@ impl LocalHost {
             .ok_or_else(|| super::answer::nonsense(self.name.as_str(), "window", &body))
     }
 
-    async fn ask(
+    /// Asks the host script one thing; the body of its answer.
+    pub(super) async fn ask(
         &self,
         verb: &'static str,
         arguments: &[&str],

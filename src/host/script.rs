@@ -17,6 +17,7 @@ pub(crate) const TEXT: &str = concat!(
     include_str!("../../scripts/host/65-recover.sh"),
     include_str!("../../scripts/host/70-runner.sh"),
     include_str!("../../scripts/host/80-answers.sh"),
+    include_str!("../../scripts/host/85-snapshots.sh"),
     include_str!("../../scripts/host/90-main.sh"),
 );
 

@@ -78,12 +78,15 @@ impl Store {
         }
         self.read_attempts(&ordinals, &mut jobs)?;
         let ids: Vec<JobId> = jobs.iter().map(|(_, job)| job.id).collect();
+        let codes: Vec<Option<[u8; 32]>> = jobs.iter().map(|(_, job)| job.code).collect();
         for (from, (_, job)) in accepted.into_iter().zip(&mut jobs) {
             // An attempt that came after the acceptance counts instead of it.
             let Some((from, _)) = from.filter(|(_, after)| job.attempt.0 <= *after) else {
                 continue;
             };
-            job.accepted_from = ordinals.binary_search(&from).ok().map(|place| ids[place]);
+            let place = ordinals.binary_search(&from).ok();
+            job.accepted_from = place.map(|place| ids[place]);
+            job.code = place.and_then(|place| codes[place]);
             job.state = State::Succeeded;
             "accepted".clone_into(&mut job.reason);
             job.detail.clear();
@@ -91,6 +94,22 @@ impl Store {
             job.signal = None;
         }
         Ok(jobs)
+    }
+
+    /// Digests of the code by provenance; what is no digest is none.
+    fn read_codes(&self) -> rusqlite::Result<BTreeMap<i64, [u8; 32]>> {
+        let mut rows = self.connection.prepare(
+            "SELECT ordinal, body ->> 'code_digest' FROM provenance WHERE body ->> 'code_digest' IS NOT NULL",
+        )?;
+        let mut codes = BTreeMap::new();
+        let mut rows = rows.query([])?;
+        while let Some(row) = rows.next()? {
+            let text: String = row.get(1)?;
+            if let Ok(hash) = blake3::Hash::from_hex(&text) {
+                codes.insert(row.get(0)?, *hash.as_bytes());
+            }
+        }
+        Ok(codes)
     }
 
     fn read_attempts(
@@ -105,9 +124,11 @@ impl Store {
             .collect::<Result<_, _>>()?;
         // Newest attempt that has ended, by number: it is not always the newest one.
         let mut ended: Vec<u32> = vec![0; jobs.len()];
+        let codes = self.read_codes()?;
         // In the order they were written, which is the order of the file: no index, no sort.
         let mut rows = self.connection.prepare(
-            "SELECT job, n, state, host, reason, detail, exit_code, signal, elapsed_s FROM attempt ORDER BY ordinal",
+            "SELECT job, n, state, host, reason, detail, exit_code, signal, elapsed_s, provenance
+             FROM attempt ORDER BY ordinal",
         )?;
         let mut rows = rows.query([])?;
         while let Some(row) = rows.next()? {
@@ -118,6 +139,8 @@ impl Store {
             if matches!(state, AttemptState::Ended(_)) && n >= ended[place] {
                 ended[place] = n;
                 job.elapsed_s = row.get(8)?;
+                let provenance: Option<i64> = row.get(9)?;
+                job.code = provenance.and_then(|ordinal| codes.get(&ordinal).copied());
             }
             if n < job.attempt.0 {
                 continue;

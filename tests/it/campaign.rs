@@ -163,8 +163,6 @@ fn keys_of_later_versions_are_unknown() {
         "setup = 'x'",
         "steps = []",
         "stall-after = '1m'",
-        "code-change = 'warn'",
-        "sync = {}",
         "signal = {}",
         "retry = {}",
         "metrics = {}",
@@ -174,7 +172,6 @@ fn keys_of_later_versions_are_unknown() {
         "report = {}",
         "hosts.a.ssh = 'x'",
         "hosts.a.gpus = [0]",
-        "hosts.a.snapshot = true",
         "hosts.a.host-key-check = 'strict'",
     ] {
         let error =

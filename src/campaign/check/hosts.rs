@@ -82,6 +82,7 @@ impl Checker<'_> {
         if let Some(slots) = self.at_least_one(&path("slots"), wire.slots.as_ref()) {
             host.slots = slots;
         }
+        host.snapshot = wire.snapshot.is_some_and(|at| at.value);
         for word in wire.require.iter().chain(&wire.tags).flat_map(|at| &at.value) {
             self.word(word);
         }

@@ -100,6 +100,8 @@ pub(crate) fn subset(pairs: &[(&str, Value)]) -> IndexMap<AxisName, Value> {
 /// A campaign that runs `command` over `axes` on `local`.
 pub(crate) fn campaign(command: &str, axes: &[(&str, Axis)]) -> Campaign {
     Campaign {
+        code_change: Default::default(),
+        sync: Default::default(),
         name: "test".parse().unwrap(),
         description: None,
         command: Command::Shell(shell(command)),
