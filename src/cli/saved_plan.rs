@@ -111,10 +111,10 @@ impl SavedPlan {
             "the campaign file has changed"
         } else if self.jobs_blake3 != now.jobs_blake3 {
             "a job has changed: an input or a file that the matrix reads"
-        } else if self.code != now.code {
-            "the code has changed"
         } else if self.decisions != now.decisions || self.obsolete != now.obsolete {
             "the state of a job has changed"
+        } else if self.code != now.code {
+            "the code has changed"
         } else {
             return Ok(());
         };

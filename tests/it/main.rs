@@ -26,4 +26,5 @@ mod slots;
 mod store;
 #[expect(unreachable_pub, reason = "what tests share")]
 mod support;
+mod sync;
 mod tidy;
