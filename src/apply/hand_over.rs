@@ -176,7 +176,6 @@ impl Workspace {
                 .collect(),
             sp_version: env!("CARGO_PKG_VERSION").to_owned(),
             host_script: script_version().to_owned(),
-            ..Provenance::default()
         }
     }
 }

@@ -15,12 +15,15 @@ use crate::atomic_file::{Durability, private_folder, replace};
 const KIND: &str = "sp-files-1";
 const FILE: &str = "files.cache";
 
+/// Looks and hashes by path.
+type Known = BTreeMap<Vec<u8>, (Stat, [u8; 32])>;
+
 /// Hashes of files by path.
 #[derive(Debug)]
 pub(super) struct Cache {
     path: PathBuf,
-    known: BTreeMap<Vec<u8>, (Stat, [u8; 32])>,
-    next: BTreeMap<Vec<u8>, (Stat, [u8; 32])>,
+    known: Known,
+    next: Known,
     /// The file system's time before anything was looked at.
     began: (i64, i64),
 }
@@ -90,7 +93,7 @@ pub(super) fn read_stat(reader: &mut Reader<'_>) -> Option<Stat> {
     })
 }
 
-fn parse(bytes: &[u8]) -> Option<BTreeMap<Vec<u8>, (Stat, [u8; 32])>> {
+fn parse(bytes: &[u8]) -> Option<Known> {
     let mut reader = Reader::new(bytes, KIND)?;
     let mut known = BTreeMap::new();
     while !reader.is_empty() {

@@ -11,7 +11,6 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use super::cache::Cache;
-use super::error::SyncError;
 use super::list::{Entry, Kind, Listing, Stat, text};
 use super::rules::Rules;
 
@@ -44,12 +43,7 @@ pub struct Tree {
 }
 
 /// Reads what the cache does not know. With `large`, files of any size. Adds what cannot be read to the problems.
-pub(super) fn hash(
-    root: &Path,
-    listing: &mut Listing,
-    cache: &mut Cache,
-    large: bool,
-) -> Result<Tree, SyncError> {
+pub(super) fn hash(root: &Path, listing: &mut Listing, cache: &mut Cache, large: bool) -> Tree {
     let mut tree = Tree::default();
     tree.entries.reserve(listing.entries.len());
     for mut entry in std::mem::take(&mut listing.entries) {
@@ -81,7 +75,7 @@ pub(super) fn hash(
         };
         tree.entries.push(TreeEntry { entry, content });
     }
-    Ok(tree)
+    tree
 }
 
 /// Hash of a file, and how it looked before it was read: a change while it is read shows afterwards.

@@ -4,7 +4,7 @@
 //! matters is the caller's question. Paths are bytes: a name that is not UTF-8 is as good as any.
 
 use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
@@ -137,11 +137,8 @@ impl Found<'_> {
         let folder = self.root.join(at);
         let listed = git::list(&folder).map_err(|why| SyncError::Git { folder, why })?;
         for path in listed {
-            let mut path = OsString::from_vec(path);
-            if path.as_bytes().ends_with(b"/") {
-                path = OsStr::from_bytes(&path.as_bytes()[..path.len() - 1]).to_owned();
-            }
-            let path = at.join(path);
+            let path = path.strip_suffix(b"/").unwrap_or(&path);
+            let path = at.join(OsStr::from_bytes(path));
             if self.skips(&path) {
                 continue;
             }
@@ -316,7 +313,7 @@ impl Found<'_> {
                         listing.entries.push(Entry { path, kind: Kind::Link { target }, stat });
                     }
                     Err(error) => {
-                        listing.problems.push((text(&path), format!("cannot be read: {error}")))
+                        listing.problems.push((text(&path), format!("cannot be read: {error}")));
                     }
                 }
             } else {
@@ -338,7 +335,7 @@ fn is_empty(folder: &Path) -> bool {
 
 /// Whether a link at `path` leads out of the root by its own words.
 fn leaves(path: &[u8], target: &Path) -> bool {
-    let mut depth = path.iter().filter(|byte| **byte == b'/').count();
+    let mut depth = Path::new(OsStr::from_bytes(path)).components().count().saturating_sub(1);
     for part in target.components() {
         match part {
             Component::RootDir | Component::Prefix(_) => return true,

@@ -150,7 +150,7 @@ impl Source {
         if !all && let Some(question) = self.question(listing.entries.iter().filter(unread)) {
             return Ok(Err(question));
         }
-        let tree = hash(&self.root, &mut listing, &mut cache, large)?;
+        let tree = hash(&self.root, &mut listing, &mut cache, large);
         cache.save()?;
         let code = tree.code(&self.rules);
         let Listing { problems, warnings, .. } = listing;

@@ -1,7 +1,7 @@
 //! Snapshots on the host: jobs run in them, and what is not whole is never one.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
 use super::{all_snapshots, campaign, folders, replace_rsync, sync, tree};
 use crate::support::{Sandbox, finish, shell, wait_until};
@@ -55,7 +55,6 @@ fn unchanged_files_are_shared_and_nobody_may_write_them() {
     sandbox.write("d/other", "22");
     let second = tree(&sandbox);
     assert_ne!(first, second);
-    use std::os::unix::fs::MetadataExt as _;
     let about = |path: std::path::PathBuf| fs::metadata(path).expect("a file");
     assert_eq!(about(first.join("same")).ino(), about(second.join("same")).ino());
     assert_eq!(about(second.join("same")).permissions().mode() & 0o777, 0o400);
