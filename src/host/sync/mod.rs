@@ -1,9 +1,9 @@
 //! Sync: one list of files, its digest, and a snapshot of it on a host.
 //!
-//! In the order of the work: [`rules`] (what `[sync]` says), [`list`] (git's list, or a walk), [`hash`] (contents, with a
-//! [`cache`] of what was hashed before), [`memory`] (former lists, to tell what changed), [`rsync`] (the transfer), [`ask`]
-//! (what the host is asked), and [`snapshot`] (all of it in its order). Nothing here decides whether a job runs, and nothing is ever
-//! deleted from a tree that has been published.
+//! In the order of the work: `rules` (what `[sync]` says), `list` (git's list, or a walk), `hash` (contents, with a
+//! `cache` of what was hashed before), `memory` (former lists, to tell what changed), `rsync` (the transfer), `ask`
+//! (what the host is asked), and `snapshot` (all of it in its order). Nothing here decides whether a job runs, and
+//! nothing is ever deleted from a tree that has been published.
 
 mod ask;
 mod bytes;
