@@ -19,6 +19,7 @@ CHILD='
 . ./spec
 SP_OUT_DIR=$ATT/out SP_STATE_DIR=${ATT%/*}/state SP_WORK_DIR=$B_WORK SP_PARAMS_FILE=$ATT/params.json
 export SP_OUT_DIR SP_STATE_DIR SP_WORK_DIR SP_PARAMS_FILE
+[ "${B_SNAPSHOT:-none}" = none ] || export SP_SNAPSHOT="$B_SNAPSHOT"
 run() {
   if [ -n "$B_INIT" ]; then
     printf "%s\n" "$B_INIT" "exec \"\$@\"" >"$ATT/init" || exit 126

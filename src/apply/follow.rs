@@ -8,10 +8,10 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::hand_over::Hand;
-use super::lane::{Chunk, IDLE_ROUNDS, Lane, Said, Step, Trouble};
+use super::lane::{Chunk, IDLE_ROUNDS, Lane, Prepared, Said, Step, Trouble};
 use super::tell::job_at;
 use super::{ApplyError, Interrupt, Interrupts, Observer, Workspace, joined};
-use crate::host::{Account, Probe};
+use crate::host::Probe;
 use crate::lifecycle::event::HostState;
 use crate::lifecycle::{AttemptState, Event, EventKind};
 use crate::store::ApplyLock;
@@ -134,7 +134,11 @@ impl Follower<'_> {
     }
 
     /// What a lane that is not busy does next.
-    fn next_step(&mut self, workspace: &Workspace, at: usize) -> Result<Option<Step>, ApplyError> {
+    fn next_step(
+        &mut self,
+        workspace: &mut Workspace,
+        at: usize,
+    ) -> Result<Option<Step>, ApplyError> {
         let lane = &mut self.lanes[at];
         if lane.step.is_some() || lane.trouble.is_some() {
             return Ok(None);
@@ -143,8 +147,15 @@ impl Follower<'_> {
             return Ok(Some(step));
         }
         if let Some(hand) = self.hand.as_ref().filter(|_| !lane.jobs.is_empty()) {
+            // What was sent to it in this apply is there.
+            let send = workspace.gets_snapshot(lane.host.name())
+                && !workspace.code.contains_key(lane.host.name());
+            let source = if send { Some(Box::new(workspace.shared_source()?)) } else { None };
             return Ok(Some(Step::Prepare {
                 host: lane.host.clone(),
+                campaign: workspace.campaign().name.clone(),
+                origin: workspace.origin().to_owned(),
+                source,
                 programs: workspace.programs_of(lane.host.name()),
                 missing: hand.missing.get(lane.host.name()).cloned().unwrap_or_default(),
             }));
@@ -181,8 +192,10 @@ impl Follower<'_> {
         lock: Option<&ApplyLock>,
     ) -> Result<(), ApplyError> {
         match said {
-            Said::Prepared(Ok(account)) => self.send(workspace, at, &account)?,
-            Said::Prepared(Err(error)) => return self.failed(workspace, at, error),
+            Said::Prepared(ready) => match *ready {
+                Ok(ready) => self.send(workspace, at, ready)?,
+                Err(error) => return self.failed(workspace, at, error),
+            },
             Said::HandedOver(Ok(())) => self.arrived(workspace, at)?,
             Said::Looked(Ok(probe)) => self.looked(workspace, at, &probe, lock)?,
             Said::HandedOver(Err(error)) | Said::Looked(Err(error)) => {
@@ -208,12 +221,13 @@ impl Follower<'_> {
         &mut self,
         workspace: &mut Workspace,
         at: usize,
-        account: &Account,
+        ready: Prepared,
     ) -> Result<(), ApplyError> {
+        let code = workspace.code_on(self.lanes[at].host.name(), ready.made, self.observer)?;
         let Some(hand) = &self.hand else { return Ok(()) };
         let lane = &mut self.lanes[at];
         lane.number += 1;
-        let (step, intended) = workspace.intend(hand, lane, account)?;
+        let (step, intended) = workspace.intend(hand, lane, &ready.account, &code)?;
         lane.next = Some(step);
         lane.sent = intended;
         lane.jobs.clear();

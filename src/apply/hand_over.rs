@@ -3,8 +3,8 @@
 //! It waits for no job and decides about none.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 
+use super::code::Code;
 use super::lane::{Lane, Step};
 use super::run::RunOptions;
 use super::{ApplyError, Workspace};
@@ -37,15 +37,13 @@ impl Workspace {
         hand: &Hand<'_>,
         lane: &Lane,
         account: &Account,
+        code: &Code,
     ) -> Result<(Step, Vec<Intended>), ApplyError> {
         let campaign = self.settings.campaign.clone();
         let expansion = self.settings.expansion.clone();
         let name = lane.host.name();
         let host = campaign.hosts.get(name).cloned().unwrap_or_default();
         let secrets = self.secrets()?;
-        // By components, so that `.` leaves no trace in what jobs see.
-        let work_dir: PathBuf =
-            self.settings.folder().join(&campaign.working_dir).components().collect();
         let intended: Vec<Intended> = lane
             .jobs
             .iter()
@@ -56,15 +54,19 @@ impl Workspace {
             })
             .collect();
         let revision = revision(self.settings.folder());
-        let tree =
-            Tree { snapshot: None, code: None, git_rev: revision.commit, dirty: revision.dirty };
+        let tree = Tree {
+            snapshot: code.snapshot.clone(),
+            code: code.digest,
+            git_rev: revision.commit,
+            dirty: revision.dirty,
+        };
         let context = BatchContext {
             apply: hand.apply,
             number: lane.number,
             host: name,
             origin: self.origin(),
             tree: &tree,
-            work_dir: &work_dir.to_string_lossy(),
+            work_dir: &code.work_dir.to_string_lossy(),
             account,
             locale: &hand.options.locale,
             host_vars: &host.vars,

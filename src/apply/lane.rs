@@ -3,6 +3,7 @@
 //! A step talks to its host and to nothing else; what it brought back is recorded by `follow`, the one owner of the store.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::UnboundedSender;
@@ -10,6 +11,7 @@ use tokio::task::AbortHandle;
 
 use super::ApplyError;
 use super::collect::Question;
+use crate::host::sync::{Made, Source};
 use crate::host::{Account, Batch, Host, HostError, Probe, WantedLog};
 use crate::ids::{Attempt, CampaignName, JobId};
 use crate::lifecycle::{AttemptState, HostFact, JournalPosition, LineError};
@@ -32,14 +34,21 @@ pub(super) struct Chunk {
 
 /// What a step brought back.
 pub(super) enum Said {
-    /// The host has what jobs need; this is its account.
-    Prepared(Result<Account, ApplyError>),
+    /// The host has what jobs need.
+    Prepared(Box<Result<Prepared, ApplyError>>),
     /// A hand-over arrived, or did not.
     HandedOver(Result<(), HostError>),
     /// The journal was followed and the host asked as a whole.
     Looked(Result<Box<Probe>, HostError>),
     /// Logs were fetched.
     Logs(Result<(), HostError>),
+}
+
+/// A host that jobs can be handed to.
+pub(super) struct Prepared {
+    pub(super) account: Account,
+    /// The code as it was sent there, and the folder that it is in; `None` where jobs run in the campaign's own.
+    pub(super) made: Option<(Made, PathBuf)>,
 }
 
 /// Why a lane goes no further.
@@ -92,10 +101,14 @@ pub(super) struct Lane {
 
 /// What to ask next, with all that the question needs.
 pub(super) enum Step {
+    /// `source`: the code to send.
     Prepare {
         host: Host,
+        campaign: CampaignName,
+        origin: String,
         programs: Vec<String>,
         missing: Vec<String>,
+        source: Option<Box<Source>>,
     },
     HandOver {
         host: Host,
@@ -174,8 +187,9 @@ impl Step {
     /// Does it. Chunks of the journal go to `news` as they come.
     pub(super) async fn take(self, lane: usize, news: UnboundedSender<Chunk>) -> Said {
         match self {
-            Self::Prepare { host, programs, missing } => {
-                Said::Prepared(prepare(&host, &programs, missing).await)
+            Self::Prepare { host, campaign, origin, programs, missing, source } => {
+                let ready = prepare(&host, &campaign, &origin, &programs, missing, source).await;
+                Said::Prepared(Box::new(ready))
             }
             Self::HandOver { host, campaign, origin, batch, slots } => {
                 Said::HandedOver(host.hand_over(&campaign, &origin, &batch, slots).await)
@@ -194,15 +208,26 @@ impl Step {
 
 async fn prepare(
     host: &Host,
+    campaign: &CampaignName,
+    origin: &str,
     programs: &[String],
     mut missing: Vec<String>,
-) -> Result<Account, ApplyError> {
+    source: Option<Box<Source>>,
+) -> Result<Prepared, ApplyError> {
     let account = host.account(programs).await?;
     missing.extend(account.missing.iter().cloned());
-    if missing.is_empty() {
-        return Ok(account);
+    if !missing.is_empty() {
+        return Err(ApplyError::Programs { host: host.name().to_string(), programs: missing });
     }
-    Err(ApplyError::Programs { host: host.name().to_string(), programs: missing })
+    let made = match source {
+        None => None,
+        Some(source) => {
+            let made = source.send(host, campaign, origin).await?;
+            let folder = host.snapshots(campaign).await?.join(&made.snapshot.folder).join("tree");
+            Some((made, folder))
+        }
+    };
+    Ok(Prepared { account, made })
 }
 
 /// Follows the journal until the runners have left or the time is over, then asks for everything.

@@ -4,6 +4,7 @@
 //! [`Observer`]; it prints nothing. Every step may be cut off at any point: intents are written before the host is asked,
 //! facts after, and a later apply finds by the host's own records what came of it.
 
+mod code;
 mod collect;
 mod error;
 mod follow;
@@ -15,6 +16,7 @@ mod run;
 mod tell;
 mod workspace;
 
+pub use code::{CodeNow, MoreChanged};
 pub use collect::{Collected, HostAnswer};
 pub use error::ApplyError;
 pub use interrupt::{Interrupt, Interrupts};

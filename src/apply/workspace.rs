@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::code::Code;
 use super::{ApplyError, Collected};
 use crate::campaign::{Campaign, HostKeyCheck};
 use crate::clock::Clock;
+use crate::host::sync::Source;
 use crate::host::{ControlFolder, Destination, Host, local_root, origin};
 use crate::ids::{ApplyId, HostName, JobId};
 use crate::plan::{Evidence, Expansion, HostStatus, Known, KnownJob, Options, Parts, Plan, plan};
@@ -38,6 +40,10 @@ pub struct Workspace {
     set_aside: Option<PathBuf>,
     pub(super) handed_over: bool,
     pub(super) begun: Option<ApplyId>,
+    /// What jobs of this apply run with; made once, so that all of them run the same.
+    /// What jobs of this command run with, by host.
+    pub(super) code: BTreeMap<HostName, Code>,
+    pub(super) shared_source: Option<Source>,
 }
 
 impl Workspace {
@@ -49,7 +55,17 @@ impl Workspace {
         let hosts = hosts_of(&settings)?;
         let (store, set_aside) = (opened.store, opened.set_aside);
         let origin = OnceCell::new();
-        Ok(Self { store, hosts, origin, set_aside, handed_over: false, begun: None, settings })
+        Ok(Self {
+            store,
+            hosts,
+            origin,
+            set_aside,
+            handed_over: false,
+            begun: None,
+            code: BTreeMap::new(),
+            shared_source: None,
+            settings,
+        })
     }
 
     /// Where a damaged checkpoint was put, to be said loudly.

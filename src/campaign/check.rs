@@ -8,6 +8,7 @@ mod machines;
 mod matrix;
 mod names;
 mod paths;
+mod sync;
 mod templates;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -113,7 +114,9 @@ impl Checker<'_> {
         let max_parallel = self.at_least_one("max-parallel", wire.max_parallel.as_ref());
         let max_fail = self.at_least_one("max-fail", wire.max_fail.as_ref());
         let time_limit = wire.time_limit.and_then(|at| self.duration("time-limit", &at));
-        let log_max = wire.log_max.and_then(|at| self.size("log-max", &at));
+        let log_max = wire.log_max.and_then(|at| self.size("log-max", &at, LEAST_LOG_MAX));
+        let code_change = wire.code_change.and_then(|at| self.code_change(&at));
+        let sync = wire.sync.map(|at| self.sync(at.value));
         Some(Campaign {
             name: name?,
             description: wire.description.map(|at| at.value),
@@ -134,6 +137,8 @@ impl Checker<'_> {
             matrix,
             done,
             hosts,
+            code_change: code_change.unwrap_or_default(),
+            sync: sync.unwrap_or_default(),
             results_dir,
         })
     }
@@ -314,9 +319,9 @@ impl Checker<'_> {
             .ok()
     }
 
-    fn size(&mut self, what: &str, at: &At<String>) -> Option<u64> {
+    fn size(&mut self, what: &str, at: &At<String>, least: u64) -> Option<u64> {
         match size::parse(&at.value) {
-            Ok(bytes) if bytes >= LEAST_LOG_MAX => Some(bytes),
+            Ok(bytes) if bytes >= least => Some(bytes),
             Ok(_) => {
                 let message = format!("`{what}` is below 4 KiB, which tells nothing");
                 let finding =

@@ -37,7 +37,7 @@ pub struct Campaign {
     pub command: Command,
     /// Words of the shell for string commands, `prepare` and `cleanup`; a script file is appended.
     pub shell: Vec<String>,
-    /// Folder below the campaign's folder where a job starts; `.` or a relative path without `..`.
+    /// Folder below `sync.root` where a job starts; `.` or a relative path without `..`.
     pub working_dir: String,
     /// Shell text before each job; its failure is the job's.
     pub prepare: Option<Template>,
@@ -67,8 +67,61 @@ pub struct Campaign {
     pub done: Done,
     /// Hosts in file order; never empty: without a table it is `local` with all defaults.
     pub hosts: IndexMap<HostName, Host>,
+    /// What a finished job's code having changed since means.
+    pub code_change: CodeChange,
+    /// Which files are the campaign's code, and go to hosts.
+    pub sync: Sync,
     /// `[results] dir`, relative to the campaign file's folder.
     pub results_dir: Option<String>,
+}
+
+/// What to do about finished jobs that ran with other code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CodeChange {
+    /// Nothing; where no host has snapshots, the code is not even looked at.
+    Ignore,
+    /// One line with the changed paths.
+    #[default]
+    Warn,
+    /// They run again.
+    Rerun,
+}
+
+impl CodeChange {
+    /// Every word of the file and of `--code-change`.
+    pub const WORDS: [(&'static str, Self); 3] =
+        [("ignore", Self::Ignore), ("warn", Self::Warn), ("rerun", Self::Rerun)];
+}
+
+/// `[sync]`: the list of files. Patterns are in gitignore syntax, relative to `root`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sync {
+    /// Folder that is synced, relative to the campaign file's; `..` only in front.
+    pub root: String,
+    /// What is left out; the last match wins.
+    pub exclude: Vec<String>,
+    /// What is brought back, from `exclude` and from what git ignores.
+    pub include: Vec<String>,
+    /// Folders below `root` that are each snapshot's own.
+    pub keep: Vec<String>,
+    /// Files that go to hosts and are no code: a change of them is no change of the code.
+    pub not_code: Vec<String>,
+    /// Bytes; to send more needs a yes.
+    pub max_size: u64,
+}
+
+impl Default for Sync {
+    /// All of the campaign file's folder, 2 GiB without a question.
+    fn default() -> Self {
+        Self {
+            root: ".".to_owned(),
+            exclude: Vec::new(),
+            include: Vec::new(),
+            keep: Vec::new(),
+            not_code: Vec::new(),
+            max_size: 2 << 30,
+        }
+    }
 }
 
 /// The command, as text for the shell or as words for exec.
@@ -148,6 +201,8 @@ pub struct Host {
     pub root: Option<String>,
     /// Jobs at once, at least 1 (0 only by `Default`, never after the check).
     pub slots: u32,
+    /// Jobs run in a snapshot of the code instead of the campaign's own folder.
+    pub snapshot: bool,
     /// Environment that wins over `[env]`; not part of the identity.
     pub env: IndexMap<String, EnvValue>,
     /// `{{ host.x }}`, resolved on the host.

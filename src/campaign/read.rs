@@ -17,7 +17,7 @@ use crate::campaign::error::Finding;
 use crate::campaign::model::Value;
 use crate::campaign::wire::{
     At, Entries, ExitCode, Scalar, WireCampaign, WireCommand, WireCount, WireDone, WireEnv,
-    WireFromEnv, WireHost, WireResults,
+    WireFromEnv, WireHost, WireResults, WireSync,
 };
 use table::{Table, element, mismatch};
 
@@ -25,7 +25,7 @@ use table::{Table, element, mismatch};
 type Node<'i> = Spanned<DeValue<'i>>;
 
 /// Keys of the file's top level, for keys that stand below a table by mistake. The schema test keeps it whole.
-pub(super) const TOP_LEVEL: [&str; 21] = [
+pub(super) const TOP_LEVEL: [&str; 23] = [
     "version",
     "name",
     "description",
@@ -38,6 +38,7 @@ pub(super) const TOP_LEVEL: [&str; 21] = [
     "job-name",
     "time-limit",
     "inputs",
+    "code-change",
     "max-parallel",
     "max-fail",
     "log-max",
@@ -45,6 +46,7 @@ pub(super) const TOP_LEVEL: [&str; 21] = [
     "env",
     "matrix",
     "done",
+    "sync",
     "hosts",
     "results",
 ];
@@ -117,6 +119,7 @@ fn top(reader: &mut Reader<'_>, document: &DeTable<'_>) -> WireCampaign {
         job_name: table.string(reader, "job-name"),
         time_limit: table.string(reader, "time-limit"),
         inputs: table.strings(reader, "inputs"),
+        code_change: table.string(reader, "code-change"),
         max_parallel: table.integer(reader, "max-parallel"),
         max_fail: table.integer(reader, "max-fail"),
         log_max: table.string(reader, "log-max"),
@@ -124,6 +127,7 @@ fn top(reader: &mut Reader<'_>, document: &DeTable<'_>) -> WireCampaign {
         env: table.with(reader, "env", |reader, what, node| entries(reader, what, node, env)),
         matrix: table.with(reader, "matrix", matrix::matrix),
         done: table.with(reader, "done", done),
+        sync: table.with(reader, "sync", sync),
         hosts: table.with(reader, "hosts", |reader, what, node| entries(reader, what, node, host)),
         results: table.with(reader, "results", results),
     };
@@ -170,12 +174,27 @@ fn done(reader: &mut Reader<'_>, what: &str, node: &Node<'_>) -> Option<WireDone
     Some(done)
 }
 
+fn sync(reader: &mut Reader<'_>, what: &str, node: &Node<'_>) -> Option<WireSync> {
+    let mut table = Table::open(reader, what, node)?;
+    let sync = WireSync {
+        root: table.string(reader, "root"),
+        exclude: table.strings(reader, "exclude"),
+        include: table.strings(reader, "include"),
+        keep: table.strings(reader, "keep"),
+        not_code: table.strings(reader, "not-code"),
+        max_size: table.string(reader, "max-size"),
+    };
+    table.finish(reader);
+    Some(sync)
+}
+
 fn host(reader: &mut Reader<'_>, what: &str, node: &Node<'_>) -> Option<WireHost> {
     let mut table = Table::open(reader, what, node)?;
     let host = WireHost {
         ssh: table.string(reader, "ssh"),
         root: table.string(reader, "root"),
         slots: table.integer(reader, "slots"),
+        snapshot: table.with(reader, "snapshot", boolean),
         env: table.with(reader, "env", |reader, what, node| entries(reader, what, node, env)),
         vars: table.with(reader, "vars", |reader, what, node| entries(reader, what, node, scalar)),
         init: table.string(reader, "init"),
@@ -307,6 +326,16 @@ fn integer(reader: &mut Reader<'_>, what: &str, node: &Node<'_>) -> Option<i64> 
         too_large(reader, &node.span());
     }
     parsed.ok()
+}
+
+fn boolean(reader: &mut Reader<'_>, what: &str, node: &Node<'_>) -> Option<bool> {
+    if let DeValue::Boolean(flag) = node.get_ref() {
+        return Some(*flag);
+    }
+    let bare = node.get_ref().as_str().filter(|text| matches!(*text, "true" | "false"));
+    let help = bare.map(|text| format!("leave the quotes out: `{text}`"));
+    mismatch(reader, what, "`true` or `false`", node, help.as_deref());
+    None
 }
 
 fn too_large(reader: &mut Reader<'_>, span: &Range<usize>) {

@@ -46,7 +46,7 @@ pub(super) struct WireCampaign {
     /// without a shell.
     #[schemars(required)]
     pub(super) command: Option<At<WireCommand>>,
-    /// Folder where a job starts, below the campaign's folder.
+    /// Folder where a job starts, below `sync.root`, which is the campaign file's folder.
     pub(super) working_dir: Option<At<String>>,
     /// The shell for string commands, `prepare` and `cleanup`. Default: `bash -euo pipefail`.
     pub(super) shell: Option<At<String>>,
@@ -63,6 +63,9 @@ pub(super) struct WireCampaign {
     pub(super) time_limit: Option<At<String>>,
     /// Globs of files whose content is part of a job's identity, relative to `working-dir`.
     pub(super) inputs: Option<At<Vec<At<String>>>>,
+    /// What to do about finished jobs when the code has changed since: `ignore`, `warn` or `rerun`. Default: `warn`.
+    #[schemars(regex(pattern = "^(ignore|warn|rerun)$"))]
+    pub(super) code_change: Option<At<String>>,
     /// At most so many jobs at once over all hosts.
     #[schemars(range(min = 1))]
     pub(super) max_parallel: Option<At<i64>>,
@@ -79,6 +82,8 @@ pub(super) struct WireCampaign {
     pub(super) matrix: Option<At<WireMatrix>>,
     /// What must hold for a job to count as done.
     pub(super) done: Option<At<WireDone>>,
+    /// Which files are the campaign's code, and go to hosts.
+    pub(super) sync: Option<At<WireSync>>,
     /// The machines, by name. Default: this one, as `local`.
     pub(super) hosts: Option<At<Entries<WireHost>>>,
     /// Where results go.
@@ -207,6 +212,25 @@ pub(super) struct WireCount {
     pub(super) min: Option<At<i64>>,
 }
 
+/// Which files are the campaign's code, and go to hosts. Patterns are in gitignore syntax.
+#[derive(Debug, Default, JsonSchema)]
+#[schemars(rename_all = "kebab-case", deny_unknown_fields)]
+#[schemars(rename = "sync")]
+pub(super) struct WireSync {
+    /// The folder, relative to the campaign file's; `..` leads up within the same git work tree. Default: `.`.
+    pub(super) root: Option<At<String>>,
+    /// What is left out, besides what git ignores; the last match wins.
+    pub(super) exclude: Option<At<Vec<At<String>>>>,
+    /// What is brought back, from `exclude` and from what git ignores.
+    pub(super) include: Option<At<Vec<At<String>>>>,
+    /// Folders that each snapshot has for itself, such as `target`; they are not sent.
+    pub(super) keep: Option<At<Vec<At<String>>>>,
+    /// Files that are sent and are no code: a change of them is none for `code-change`.
+    pub(super) not_code: Option<At<Vec<At<String>>>>,
+    /// To send more than this needs a yes: `2GiB`, which is the default.
+    pub(super) max_size: Option<At<String>>,
+}
+
 /// A machine of the campaign.
 #[derive(Debug, Default, JsonSchema)]
 #[schemars(rename_all = "kebab-case", deny_unknown_fields)]
@@ -219,6 +243,8 @@ pub(super) struct WireHost {
     /// Jobs at once. Default: 1.
     #[schemars(range(min = 1))]
     pub(super) slots: Option<At<i64>>,
+    /// Run jobs in a snapshot of the code, made when they are handed over. Default: `false`, in the campaign's own folder.
+    pub(super) snapshot: Option<At<bool>>,
     /// Environment that wins over `[env]`; not part of a job's identity.
     pub(super) env: Option<At<Entries<WireEnv>>>,
     /// `{{ host.NAME }}`.

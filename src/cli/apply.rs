@@ -1,24 +1,26 @@
 //! `sp apply`: runs what is not done, waits, collects.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use indexmap::IndexMap;
 use serde_json::to_value;
 
 use super::args::{self, Show};
+use super::code;
 use super::context::{Context, Loaded};
 use super::error::CliError;
 use super::exit::Exit;
+use super::farewell::interrupted;
 use super::observer::Screen;
 use super::plan::{count, options, show, warn_of_hosts};
 use super::saved_plan::SavedPlan;
 use super::tables::Tables;
 use crate::apply::{
-    Collected, Ended, How, Interrupt, Interrupts, Observer as _, RunOptions, Trouble, Workspace,
-    new_apply_id,
+    Collected, Ended, How, Interrupts, Observer as _, RunOptions, Trouble, Workspace, new_apply_id,
 };
 use crate::lifecycle::{Event, EventKind};
-use crate::plan::{Action, Options, Plan, Prefixes, Reason};
+use crate::plan::{Action, Decision, Options, Plan, Prefixes, Reason};
 use crate::report::span;
 use crate::state::State;
 use crate::store::{ApplyLock, Holder, Lock};
@@ -64,10 +66,16 @@ pub(super) fn run(context: &Context, arguments: &args::Apply) -> Result<Exit, Cl
             wanted.no_failed = true;
             wanted.rerun = crate::plan::Rerun::None;
         }
+        let now = code::code_now(context, &workspace, &choice)?;
+        let policy = code::policy(&workspace, &choice);
+        code::consider(&mut wanted, policy, now.as_ref());
         let plan = workspace.plan(Some(&collected), &wanted)?;
         if let Some(saved) = &saved {
-            saved.check(&SavedPlan::of(&loaded, &plan, &choice, &selection)?)?;
+            let digest = code::saved_digest(now.as_ref(), &arguments.file);
+            saved.check(&SavedPlan::of(&loaded, &plan, &choice, &selection, digest)?)?;
         }
+        code::say_changed(context, &workspace, policy, now.as_ref(), &plan)?;
+        drop(now);
         let task = Task { context, loaded: &loaded, arguments, began, hosts };
         let exit =
             task.execute(&mut workspace, plan, wanted, &collected, &lock, &mut interrupts).await?;
@@ -131,8 +139,9 @@ impl Task<'_> {
             context.say(text.trim_end());
             context.say("");
         }
-        let (plan, left) = self.ask(workspace, plan, wanted, collected)?;
-        if left > 0 {
+        let (plan, left) = self.ask(workspace, plan, wanted.clone(), collected)?;
+        let (plan, unsent) = self.ask_to_send(workspace, plan, wanted, collected)?;
+        if left + unsent > 0 {
             exit = exit.and(Exit::Unfinished);
         }
         exit = exit.and(blocked(&plan));
@@ -229,7 +238,7 @@ impl Task<'_> {
             return Ok((plan, 0));
         }
         let snapshot = workspace.store().snapshot()?;
-        let succeeded: std::collections::BTreeSet<_> = snapshot
+        let succeeded: BTreeSet<_> = snapshot
             .jobs
             .iter()
             .filter(|job| job.state() == State::Succeeded)
@@ -255,11 +264,46 @@ impl Task<'_> {
                 "{jobs} that succeeded would run again; nobody is here to say yes, so they are left (`-y` says yes)"
             ));
         }
-        let left: std::collections::BTreeSet<usize> = again.iter().copied().collect();
+        let left: BTreeSet<usize> = again.iter().copied().collect();
         let rest =
             plan.decisions.iter().map(|decision| decision.job).filter(|job| !left.contains(job));
         wanted.selection = Some(rest.collect());
         Ok((workspace.plan(Some(collected), &wanted)?, again.len()))
+    }
+
+    /// What needs a yes: sending more than `sync.max-size` to a host. Without one nothing is handed over to it.
+    fn ask_to_send(
+        &self,
+        workspace: &Workspace,
+        plan: Plan,
+        mut wanted: Options,
+        collected: &Collected,
+    ) -> Result<(Plan, usize), CliError> {
+        if self.arguments.yes {
+            return Ok((plan, 0));
+        }
+        let runs = |one: &&Decision| one.action == Action::Run;
+        let getting: BTreeSet<usize> =
+            plan.decisions.iter().filter(runs).filter_map(|one| one.home).collect();
+        let mut left_out = BTreeSet::new();
+        for home in getting {
+            let host = &plan.hosts[home].name;
+            if let Some(question) = workspace.ask_before_sync(host)?
+                && !code::may_send(self.context, &question, host)?
+            {
+                left_out.insert(home);
+            }
+        }
+        if left_out.is_empty() {
+            return Ok((plan, 0));
+        }
+        let stays = |one: &Decision| {
+            one.action == Action::Run && one.home.is_some_and(|home| left_out.contains(&home))
+        };
+        let left = plan.decisions.iter().filter(|one| stays(one)).count();
+        let rest = plan.decisions.iter().filter(|one| !stays(one)).map(|one| one.job);
+        wanted.selection = Some(rest.collect());
+        Ok((workspace.plan(Some(collected), &wanted)?, left))
     }
 
     fn summarize(
@@ -280,7 +324,7 @@ impl Task<'_> {
         context.say(&format!("   Summary [{:>7}] {total}: {}", span(elapsed_s), words.join(", ")));
         let snapshot = workspace.store().snapshot()?;
         let prefixes = Prefixes::new(self.loaded.expansion.ids().iter().copied());
-        let chosen: std::collections::BTreeSet<_> =
+        let chosen: BTreeSet<_> =
             plan.decisions.iter().map(|decision| plan.expansion.ids()[decision.job]).collect();
         let failed = snapshot.jobs.iter().find(|job| {
             chosen.contains(&job.id) && job.state().is_final() && job.state() != State::Succeeded
@@ -315,7 +359,7 @@ fn numbers(plan: &Plan) -> IndexMap<String, u64> {
 /// Number of the plan's jobs by state, and whether one ended otherwise than `succeeded`.
 fn outcome(workspace: &Workspace, plan: &Plan) -> Result<(IndexMap<State, u64>, bool), CliError> {
     let snapshot = workspace.store().snapshot()?;
-    let chosen: std::collections::BTreeSet<_> =
+    let chosen: BTreeSet<_> =
         plan.decisions.iter().map(|decision| plan.expansion.ids()[decision.job]).collect();
     let mut counts: IndexMap<State, u64> = IndexMap::new();
     for state in State::ALL {
@@ -330,40 +374,4 @@ fn outcome(workspace: &Workspace, plan: &Plan) -> Result<(IndexMap<State, u64>, 
     }
     let failed = counts.keys().any(|state| state.is_final() && *state != State::Succeeded);
     Ok((counts, failed))
-}
-
-/// What goes on without us, and how to stop it.
-pub(super) fn interrupted(
-    context: &Context,
-    interrupt: Interrupt,
-    workspace: &Workspace,
-    loaded: &Loaded,
-) -> Result<Exit, CliError> {
-    let snapshot = workspace.store().snapshot()?;
-    let number = |state| {
-        snapshot
-            .jobs
-            .iter()
-            .filter(|job| job.state() == state && loaded.expansion.index_of(job.id).is_some())
-            .count()
-    };
-    let (running, queued) = (number(State::Running), number(State::Queued));
-    let who = match (running, queued) {
-        (0, 0) => None,
-        (1, 0) => Some("1 running job goes".to_owned()),
-        (running, 0) => Some(format!("{running} running jobs go")),
-        (0, 1) => Some("1 queued job goes".to_owned()),
-        (0, queued) => Some(format!("{queued} queued jobs go")),
-        (running, queued) => {
-            Some(format!("{running} running and {} go", count(queued, "queued job")))
-        }
-    };
-    if let Some(who) = who {
-        context
-            .note(&format!("\n{who} on without you. Come back: sp apply. Stop: sp cancel --all."));
-    }
-    Ok(match interrupt {
-        Interrupt::Interrupted => Exit::Interrupted,
-        Interrupt::Terminated => Exit::Terminated,
-    })
 }

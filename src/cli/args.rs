@@ -121,6 +121,8 @@ pub(super) enum Command {
     Path(OneJob),
     /// End jobs: TERM, grace, KILL to all their processes
     Cancel(Cancel),
+    /// Send the code to hosts now, without starting anything
+    Sync(Sync),
     /// Wait until nothing is queued or running; starts nothing
     Wait(Wait),
     /// Print the table of results
@@ -178,8 +180,30 @@ pub(super) enum Show {
     Jobs,
     /// Every job with its rendered command.
     Commands,
-    /// Input files with their digests.
+    /// Input files with their digests, and the code's largest files.
     Files,
+}
+
+/// What to do about finished jobs that ran with other code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum CodeChange {
+    /// Nothing.
+    Ignore,
+    /// One line with the changed paths.
+    Warn,
+    /// They run again.
+    Rerun,
+}
+
+impl From<CodeChange> for crate::campaign::CodeChange {
+    fn from(word: CodeChange) -> Self {
+        match word {
+            CodeChange::Ignore => Self::Ignore,
+            CodeChange::Warn => Self::Warn,
+            CodeChange::Rerun => Self::Rerun,
+        }
+    }
 }
 
 /// Choices that change the plan.
@@ -191,6 +215,9 @@ pub(super) struct Choice {
     /// Leave jobs that ended badly
     #[arg(long)]
     pub no_failed: bool,
+    /// What to do about finished jobs that ran with other code; wins over the file's
+    #[arg(long, value_name = "WHAT")]
+    pub code_change: Option<CodeChange>,
     /// Take obsolete jobs out of the queues
     #[arg(long)]
     pub withdraw: bool,
@@ -291,6 +318,22 @@ pub(super) struct Cancel {
     pub now: bool,
     #[command(flatten)]
     pub file: File,
+}
+
+/// `sp sync`.
+#[derive(Debug, Args)]
+pub(super) struct Sync {
+    #[command(flatten)]
+    pub file: FileArgument,
+    /// Only these hosts, by name or tag
+    #[arg(long = "host", value_name = "HOST")]
+    pub hosts: Vec<String>,
+    /// Only show what would be sent; asks no host
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+    /// Yes to every question
+    #[arg(short, long)]
+    pub yes: bool,
 }
 
 /// `sp wait`.

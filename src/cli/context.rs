@@ -187,8 +187,9 @@ impl Context {
     /// Reads, checks and expands a campaign file.
     pub(super) fn load(&self, file: &Path) -> Result<Loaded, CliError> {
         let (file, campaign) = self.read(file)?;
-        let folder =
-            CampaignFolder::new(file.parent().unwrap_or(Path::new("/")), &campaign.working_dir);
+        // Paths are relative to `working-dir` below `sync.root`.
+        let folder = file.parent().unwrap_or(Path::new("/")).join(&campaign.sync.root);
+        let folder = CampaignFolder::new(&folder, &campaign.working_dir);
         let campaign = Arc::new(campaign);
         let expansion = Arc::new(expand(Arc::clone(&campaign), &folder)?);
         for warning in expansion.warnings() {

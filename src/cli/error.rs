@@ -201,6 +201,10 @@ fn host_help(error: &HostError) -> (Exit, &'static str, String) {
             (Exit::Person, "root", "correct `root` in `[hosts]`".to_owned())
         }
         HostError::Ssh { trouble, destination, .. } => ssh_help(*trouble, destination),
+        HostError::Sync(error) => {
+            let exit = if error.is_passing() { Exit::Unfinished } else { Exit::Person };
+            (exit, "sync", error.help())
+        }
         HostError::Job { .. } => (Exit::Person, "job", "correct the campaign file".to_owned()),
         HostError::Missing { programs, .. } => {
             (Exit::Person, "missing", format!("install {}", programs.join(", ")))

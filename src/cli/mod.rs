@@ -5,10 +5,12 @@ mod apply;
 mod args;
 mod attach;
 mod cancel;
+mod code;
 mod context;
 mod error;
 mod exit;
 mod explain;
+mod farewell;
 mod help;
 mod init;
 mod logs;
@@ -20,6 +22,7 @@ mod progress;
 mod results;
 mod saved_plan;
 mod status;
+mod sync;
 mod tables;
 mod validate;
 mod wait;
@@ -95,6 +98,7 @@ fn run(context: &Context, command: &Command) -> Result<Exit, CliError> {
         Command::Attach(arguments) => attach::run(context, arguments),
         Command::Path(arguments) => path::run(context, arguments),
         Command::Cancel(arguments) => cancel::run(context, arguments),
+        Command::Sync(arguments) => sync::run(context, arguments),
         Command::Wait(arguments) => wait::run(context, arguments),
         Command::Results(arguments) => results::run(context, arguments),
         Command::Schema => {

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressFinish, ProgressState, ProgressStyle};
+use indicatif::{HumanBytes, ProgressBar, ProgressFinish, ProgressState, ProgressStyle};
 
 use super::context::Context;
 use super::progress::Progress;
@@ -119,6 +119,10 @@ impl<'a> Screen<'a> {
     }
 }
 
+fn count_of_files(files: u64) -> String {
+    if files == 1 { "1 file".to_owned() } else { format!("{files} files") }
+}
+
 fn count_of(jobs: u64) -> String {
     if jobs == 1 { "1 job".to_owned() } else { format!("{jobs} jobs") }
 }
@@ -177,6 +181,14 @@ impl Observer for Screen<'_> {
             EventKind::Warning { detail, .. } => {
                 let text = format!("warning: {}", visible(detail));
                 self.line(&text);
+            }
+            EventKind::Sync { host, snapshot, sent_files, sent_bytes, .. } => {
+                if *sent_files > 0 || self.context.verbose() {
+                    let short = snapshot.get(..8).unwrap_or(snapshot);
+                    let files = count_of_files(*sent_files);
+                    let bytes = HumanBytes(*sent_bytes);
+                    self.line(&format!("{:>10} {files}, {bytes}, to {host} ({short})", "SENT"));
+                }
             }
             EventKind::Plan { .. } | EventKind::Host { .. } | EventKind::Summary { .. } => {}
         }

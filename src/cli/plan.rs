@@ -2,12 +2,15 @@
 
 use std::fmt::Write as _;
 
+use indicatif::HumanBytes;
+
 use super::args::{self, Choice, Show};
+use super::code;
 use super::context::{Context, Loaded, resolve};
 use super::error::CliError;
 use super::exit::Exit;
 use super::saved_plan::SavedPlan;
-use crate::apply::{Collected, Workspace};
+use crate::apply::{CodeNow, Collected, Workspace};
 use crate::plan::{
     Action, CommandSpec, Decision, HostStatus, Known, Options, Plan, PlanView, PlannedHost,
     Prefixes, Reason, Rerun, told, visible,
@@ -18,6 +21,8 @@ use crate::report::text::local;
 const LINES: usize = 40;
 /// Longer names push what stands after them out of its column.
 const NAME_WIDTH: usize = 48;
+/// So many of the code's files are listed, the largest.
+const LARGEST: usize = 10;
 
 pub(super) fn run(context: &Context, arguments: &args::Plan) -> Result<Exit, CliError> {
     let loaded = context.load(&arguments.file.file)?;
@@ -26,10 +31,16 @@ pub(super) fn run(context: &Context, arguments: &args::Plan) -> Result<Exit, Cli
     let collected =
         if arguments.offline { None } else { Some(context.block_on(workspace.collect(None))??) };
     let hosts = collected.as_ref().map_or(Exit::Done, |hosts| warn_of_hosts(context, hosts));
-    let options = options(context, &loaded, &workspace, &arguments.choice, &arguments.selection)?;
+    let mut options =
+        options(context, &loaded, &workspace, &arguments.choice, &arguments.selection)?;
+    let now = code::code_now(context, &workspace, &arguments.choice)?;
+    let policy = code::policy(&workspace, &arguments.choice);
+    code::consider(&mut options, policy, now.as_ref());
     let plan = workspace.plan(collected.as_ref(), &options)?;
     if let Some(path) = &arguments.out {
-        SavedPlan::of(&loaded, &plan, &arguments.choice, &arguments.selection)?.write(path)?;
+        let digest = code::saved_digest(now.as_ref(), path);
+        SavedPlan::of(&loaded, &plan, &arguments.choice, &arguments.selection, digest)?
+            .write(path)?;
     }
     let mut out = context.out();
     if context.json() {
@@ -37,8 +48,12 @@ pub(super) fn run(context: &Context, arguments: &args::Plan) -> Result<Exit, Cli
         writeln!(out)?;
     } else {
         out.write_all(show(context, &plan, arguments.show)?.as_bytes())?;
+        if let (Show::Files, Some(now)) = (arguments.show, &now) {
+            out.write_all(code_files(now).as_bytes())?;
+        }
     }
     out.flush()?;
+    code::say_changed(context, &workspace, policy, now.as_ref(), &plan)?;
     say_next(context, &plan, arguments);
     Ok(hosts.and(exit(&plan, arguments.detailed_exitcode)))
 }
@@ -218,6 +233,21 @@ impl<'a> HomeColumn<'a> {
         let home = decision.home.map_or("-", |at| self.hosts[at].name.as_str());
         format!("{home:0$}  ", self.width)
     }
+}
+
+/// The code's files: how many, how much, the largest.
+pub(super) fn code_files(now: &CodeNow) -> String {
+    let mut files: Vec<(&[u8], u64)> = now.files().collect();
+    let bytes: u64 = files.iter().map(|(_, size)| size).sum();
+    let all = count(files.len(), "file");
+    files.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
+    let mut text = format!("\nCode: {all}, {}\n", HumanBytes(bytes));
+    for (path, size) in files.iter().take(LARGEST) {
+        let path = String::from_utf8_lossy(path);
+        let size = HumanBytes(*size).to_string();
+        writeln!(text, "  {size:>12}  {}", visible(&path)).expect("a string takes all");
+    }
+    text
 }
 
 /// The last line.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::args::{Choice, Selection};
+use super::args::{Choice, CodeChange, Selection};
 use super::context::Loaded;
 use super::error::CliError;
 use crate::atomic_file::{Durability, replace};
@@ -32,6 +32,11 @@ pub(super) struct SavedPlan {
     filter: Option<String>,
     #[serde(default)]
     hosts: Vec<String>,
+    /// Digest of the code, where it was looked at.
+    #[serde(default)]
+    code: Option<String>,
+    #[serde(default)]
+    code_change: Option<CodeChange>,
 }
 
 impl SavedPlan {
@@ -41,6 +46,7 @@ impl SavedPlan {
         plan: &Plan,
         choice: &Choice,
         selection: &Selection,
+        code: Option<String>,
     ) -> Result<Self, CliError> {
         let text =
             std::fs::read(&loaded.file).map_err(|error| failed("read", &loaded.file, &error))?;
@@ -70,6 +76,8 @@ impl SavedPlan {
             limit: choice.limit,
             filter: selection.filter.clone(),
             hosts: selection.hosts.clone(),
+            code,
+            code_change: choice.code_change,
         })
     }
 
@@ -95,6 +103,7 @@ impl SavedPlan {
             no_failed: self.no_failed,
             withdraw: self.withdraw,
             limit: self.limit,
+            code_change: self.code_change,
         };
         (choice, Selection { filter: self.filter.clone(), hosts: self.hosts.clone() })
     }
@@ -107,6 +116,8 @@ impl SavedPlan {
             "a job has changed: an input or a file that the matrix reads"
         } else if self.decisions != now.decisions || self.obsolete != now.obsolete {
             "the state of a job has changed"
+        } else if self.code != now.code {
+            "the code has changed"
         } else {
             return Ok(());
         };

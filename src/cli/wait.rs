@@ -67,7 +67,7 @@ pub(super) fn run(context: &Context, arguments: &args::Wait) -> Result<Exit, Cli
     }
     match ended.how {
         How::Interrupted(interrupt) => {
-            super::apply::interrupted(context, interrupt, &workspace, &loaded)
+            super::farewell::interrupted(context, interrupt, &workspace, &loaded)
         }
         How::TimedOut => {
             context.note("the time is over; the jobs go on");

@@ -16,10 +16,11 @@ use super::error::HostError;
 use super::hello::{self, Hello};
 use super::ssh::{Destination, Link};
 use super::transport::{Rest, Started, start_here};
-use super::{random_word, root, script};
+use super::{random_word, root, script, sync};
 use crate::crash::crash_point;
 use crate::ids::{ApplyId, Attempt, CampaignName, HostName, JobId};
 use crate::lifecycle::{HostFact, JournalPosition, LineError, parse_lines};
+use crate::shell::quote;
 
 /// How long a question may take that waits for nothing but the host itself.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -141,6 +142,22 @@ impl Host {
     ) -> Result<PathBuf, HostError> {
         let root = self.root().await?;
         Ok(root.join("v1").join(campaign.as_str()).join("jobs").join(job.to_string()))
+    }
+
+    /// Folder of a campaign's snapshots.
+    pub async fn snapshots(&self, campaign: &CampaignName) -> Result<PathBuf, HostError> {
+        Ok(self.root().await?.join("v1").join(campaign.as_str()).join("snapshots"))
+    }
+
+    /// How rsync reaches the host.
+    pub(super) async fn rsync_destination(&self) -> Result<sync::Destination, HostError> {
+        let Some((shell, destination)) = self.remote_shell().await? else {
+            return Ok(sync::Destination::default());
+        };
+        // rsync splits the words at blanks and knows quotes (`-e` in rsync(1)).
+        let words: Result<Vec<String>, _> = shell.iter().map(|word| quote(word)).collect();
+        let rsh = words.unwrap_or_default().join(" ");
+        Ok(sync::Destination { prefix: Some(rsync_host(&destination)), rsh: Some(rsh) })
     }
 
     /// What the host says of itself, of the campaign and of its attempts.
@@ -313,7 +330,8 @@ impl Host {
             .ok_or_else(|| super::answer::nonsense(self.name.as_str(), "window", &body))
     }
 
-    async fn ask(
+    /// Asks the host script one thing; the body of its answer.
+    pub(super) async fn ask(
         &self,
         verb: &'static str,
         arguments: &[&str],
@@ -415,6 +433,15 @@ impl Host {
     pub fn too_slow(&self, verb: &'static str, patience: Duration) -> HostError {
         HostError::TooSlow { host: self.name.to_string(), verb, seconds: patience.as_secs() }
     }
+}
+
+/// A host as rsync takes it: the connection is made already, so it is a name only; but `ssh://` and `:` mean something to
+/// rsync.
+fn rsync_host(destination: &str) -> String {
+    let name = destination.strip_prefix("ssh://").unwrap_or(destination);
+    let name = name.rsplit_once('@').map_or(name, |(_, name)| name);
+    let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+    if plain && !name.is_empty() { name.to_owned() } else { "host".to_owned() }
 }
 
 /// Bytes up to the last record before the first line that is none.

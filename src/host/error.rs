@@ -110,6 +110,9 @@ pub enum HostError {
         /// Why.
         why: String,
     },
+    /// The list of files, or its transfer.
+    #[error(transparent)]
+    Sync(#[from] Box<super::sync::SyncError>),
     /// Programs that every job needs are missing.
     #[error("host `{host}` lacks {}", programs.join(", "))]
     Missing {
@@ -135,6 +138,7 @@ impl HostError {
             | Self::RootText { .. }
             | Self::Job { .. }
             | Self::Missing { .. } => false,
+            Self::Sync(error) => error.is_passing(),
         }
     }
 }
@@ -220,4 +224,9 @@ pub(super) fn io_error<'a>(
     path: &'a Path,
 ) -> impl Fn(io::Error) -> HostError + 'a {
     move |source| HostError::Io { what, path: path.to_owned(), source }
+}
+impl From<super::sync::SyncError> for HostError {
+    fn from(error: super::sync::SyncError) -> Self {
+        Self::Sync(Box::new(error))
+    }
 }

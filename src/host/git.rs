@@ -1,8 +1,8 @@
-//! What git knows of the campaign's folder: where it comes from and at which commit it stands. Without git, or outside a
-//! work tree, there is nothing to say, which is no error.
+//! What git knows of the campaign's folder: where it comes from, at which commit it stands, and its files. Without git, or
+//! outside a work tree, there is nothing to say, which is no error; for the list of files it is one where a `.git` is there.
 
-use std::path::Path;
-use std::process::Stdio;
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
 
 /// The commit a campaign was applied at.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -35,18 +35,42 @@ pub fn revision(folder: &Path) -> Revision {
     Revision { commit, dirty }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the one place that starts git")]
+/// The nearest folder at or above `folder` that has a `.git`: the work tree's top, as git itself looks for it.
+pub(super) fn work_tree(folder: &Path) -> Option<PathBuf> {
+    folder.ancestors().find(|above| above.join(".git").exists()).map(Path::to_owned)
+}
+
+/// Files below a folder of a work tree, relative to it: tracked ones, and those that are neither tracked nor ignored. A
+/// submodule or another repository is one entry, which may end in `/`. Deleted files that are still tracked are among
+/// them.
+///
+/// # Errors
+/// What git says, as one line.
+pub(super) fn list(folder: &Path) -> Result<Vec<Vec<u8>>, String> {
+    let arguments = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
+    let output = run(folder, &arguments).map_err(|error| error.to_string())?;
+    if !output.status.success() {
+        let text = String::from_utf8_lossy(&output.stderr);
+        return Err(text.trim().lines().next().unwrap_or("it failed without a word").to_owned());
+    }
+    let paths = output.stdout.split(|byte| *byte == 0).filter(|path| !path.is_empty());
+    Ok(paths.map(<[u8]>::to_vec).collect())
+}
+
 fn git(folder: &Path, arguments: &[&str]) -> Option<String> {
-    let output = std::process::Command::new("git")
-        .arg("-C")
-        .arg(folder)
-        .args(["-c", "core.fsmonitor=false", "-c", "core.optionalLocks=false"])
-        .args(arguments)
-        .env("LC_ALL", "C")
-        .env("GIT_OPTIONAL_LOCKS", "0")
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .output()
-        .ok()?;
+    let output = run(folder, arguments).ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place that starts git")]
+fn run(folder: &Path, arguments: &[&str]) -> std::io::Result<Output> {
+    let mut command = std::process::Command::new("git");
+    command.arg("-C").arg(folder);
+    command.args(["-c", "core.fsmonitor=false", "-c", "core.optionalLocks=false"]);
+    command.args(arguments).env("LC_ALL", "C").env("GIT_OPTIONAL_LOCKS", "0");
+    // A hook of git exports these, and they would lead to its own repository from every folder.
+    for name in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR"] {
+        command.env_remove(name);
+    }
+    command.stdin(Stdio::null()).output()
 }

@@ -1,4 +1,4 @@
-//! Hosts: the transport, the conversation with the host script, the campaign's folder, git.
+//! Hosts: the transport, the conversation with the host script, the campaign's folder, git, sync.
 //!
 //! The only layer that starts processes. It decides nothing: what a host said comes back as facts, and whether that is
 //! an end, a question or an error of a job is `lifecycle`'s and `apply`'s matter. Every call may be repeated.
@@ -15,6 +15,7 @@ mod logs;
 mod root;
 mod script;
 mod ssh;
+pub mod sync;
 mod terminal;
 mod transport;
 

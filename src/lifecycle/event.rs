@@ -41,6 +41,21 @@ pub enum EventKind {
         /// One sentence; may be empty.
         detail: String,
     },
+    /// A host has the tree of files that jobs run in.
+    Sync {
+        /// The host.
+        host: HostName,
+        /// Name of the snapshot.
+        snapshot: String,
+        /// Files in it.
+        files: u64,
+        /// Their bytes.
+        bytes: u64,
+        /// Files that had to be sent.
+        sent_files: u64,
+        /// Their bytes.
+        sent_bytes: u64,
+    },
     /// A job lies in a host's queue.
     JobQueued {
         /// The job.
@@ -105,6 +120,7 @@ impl EventKind {
         match self {
             Self::Plan { .. } => "plan",
             Self::Host { .. } => "host",
+            Self::Sync { .. } => "sync",
             Self::JobQueued { .. } => "job-queued",
             Self::JobStarted { .. } => "job-started",
             Self::JobFinished { .. } => "job-finished",

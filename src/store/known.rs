@@ -6,7 +6,6 @@ use std::str::FromStr;
 use rusqlite::types::Type;
 use rusqlite::{OptionalExtension as _, Row};
 
-use super::snapshot::{Provenance, from_json};
 use super::{Store, StoreError};
 use crate::ids::{ApplyId, Attempt, HostName, JobId};
 use crate::lifecycle::AttemptState;
@@ -146,6 +145,22 @@ impl Store {
         Ok(jobs)
     }
 
+    /// Digests of the code by provenance; what is no digest is none.
+    fn read_codes(&self) -> rusqlite::Result<BTreeMap<i64, [u8; 32]>> {
+        let mut rows = self.connection.prepare(
+            "SELECT ordinal, body ->> 'code_digest' FROM provenance WHERE body ->> 'code_digest' IS NOT NULL",
+        )?;
+        let mut codes = BTreeMap::new();
+        let mut rows = rows.query([])?;
+        while let Some(row) = rows.next()? {
+            let text: String = row.get(1)?;
+            if let Ok(hash) = blake3::Hash::from_hex(&text) {
+                codes.insert(row.get(0)?, *hash.as_bytes());
+            }
+        }
+        Ok(codes)
+    }
+
     fn read_attempts(
         &self,
         ordinals: &[i64],
@@ -156,13 +171,9 @@ impl Store {
             .prepare("SELECT ordinal, name FROM host")?
             .query_map([], |row| Ok((row.get(0)?, parsed(row, 1)?)))?
             .collect::<Result<_, _>>()?;
-        let codes: BTreeMap<i64, Option<[u8; 32]>> = self
-            .connection
-            .prepare("SELECT ordinal, body FROM provenance")?
-            .query_map([], |row| Ok((row.get(0)?, from_json::<Provenance>(row, 1)?.code())))?
-            .collect::<Result<_, _>>()?;
         // Newest attempt that has ended, by number: it is not always the newest one.
         let mut ended: Vec<u32> = vec![0; jobs.len()];
+        let codes = self.read_codes()?;
         // In the order they were written, which is the order of the file: no index, no sort.
         let mut rows = self.connection.prepare(
             "SELECT job, n, state, host, reason, detail, exit_code, signal, elapsed_s, provenance
@@ -177,9 +188,8 @@ impl Store {
             if matches!(state, AttemptState::Ended(_)) && n >= ended[place] {
                 ended[place] = n;
                 job.elapsed_s = row.get(8)?;
-                job.code = row
-                    .get::<_, Option<i64>>(9)?
-                    .and_then(|ordinal| codes.get(&ordinal).copied().flatten());
+                job.code =
+                    row.get::<_, Option<i64>>(9)?.and_then(|ordinal| codes.get(&ordinal).copied());
             }
             if n < job.attempt.0 {
                 continue;

@@ -56,12 +56,6 @@ impl Provenance {
             ..Self::default()
         }
     }
-
-    /// Digest of the code as bytes.
-    pub(super) fn code(&self) -> Option<[u8; 32]> {
-        let digest = self.code_digest.as_deref()?;
-        blake3::Hash::from_hex(digest).ok().map(|hash| *hash.as_bytes())
-    }
 }
 
 /// All rows.

@@ -187,8 +187,6 @@ fn keys_of_later_versions_are_unknown() {
         "setup = 'x'",
         "steps = []",
         "stall-after = '1m'",
-        "code-change = 'warn'",
-        "sync = {}",
         "signal = {}",
         "retry = {}",
         "metrics = {}",
@@ -197,7 +195,7 @@ fn keys_of_later_versions_are_unknown() {
         "notify = {}",
         "report = {}",
         "hosts.a.gpus = [0]",
-        "hosts.a.snapshot = true",
+        "hosts.a.gpus = [0]",
     ] {
         let error =
             Campaign::parse("f", &format!("name = 'a'\ncommand = 'x'\n{key}\n")).unwrap_err();

@@ -128,6 +128,31 @@ fn killed_while_starting_runners() {
 }
 
 /// A cancel that is killed may have been heard or not; the same command again ends it.
+/// What was not whole is never used, and goes with the next sync.
+#[test]
+fn killed_while_sending() {
+    let calls = ["host.snapshot_begin", "host.snapshot_publish", "sync"];
+    let points: Vec<String> = calls.iter().flat_map(|call| of_call(call)).collect();
+    in_parallel(&points, |point| {
+        let sandbox = Sandbox::new();
+        let ran = sandbox.campaign().join("ran").display().to_string();
+        let text = CAMPAIGN.replace("{{ work_dir }}/ran", &format!("{ran}; cat code"));
+        let more = "[sync]\nexclude = ['ran']\n[hosts.local]\nsnapshot = true\n";
+        sandbox.write("campaign.toml", &format!("{text}{more}"));
+        sandbox.write("code", "one");
+        assert!(crashes(&sandbox, &["apply"], point, 1), "{point} is not reached");
+        applied_to_the_end(&sandbox, point);
+        let all = sandbox.root().join("v1/crash/snapshots");
+        let names: Vec<_> = fs::read_dir(all)
+            .expect("snapshots")
+            .map(|entry| entry.expect("an entry").file_name().into_string().expect("text"))
+            .filter(|name| !name.starts_with('.'))
+            .collect();
+        assert_eq!(names.len(), 1, "{point}: {names:?}");
+        assert_eq!(names[0].len(), 32, "{point}: {names:?}");
+    });
+}
+
 #[test]
 fn killed_while_cancelling() {
     let cases = of_call("host.cancel");
@@ -227,6 +252,11 @@ fn is_of_others(point: &str) -> bool {
         "host.accept",
         "host.evidence",
         "host.window",
+        "host.snapshot_begin",
+        "host.snapshot_publish",
+        // Only what went wrong is given up, see `sync`.
+        "host.snapshot_drop",
+        "sync",
     ];
     let call = point.rsplit_once('.').map_or(point, |(call, _)| call);
     OTHERS.contains(&call) || UNREACHED.contains(&call)

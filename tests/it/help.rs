@@ -20,7 +20,7 @@ fn every_topic_prints_and_is_listed() {
     let sandbox = Sandbox::new();
     let list = sandbox.expect(0, &["help"]).stdout;
     let readme = include_str!("../../README.md");
-    assert!(topics().len() >= 12);
+    assert!(topics().len() >= 13);
     for topic in topics() {
         let text = sandbox.expect(0, &["help", &topic]).stdout;
         assert!(text.starts_with('#'), "{topic}: {text}");

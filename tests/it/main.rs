@@ -29,4 +29,5 @@ mod ssh;
 mod store;
 #[expect(unreachable_pub, reason = "what tests share")]
 mod support;
+mod sync;
 mod tidy;

@@ -71,6 +71,7 @@ impl Checker<'_> {
         if let Some(slots) = self.at_least_one(&path("slots"), wire.slots.as_ref()) {
             host.slots = slots;
         }
+        host.snapshot = self.snapshot(name, wire.snapshot.as_ref(), host.ssh.is_some());
         for word in wire.require.iter().chain(&wire.tags).flat_map(|at| &at.value) {
             self.word(word);
         }

@@ -49,6 +49,17 @@ impl Checker<'_> {
         }
     }
 
+    /// Whether jobs run in a snapshot: over ssh always.
+    pub(super) fn snapshot(&mut self, name: &str, wanted: Option<&At<bool>>, ssh: bool) -> bool {
+        if let Some(at) = wanted.filter(|at| ssh && !at.value) {
+            let message = format!("`{}` is false for a host over ssh", path(name, "snapshot"));
+            let finding = Finding::error("sp::campaign::snapshot", message);
+            let help = "leave it out: jobs over ssh run in a snapshot of the code, since the campaign's folder is not there";
+            self.push(finding.at(&at.span, "cannot be false").help(help));
+        }
+        ssh || wanted.is_some_and(|at| at.value)
+    }
+
     fn host_key_check(&mut self, name: &str, at: &At<String>) -> Option<HostKeyCheck> {
         let found = HostKeyCheck::ALL.into_iter().find(|check| check.word() == at.value);
         if found.is_none() {

@@ -25,6 +25,8 @@ impl Checker<'_> {
         if let Some(wrong) = wrong {
             let help = match what.rsplit('.').next().unwrap_or_default() {
                 "lines" => "write a file below `working-dir`, such as `seeds.txt`",
+                "root" => "write a folder relative to the campaign file's, such as `..`",
+                "keep" => "write a folder below `sync.root`, such as `target`",
                 "dir" => "write a folder beside the campaign file, such as `results`",
                 _ => "write a folder below the campaign's, such as `experiments/attention`",
             };

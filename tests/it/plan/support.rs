@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 use solverpilot::campaign::template::{Expression, Place, Template};
-use solverpilot::campaign::{Axis, Campaign, Command, Done, EnvValue, Host, Matrix, Value};
+use solverpilot::campaign::{
+    Axis, Campaign, CodeChange, Command, Done, EnvValue, Host, Matrix, Sync, Value,
+};
 use solverpilot::ids::{AxisName, HostName};
 use solverpilot::plan::{Expansion, Files, FilesError, Job, PlanError, expand};
 
@@ -100,6 +102,8 @@ pub(crate) fn subset(pairs: &[(&str, Value)]) -> IndexMap<AxisName, Value> {
 /// A campaign that runs `command` over `axes` on `local`.
 pub(crate) fn campaign(command: &str, axes: &[(&str, Axis)]) -> Campaign {
     Campaign {
+        code_change: CodeChange::default(),
+        sync: Sync::default(),
         name: "test".parse().unwrap(),
         description: None,
         command: Command::Shell(shell(command)),

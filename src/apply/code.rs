@@ -1,0 +1,267 @@
+//! The campaign's code: what it is now, what finished jobs ran with, and the snapshot that jobs are given.
+//!
+//! Reads files and sends them; decides about no job. What a change means is the plan's question.
+
+use std::collections::BTreeMap;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use tokio::task::JoinSet;
+
+use super::{ApplyError, Observer, Workspace, joined};
+use crate::campaign::CodeChange;
+use crate::host::sync::{Made, Question, Reading, Snapshot, Source, Survey};
+use crate::ids::HostName;
+use crate::lifecycle::{Event, EventKind};
+use crate::plan::Plan;
+use crate::state::State;
+
+/// What jobs of an apply run with.
+#[derive(Debug, Clone)]
+pub(super) struct Code {
+    /// Absolute path of the folder they start in, on the host.
+    pub(super) work_dir: PathBuf,
+    /// Name of the snapshot; none where they run in the campaign's own folder.
+    pub(super) snapshot: Option<String>,
+    /// Digest of the code; none where nobody wants to know.
+    pub(super) digest: Option<[u8; 32]>,
+}
+
+/// The code as it is now.
+#[derive(Debug)]
+pub struct CodeNow {
+    source: Source,
+    reading: Reading,
+}
+
+/// Finished jobs that ran with other code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MoreChanged {
+    /// How many.
+    pub jobs: usize,
+    /// Paths, each with `changed`, `new` or `gone`; `None` where it is not known any more what they ran with.
+    pub paths: Option<Vec<(String, &'static str)>>,
+}
+
+impl CodeNow {
+    /// The digest.
+    pub fn digest(&self) -> [u8; 32] {
+        self.reading.code
+    }
+
+    /// The digest, hex, as if a file were not there.
+    pub fn digest_without(&self, file: &Path) -> String {
+        let file = std::path::absolute(file).ok();
+        let file =
+            file.and_then(|file| Some(file.parent()?.canonicalize().ok()?.join(file.file_name()?)));
+        let below =
+            file.and_then(|file| file.strip_prefix(self.source.root()).ok().map(Path::to_owned));
+        let rules = self.source.rules();
+        let digest = self.reading.tree.digest(|path| {
+            rules.is_code(path)
+                && below.as_deref().is_none_or(|below| below.as_os_str().as_bytes() != path)
+        });
+        hex(digest)
+    }
+
+    /// What a person should know that stops nothing. In a campaign's own folder a file that cannot be read is among it.
+    pub fn warnings(&self, snapshot: bool) -> Vec<String> {
+        if snapshot {
+            return self.reading.warnings.clone();
+        }
+        // Links and pipes are no matter where nothing is sent.
+        match self.reading.problems.iter().find(|(_, why)| why.starts_with("cannot be read")) {
+            Some((path, why)) => {
+                vec![format!(
+                    "`{path}` {why}; a change of it is not seen (`[sync] exclude` leaves it out)"
+                )]
+            }
+            None => Vec::new(),
+        }
+    }
+
+    /// Files as the list has them, with sizes, for people.
+    pub fn files(&self) -> impl Iterator<Item = (&[u8], u64)> {
+        self.reading.tree.entries.iter().map(|one| (one.entry.path.as_slice(), one.bytes()))
+    }
+}
+
+impl Workspace {
+    /// The campaign's tree on this machine.
+    pub fn source(&self) -> Result<Source, ApplyError> {
+        let campaign = &self.settings.campaign;
+        Source::open(
+            &campaign.sync,
+            &self.settings.file,
+            &campaign.working_dir,
+            campaign.results_dir.as_deref(),
+            &self.state_folder(),
+        )
+        .map_err(|error| ApplyError::Host(error.into()))
+    }
+
+    /// Whether a host of the campaign gets snapshots.
+    pub fn has_snapshots(&self) -> bool {
+        self.settings.campaign.hosts.values().any(|host| host.snapshot)
+    }
+
+    /// The code as it is now. A question where too much was never read: what it is then is not known.
+    pub fn code_now(&self) -> Result<Result<CodeNow, Question>, ApplyError> {
+        let source = self.source()?;
+        let read = source.read(self.has_snapshots(), false);
+        let read = read.map_err(|error| ApplyError::Host(error.into()))?;
+        Ok(read.map(|reading| CodeNow { source, reading }))
+    }
+
+    /// Whether jobs on a host run in a snapshot.
+    pub fn gets_snapshot(&self, host: &HostName) -> bool {
+        self.settings.campaign.hosts.get(host).is_some_and(|host| host.snapshot)
+    }
+
+    /// The tree, for several hosts that are sent it at once.
+    pub(super) fn shared_source(&mut self) -> Result<Source, ApplyError> {
+        if let Some(source) = &self.shared_source {
+            return Ok(source.clone());
+        }
+        Ok(self.shared_source.insert(self.source()?).clone())
+    }
+
+    /// Whether so much would be sent to a host that a person should say yes first.
+    pub fn ask_before_sync(&self, host: &HostName) -> Result<Option<Question>, ApplyError> {
+        if !self.gets_snapshot(host) || self.code.contains_key(host) {
+            return Ok(None);
+        }
+        let question = self.source()?.ask_before(host.as_str());
+        question.map_err(|error| ApplyError::Host(error.into()))
+    }
+
+    /// What the tree holds and what of it a host was not sent yet, by the looks of the files.
+    pub fn survey(&self, host: &HostName) -> Result<Survey, ApplyError> {
+        let survey = self.source()?.survey(host.as_str());
+        survey.map_err(|error| ApplyError::Host(error.into()))
+    }
+
+    /// Sends the tree to hosts, side by side; in their order.
+    pub async fn sync(
+        &mut self,
+        hosts: &[HostName],
+    ) -> Result<Vec<(HostName, Result<Snapshot, ApplyError>)>, ApplyError> {
+        let mut sending = JoinSet::new();
+        for (at, name) in hosts.iter().enumerate() {
+            let (host, source) = (self.host(name)?.clone(), self.shared_source()?);
+            let (campaign, origin) = (self.campaign().name.clone(), self.origin().to_owned());
+            sending.spawn(async move { (at, source.send(&host, &campaign, &origin).await) });
+        }
+        let mut made: Vec<_> = hosts.iter().map(|_| None).collect();
+        while let Some(sent) = sending.join_next().await {
+            if let Some((at, sent)) = joined(sent) {
+                made[at] = Some(sent.map(|made| made.snapshot).map_err(ApplyError::Host));
+            }
+        }
+        let made = hosts.iter().cloned().zip(made);
+        Ok(made.filter_map(|(name, made)| Some((name, made?))).collect())
+    }
+
+    /// Which finished jobs of a plan ran with other code, and what changed since.
+    pub fn changed_code(
+        &self,
+        now: &CodeNow,
+        plan: &Plan,
+    ) -> Result<Option<MoreChanged>, ApplyError> {
+        let chosen: std::collections::BTreeSet<_> =
+            plan.decisions.iter().map(|decision| plan.expansion.ids()[decision.job]).collect();
+        let mut digests: BTreeMap<[u8; 32], usize> = BTreeMap::new();
+        for job in self.store.known()? {
+            let done = job.state == State::Succeeded && chosen.contains(&job.id);
+            if let Some(code) = job.code.filter(|code| done && *code != now.digest()) {
+                *digests.entry(code).or_default() += 1;
+            }
+        }
+        let jobs = digests.values().sum();
+        if jobs == 0 {
+            return Ok(None);
+        }
+        let memory = now.source.memory();
+        let mut paths = BTreeMap::new();
+        let mut known = true;
+        for digest in digests.keys() {
+            match memory.code_changes(*digest, &now.reading.tree, now.source.rules()) {
+                Some(changes) => paths.extend(changes),
+                None => known = false,
+            }
+        }
+        let paths = (known || !paths.is_empty()).then(|| paths.into_iter().collect());
+        Ok(Some(MoreChanged { jobs, paths }))
+    }
+
+    /// What the jobs that are about to be handed over run with. `made`: the snapshot, just sent, and its folder there.
+    pub(super) fn code_on(
+        &mut self,
+        host: &HostName,
+        made: Option<(Made, PathBuf)>,
+        observer: &mut dyn Observer,
+    ) -> Result<Code, ApplyError> {
+        if let Some(code) = self.code.get(host) {
+            return Ok(code.clone());
+        }
+        let code = match made {
+            Some((made, folder)) => self.snapshot_on(host, made, &folder, observer)?,
+            None => self.code_here()?,
+        };
+        self.code.insert(host.clone(), code.clone());
+        Ok(code)
+    }
+
+    /// Jobs run in the campaign's own folder.
+    fn code_here(&self) -> Result<Code, ApplyError> {
+        let campaign = &self.settings.campaign;
+        let source = self.source()?;
+        let mut digest = None;
+        if campaign.code_change != CodeChange::Ignore {
+            // What cannot be read here, or is too much, was said with the plan.
+            if let Ok(Ok(reading)) = source.read(false, false) {
+                let kept = source.memory().keep_code(&reading.tree, source.rules());
+                kept.map_err(|error| ApplyError::Host(error.into()))?;
+                digest = Some(reading.code);
+            }
+        }
+        // By components, so that `.` leaves no trace in what jobs see.
+        let work_dir = source.root().join(&campaign.working_dir).components().collect();
+        Ok(Code { work_dir, snapshot: None, digest })
+    }
+
+    fn snapshot_on(
+        &self,
+        host: &HostName,
+        made: Made,
+        folder: &Path,
+        observer: &mut dyn Observer,
+    ) -> Result<Code, ApplyError> {
+        let mut tell = |kind| observer.event(&Event { ts: self.settings.clock.now(), kind });
+        for detail in made.snapshot.warnings {
+            let host = Some(host.clone());
+            tell(EventKind::Warning { code: "sync".to_owned(), detail, host, id: None });
+        }
+        let (sent_files, sent_bytes) = made.snapshot.sent.unwrap_or((0, 0));
+        tell(EventKind::Sync {
+            host: host.clone(),
+            snapshot: made.snapshot.name.clone(),
+            files: made.snapshot.files as u64,
+            bytes: made.snapshot.bytes,
+            sent_files,
+            sent_bytes,
+        });
+        let source = self.source()?;
+        let kept = source.memory().keep_code(&made.tree, source.rules());
+        kept.map_err(|error| ApplyError::Host(error.into()))?;
+        Ok(Code {
+            work_dir: folder.join(&self.settings.campaign.working_dir).components().collect(),
+            snapshot: Some(made.snapshot.name),
+            digest: Some(made.snapshot.code),
+        })
+    }
+}
+
+fn hex(digest: [u8; 32]) -> String {
+    blake3::Hash::from_bytes(digest).to_string()
+}

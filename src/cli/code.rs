@@ -1,0 +1,122 @@
+//! What `plan` and `apply` say of the code: whether it can be read, and which finished jobs ran with other code.
+
+use std::path::Path;
+
+use indicatif::HumanBytes;
+
+use super::args::Choice;
+use super::context::Context;
+use super::error::CliError;
+use super::plan::count;
+use super::printable::printable;
+use crate::apply::{CodeNow, MoreChanged, Workspace};
+use crate::campaign::CodeChange;
+use crate::host::sync::Question;
+use crate::ids::HostName;
+use crate::plan::{Options, Plan};
+
+/// So many changed paths are named.
+const NAMED: usize = 4;
+
+/// What `--code-change` or the file says.
+pub(super) fn policy(workspace: &Workspace, choice: &Choice) -> CodeChange {
+    choice.code_change.map_or(workspace.campaign().code_change, Into::into)
+}
+
+/// The code as it is now, unless nobody wants to know or it cannot be told; what keeps it from being told is said.
+pub(super) fn code_now(
+    context: &Context,
+    workspace: &Workspace,
+    choice: &Choice,
+) -> Result<Option<CodeNow>, CliError> {
+    let snapshots = workspace.has_snapshots();
+    if policy(workspace, choice) == CodeChange::Ignore && !snapshots {
+        return Ok(None);
+    }
+    let warn = |text: &str| context.note(&printable(&format!("warning: {text}")));
+    match workspace.code_now() {
+        Ok(Ok(now)) => {
+            now.warnings(snapshots).iter().for_each(|text| warn(text));
+            Ok(Some(now))
+        }
+        Ok(Err(question)) => {
+            warn(&format!(
+                "the code is not compared: {}, more than `sync.max-size`, were never read",
+                amount(&question)
+            ));
+            Ok(None)
+        }
+        // Where nothing is sent, jobs run whether or not the list can be made.
+        Err(error) if !snapshots => {
+            warn(&format!("the code is not compared: {error}"));
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Puts the code into the plan's options where a change of it matters.
+pub(super) fn consider(options: &mut Options, policy: CodeChange, now: Option<&CodeNow>) {
+    options.code = now.filter(|_| policy == CodeChange::Rerun).map(CodeNow::digest);
+}
+
+/// Says in one line that finished jobs ran with other code.
+pub(super) fn say_changed(
+    context: &Context,
+    workspace: &Workspace,
+    policy: CodeChange,
+    now: Option<&CodeNow>,
+    plan: &Plan,
+) -> Result<(), CliError> {
+    let (CodeChange::Warn, Some(now)) = (policy, now) else { return Ok(()) };
+    if let Some(changed) = workspace.changed_code(now, plan)? {
+        context.note(&printable(&changed_line(&changed)));
+    }
+    Ok(())
+}
+
+fn changed_line(changed: &MoreChanged) -> String {
+    let jobs = count(changed.jobs, "finished job");
+    let what = match &changed.paths {
+        None => String::new(),
+        Some(paths) => {
+            let mut words: Vec<String> =
+                paths.iter().take(NAMED).map(|(path, how)| format!("{path} ({how})")).collect();
+            if paths.len() > NAMED {
+                words.push(format!("and {} more", paths.len() - NAMED));
+            }
+            format!(": {}", words.join(", "))
+        }
+    };
+    format!("warning: {jobs} ran with other code{what}; `--code-change rerun` runs them again")
+}
+
+/// `3.1 GiB in 12 files (data/x.bin has 3 GiB)`.
+pub(super) fn amount(question: &Question) -> String {
+    let files = count(question.files, "file");
+    let (path, size) = &question.largest;
+    format!("{} in {files} ({path} has {})", HumanBytes(question.bytes), HumanBytes(*size))
+}
+
+/// Asks whether so much may be sent. Without a person it may not.
+pub(super) fn may_send(
+    context: &Context,
+    question: &Question,
+    host: &HostName,
+) -> Result<bool, CliError> {
+    let amount = printable(&amount(question));
+    if context.can_ask() {
+        return context.confirm(&format!("Send {amount} to {host}?"));
+    }
+    context.say(&format!(
+        "{amount} would be sent to {host}, more than `sync.max-size` ({}); nobody is here to say yes, so nothing is \
+         sent (`-y` says yes; `[sync] exclude` leaves files out)",
+        HumanBytes(question.max_size)
+    ));
+    Ok(false)
+}
+
+/// Digest of the code for a saved plan, which is itself no part of it.
+pub(super) fn saved_digest(now: Option<&CodeNow>, plan_file: &Path) -> Option<String> {
+    now.map(|now| now.digest_without(plan_file))
+}

@@ -1,0 +1,165 @@
+//! What is asked of the host about one folder of a snapshot, see `87-snapshots.sh`. Its answers are not trusted.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::error::SyncError;
+use super::hash::Tree;
+use super::list::Kind;
+use super::rules::Rules;
+use crate::host::answer::nonsense;
+use crate::host::{Host, HostError};
+use crate::ids::CampaignName;
+
+/// How long the host may take to look at a tree, or to copy what a snapshot keeps.
+const PATIENCE: Duration = Duration::from_mins(15);
+
+/// One folder on the host while it is filled.
+pub(super) struct Ask<'a> {
+    pub(super) host: &'a Host,
+    pub(super) campaign: &'a CampaignName,
+    pub(super) token: String,
+}
+
+/// The host's answer to a name.
+pub(super) enum Begun {
+    /// The tree is there.
+    Have { folder: String },
+    /// It is to be sent.
+    Make { previous: Option<String>, changed: Option<String> },
+}
+
+impl Ask<'_> {
+    pub(super) async fn folder(&self) -> Result<PathBuf, HostError> {
+        Ok(self.host.snapshots(self.campaign).await?.join(format!("in.{}", self.token)))
+    }
+
+    pub(super) async fn begin(&self, origin: &str, name: &str) -> Result<Begun, HostError> {
+        // Only on this machine the host can see whether we still live.
+        let pid = if self.host.is_here() { std::process::id() } else { 0 }.to_string();
+        let arguments = [self.campaign.as_str(), origin, name, &self.token, &pid];
+        let body = self.host.ask("snapshot_begin", &arguments, &[], PATIENCE).await?;
+        let wrong = || nonsense(self.host.name().as_str(), "snapshot_begin", &body);
+        let words = words(&body).ok_or_else(wrong)?;
+        let folder = |name: &str| match words.get(name) {
+            Some("none") => Ok(None),
+            Some(folder) if is_folder(folder) => Ok(Some(folder.to_owned())),
+            _ => Err(wrong()),
+        };
+        match words.kind {
+            "have" => Ok(Begun::Have { folder: folder("folder")?.ok_or_else(wrong)? }),
+            "make" => {
+                Ok(Begun::Make { previous: folder("previous")?, changed: folder("changed")? })
+            }
+            _ => Err(wrong()),
+        }
+    }
+
+    pub(super) async fn publish(
+        &self,
+        name: &str,
+        tree: &Tree,
+        rules: &Rules,
+    ) -> Result<String, HostError> {
+        let input = manifest(tree, rules);
+        let arguments = [self.campaign.as_str(), name, &self.token];
+        let body = self.host.ask("snapshot_publish", &arguments, &input, PATIENCE).await?;
+        let wrong = || nonsense(self.host.name().as_str(), "snapshot_publish", &body);
+        let words = words(&body).ok_or_else(wrong)?;
+        match (words.kind, words.get("folder"), words.get("files"), words.get("of")) {
+            ("published", Some(folder), ..) if is_folder(folder) => Ok(folder.to_owned()),
+            ("incomplete", _, Some(files), Some(of)) => {
+                let found = format!("{files} files of {of}, or not the same");
+                let host = self.host.name().to_string();
+                Err(SyncError::Incomplete { host, found }.into())
+            }
+            ("gone", ..) => {
+                let host = self.host.name().to_string();
+                let found = "the folder it was sent to is gone".to_owned();
+                Err(SyncError::Incomplete { host, found }.into())
+            }
+            _ => Err(wrong()),
+        }
+    }
+
+    pub(super) async fn drop_folder(&self) -> Result<(), HostError> {
+        let arguments = [self.campaign.as_str(), &self.token];
+        self.host.ask("snapshot_drop", &arguments, &[], PATIENCE).await.map(drop)
+    }
+}
+
+/// What `snapshot_publish` reads, see `87-snapshots.sh`.
+fn manifest(tree: &Tree, rules: &Rules) -> Vec<u8> {
+    let mut text = format!("{} {}\n", tree.entries.len(), rules.keep().len());
+    for folder in rules.keep() {
+        writeln!(text, "{}", folder.display()).expect("a string takes all");
+    }
+    for one in &tree.entries {
+        // As `stat` shows them: a plain file that its owner may read, or read and execute, and a link.
+        let (mode, size) = match &one.entry.kind {
+            Kind::File { executable: false } => ("8100", one.entry.stat.size),
+            Kind::File { executable: true } => ("8140", one.entry.stat.size),
+            Kind::Link { target } => ("a1ff", target.len() as u64),
+        };
+        writeln!(text, "{mode} {size}").expect("a string takes all");
+    }
+    let mut bytes = text.into_bytes();
+    for one in &tree.entries {
+        bytes.extend_from_slice(b"./");
+        bytes.extend_from_slice(&one.entry.path);
+        bytes.push(0);
+    }
+    bytes
+}
+
+/// A one-line answer.
+struct Words<'a> {
+    kind: &'a str,
+    rest: &'a str,
+}
+
+impl<'a> Words<'a> {
+    fn get(&self, name: &str) -> Option<&'a str> {
+        self.rest.split(' ').find_map(|word| word.strip_prefix(name)?.strip_prefix('='))
+    }
+}
+
+fn words(body: &[u8]) -> Option<Words<'_>> {
+    let line =
+        std::str::from_utf8(body).ok()?.strip_suffix(" .\n").filter(|line| !line.contains('\n'))?;
+    let (kind, rest) = line.split_once(' ').unwrap_or((line, ""));
+    Some(Words { kind, rest })
+}
+
+/// Whether a host's word is the folder of a snapshot, and no path.
+fn is_folder(word: &str) -> bool {
+    let (name, number) = word.split_once('.').unwrap_or((word, "1"));
+    name.len() == 32
+        && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+        && number.parse::<u32>().is_ok_and(|number| number > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_cannot_name_a_path() {
+        let name = "0123456789abcdef0123456789abcdef";
+        assert!(is_folder(name) && is_folder(&format!("{name}.2")));
+        for bad in [
+            "",
+            "..",
+            "/x",
+            "0123",
+            &format!("{name}/x"),
+            &format!("{name}.x"),
+            &format!("../{name}"),
+        ] {
+            assert!(!is_folder(bad), "{bad}");
+        }
+        assert!(words(b"have folder=x .\nhave folder=y .\n").is_none());
+        assert!(words(b"have folder=x").is_none());
+    }
+}

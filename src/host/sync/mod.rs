@@ -1,0 +1,25 @@
+//! Sync: one list of files, its digest, and a snapshot of it on a host.
+//!
+//! In the order of the work: `rules` (what `[sync]` says), `list` (git's list, or a walk), `hash` (contents, with a
+//! `cache` of what was hashed before), `memory` (former lists, to tell what changed), `rsync` (the transfer), `ask`
+//! (what the host is asked), and `snapshot` (all of it in its order). Nothing here decides whether a job runs, and
+//! nothing is ever deleted from a tree that has been published.
+
+mod ask;
+mod bytes;
+mod cache;
+mod error;
+mod hash;
+mod list;
+mod memory;
+mod rsync;
+mod rules;
+mod snapshot;
+
+pub use error::SyncError;
+pub use hash::{Content, Tree, TreeEntry, changed_paths};
+pub use list::{Entry, Kind, Listing, Stat};
+pub use memory::Memory;
+pub use rsync::Destination;
+pub use rules::Rules;
+pub use snapshot::{Made, Question, Reading, Snapshot, Source, Survey};
