@@ -14,7 +14,8 @@ end() { # WORD…
 }
 
 place() {
-  { sync "$T" 2>/dev/null || sync; } && mv "$T" "$B/$VERSION" || end refused write
+  sync "$T" 2>/dev/null || sync || end refused write
+  mv "$T" "$B/$VERSION" || end refused write
   finish
 }
 
