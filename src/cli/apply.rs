@@ -107,7 +107,7 @@ async fn follow_other(
 ) -> Result<Ended, CliError> {
     let folder = loaded.file.parent().unwrap_or(std::path::Path::new("/"));
     let tables = Tables::new(folder, workspace.state_folder(), &loaded.expansion);
-    let mut screen = Screen::new(context, tables, 0);
+    let mut screen = Screen::new(context, tables, &loaded.campaign, 0);
     let ended = workspace.watch(None, true, None, &mut screen, interrupts).await;
     screen.finish();
     Ok(ended?)
@@ -148,7 +148,7 @@ impl Task<'_> {
         let folder = self.loaded.file.parent().unwrap_or(std::path::Path::new("/"));
         let tables = Tables::new(folder, workspace.state_folder(), &self.loaded.expansion);
         let work = plan.summary.run + plan.summary.wait;
-        let mut screen = Screen::new(context, tables, work as u64);
+        let mut screen = Screen::new(context, tables, &self.loaded.campaign, work as u64);
         let apply = new_apply_id();
         screen.event(&self.event(EventKind::Plan {
             campaign: self.loaded.campaign.name.clone(),

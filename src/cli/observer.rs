@@ -11,6 +11,9 @@ use super::context::Context;
 use super::progress::Progress;
 use super::tables::Tables;
 use crate::apply::Observer;
+use crate::campaign::Campaign;
+use crate::ids::HostName;
+use crate::lifecycle::event::HostState;
 use crate::lifecycle::{Event, EventKind};
 use crate::report::{span, visible};
 use crate::state::State;
@@ -32,14 +35,22 @@ pub(super) struct Screen<'a> {
     bar: Option<ProgressBar>,
     progress: Arc<Mutex<Progress>>,
     total: u64,
+    /// Width of the column of hosts, which is there when there is a choice.
+    host_width: Option<usize>,
     failures: Vec<(String, String, String)>,
     last_line: Instant,
     output_gone: bool,
 }
 
 impl<'a> Screen<'a> {
-    /// A screen for so many jobs.
-    pub(super) fn new(context: &'a Context, tables: Tables, total: u64) -> Self {
+    /// A screen for so many jobs of a campaign.
+    pub(super) fn new(
+        context: &'a Context,
+        tables: Tables,
+        campaign: &Campaign,
+        total: u64,
+    ) -> Self {
+        let longest = campaign.hosts.keys().map(|name| name.as_str().len()).max();
         let progress = Arc::new(Mutex::new(Progress::new(total, Instant::now())));
         let bar = (context.live() && total > 0).then(|| bar(total, &progress));
         Self {
@@ -48,6 +59,7 @@ impl<'a> Screen<'a> {
             bar,
             progress,
             total,
+            host_width: longest.filter(|_| campaign.hosts.len() > 1),
             failures: Vec::new(),
             last_line: Instant::now(),
             output_gone: false,
@@ -98,6 +110,10 @@ impl<'a> Screen<'a> {
         let mut out = std::io::stdout().lock();
         // A reader that has left is no reason to leave the jobs alone.
         self.output_gone = writeln!(out, "{line}").and_then(|()| out.flush()).is_err();
+    }
+
+    fn host_column(&self, host: &HostName) -> String {
+        self.host_width.map_or_else(String::new, |width| format!("{:width$}  ", host.as_str()))
     }
 
     fn word(&self, state: State) -> String {
@@ -176,8 +192,16 @@ impl Observer for Screen<'_> {
                 if !good {
                     self.failures.push((word.clone(), job.name.clone(), detail.to_string()));
                 }
-                self.line(format!("{word} [{time:>7}] {}  {detail}", job.name).trim_end());
+                let host = self.host_column(&job.host);
+                self.line(format!("{word} [{time:>7}] {host}{}  {detail}", job.name).trim_end());
             }
+            EventKind::Host { host, state: HostState::Unreachable, detail } => {
+                let detail = visible(detail);
+                self.line(&format!(
+                    "warning: host {host} does not answer, its jobs go on; asking again: {detail}"
+                ));
+            }
+            EventKind::Host { host, .. } => self.line(&format!("host {host} answers again")),
             EventKind::Warning { detail, .. } => {
                 let text = format!("warning: {}", visible(detail));
                 self.line(&text);
@@ -190,7 +214,7 @@ impl Observer for Screen<'_> {
                     self.line(&format!("{:>10} {files}, {bytes}, to {host} ({short})", "SENT"));
                 }
             }
-            EventKind::Plan { .. } | EventKind::Host { .. } | EventKind::Summary { .. } => {}
+            EventKind::Plan { .. } | EventKind::Summary { .. } => {}
         }
     }
 

@@ -47,7 +47,7 @@ pub(super) fn run(context: &Context, arguments: &args::Wait) -> Result<Exit, Cli
         if open == 0 {
             context.note("Nothing is queued or running.");
         }
-        let mut screen = Screen::new(context, tables, open as u64);
+        let mut screen = Screen::new(context, tables, &loaded.campaign, open as u64);
         let ended =
             workspace.watch(chosen.as_deref(), false, deadline, &mut screen, &mut interrupts).await;
         screen.finish();
