@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
@@ -31,7 +32,7 @@ pub(super) struct Code {
 #[derive(Debug)]
 pub struct CodeNow {
     source: Source,
-    reading: Reading,
+    reading: Arc<Reading>,
 }
 
 /// Finished jobs that ran with other code.
@@ -106,11 +107,19 @@ impl Workspace {
     }
 
     /// The code as it is now. A question where too much was never read: what it is then is not known.
-    pub fn code_now(&self) -> Result<Result<CodeNow, Question>, ApplyError> {
+    pub fn code_now(&mut self) -> Result<Result<CodeNow, Question>, ApplyError> {
         let source = self.source()?;
-        let read = source.read(self.has_snapshots(), false);
+        let whole = self.has_snapshots();
+        let read = source.read(whole, false);
         let read = read.map_err(|error| ApplyError::Host(error.into()))?;
-        Ok(read.map(|reading| CodeNow { source, reading }))
+        Ok(read.map(|reading| {
+            let reading = Arc::new(reading);
+            if whole {
+                // What the plan rests on is what is sent.
+                self.shared_source = Some(source.clone().knowing(Arc::clone(&reading)));
+            }
+            CodeNow { source, reading }
+        }))
     }
 
     /// Whether jobs on a host run in a snapshot.
@@ -131,7 +140,11 @@ impl Workspace {
         if !self.gets_snapshot(host) || self.code.contains_key(host) {
             return Ok(None);
         }
-        let question = self.source()?.ask_before(host.as_str());
+        let source = match &self.shared_source {
+            Some(source) => source.clone(),
+            None => self.source()?,
+        };
+        let question = source.ask_before(host.as_str());
         question.map_err(|error| ApplyError::Host(error.into()))
     }
 
@@ -252,7 +265,7 @@ impl Workspace {
             sent_bytes,
         });
         let source = self.source()?;
-        let kept = source.memory().keep_code(&made.tree, source.rules());
+        let kept = source.memory().keep_code(&made.reading.tree, source.rules());
         kept.map_err(|error| ApplyError::Host(error.into()))?;
         Ok(Code {
             work_dir: folder.join(&self.settings.campaign.working_dir).components().collect(),

@@ -18,7 +18,7 @@ use crate::store::ApplyLock;
 
 /// One bounded question; a cut connection is noticed by its end.
 const POLL_SECONDS: u64 = 50;
-/// Facts of so long make one transaction: a transaction a job would compete with the host's own disk writes.
+/// Between two transactions at least: one a job would compete with the host's own disk writes.
 const BUNDLE: Duration = Duration::from_millis(100);
 /// How long a host that does not answer is asked again when nothing else is left to wait for.
 const DOWN_PATIENCE: Duration = Duration::from_mins(2);
@@ -64,6 +64,7 @@ impl Follower<'_> {
         let (news, mut receiver) = mpsc::unbounded_channel::<Chunk>();
         let mut steps: JoinSet<(usize, u32, Said)> = JoinSet::new();
         let mut due: Option<Instant> = None;
+        let mut recorded: Option<Instant> = None;
         loop {
             for lane in 0..self.lanes.len() {
                 if let Some(step) = self.next_step(workspace, lane)? {
@@ -81,7 +82,9 @@ impl Follower<'_> {
             tokio::select! {
                 Some(chunk) = receiver.recv() => {
                     self.hear(workspace, chunk);
-                    due.get_or_insert_with(|| Instant::now() + BUNDLE);
+                    // News that come alone are recorded at once.
+                    let now = Instant::now();
+                    due.get_or_insert(recorded.map_or(now, |at| now.max(at + BUNDLE)));
                 }
                 Some(said) = steps.join_next() => {
                     // What was streamed before comes first.
@@ -103,7 +106,7 @@ impl Follower<'_> {
                     }
                 }
                 () = tokio::time::sleep(flush_in), if due.is_some() => {
-                    due = None;
+                    (due, recorded) = (None, Some(Instant::now()));
                     self.record_bundles(workspace)?;
                 }
                 () = tokio::time::sleep(give_up), if self.deadline.is_some() => {
@@ -156,6 +159,7 @@ impl Follower<'_> {
                 campaign: workspace.campaign().name.clone(),
                 origin: workspace.origin().to_owned(),
                 source,
+                revision: workspace.revision.clone(),
                 programs: workspace.programs_of(lane.host.name()),
                 missing: hand.missing.get(lane.host.name()).cloned().unwrap_or_default(),
             }));

@@ -9,7 +9,7 @@ use super::lane::{Lane, Step};
 use super::run::RunOptions;
 use super::{ApplyError, Workspace};
 use crate::campaign::EnvValue;
-use crate::host::{Account, Batch, BatchContext, BatchJob, revision, script_version};
+use crate::host::{Account, Batch, BatchContext, BatchJob, script_version};
 use crate::ids::{ApplyId, Attempt, HostName};
 use crate::lifecycle::{Fact, HostFact, Tree};
 use crate::plan::Known;
@@ -53,7 +53,7 @@ impl Workspace {
                 Intended { job: id, attempt: Attempt(last + 1) }
             })
             .collect();
-        let revision = revision(self.settings.folder());
+        let revision = self.revision.get();
         let tree = Tree {
             snapshot: code.snapshot.clone(),
             code: code.digest,

@@ -11,6 +11,7 @@ use tokio::task::AbortHandle;
 
 use super::ApplyError;
 use super::collect::Question;
+use super::revision::SharedRevision;
 use crate::host::sync::{Made, Source};
 use crate::host::{Account, Batch, Host, HostError, Probe, WantedLog};
 use crate::ids::{Attempt, CampaignName, JobId};
@@ -109,6 +110,7 @@ pub(super) enum Step {
         programs: Vec<String>,
         missing: Vec<String>,
         source: Option<Box<Source>>,
+        revision: SharedRevision,
     },
     HandOver {
         host: Host,
@@ -187,8 +189,9 @@ impl Step {
     /// Does it. Chunks of the journal go to `news` as they come.
     pub(super) async fn take(self, lane: usize, news: UnboundedSender<Chunk>) -> Said {
         match self {
-            Self::Prepare { host, campaign, origin, programs, missing, source } => {
-                let ready = prepare(&host, &campaign, &origin, &programs, missing, source).await;
+            Self::Prepare { host, campaign, origin, programs, missing, source, revision } => {
+                let ready =
+                    prepare(&host, &campaign, &origin, &programs, missing, source, revision).await;
                 Said::Prepared(Box::new(ready))
             }
             Self::HandOver { host, campaign, origin, batch, slots } => {
@@ -213,21 +216,22 @@ async fn prepare(
     programs: &[String],
     mut missing: Vec<String>,
     source: Option<Box<Source>>,
+    revision: SharedRevision,
 ) -> Result<Prepared, ApplyError> {
-    let account = host.account(programs).await?;
+    // Side by side: none of them needs another one, and each costs a way there and back.
+    let send = async {
+        let Some(source) = source else { return Ok(None) };
+        let made = source.send(host, campaign, origin).await?;
+        let folder = host.snapshots(campaign).await?.join(&made.snapshot.folder).join("tree");
+        Ok::<_, HostError>(Some((made, folder)))
+    };
+    let (account, made, ()) = tokio::join!(host.account(programs), send, revision.look());
+    let account = account?;
     missing.extend(account.missing.iter().cloned());
     if !missing.is_empty() {
         return Err(ApplyError::Programs { host: host.name().to_string(), programs: missing });
     }
-    let made = match source {
-        None => None,
-        Some(source) => {
-            let made = source.send(host, campaign, origin).await?;
-            let folder = host.snapshots(campaign).await?.join(&made.snapshot.folder).join("tree");
-            Some((made, folder))
-        }
-    };
-    Ok(Prepared { account, made })
+    Ok(Prepared { account, made: made? })
 }
 
 /// Follows the journal until the runners have left or the time is over, then asks for everything.

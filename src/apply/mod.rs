@@ -12,6 +12,7 @@ mod hand_over;
 mod interrupt;
 mod lane;
 mod logs;
+mod revision;
 mod run;
 mod tell;
 mod workspace;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::code::Code;
+use super::revision::SharedRevision;
 use super::{ApplyError, Collected};
 use crate::campaign::{Campaign, HostKeyCheck};
 use crate::clock::Clock;
@@ -36,7 +37,7 @@ pub struct Workspace {
     pub(super) settings: Settings,
     pub(super) store: Store,
     pub(super) hosts: Vec<Host>,
-    origin: OnceCell<String>,
+    pub(super) origin: OnceCell<String>,
     set_aside: Option<PathBuf>,
     pub(super) handed_over: bool,
     pub(super) begun: Option<ApplyId>,
@@ -44,6 +45,7 @@ pub struct Workspace {
     /// What jobs of this command run with, by host.
     pub(super) code: BTreeMap<HostName, Code>,
     pub(super) shared_source: Option<Source>,
+    pub(super) revision: SharedRevision,
 }
 
 impl Workspace {
@@ -64,6 +66,7 @@ impl Workspace {
             begun: None,
             code: BTreeMap::new(),
             shared_source: None,
+            revision: SharedRevision::of(settings.folder().to_owned()),
             settings,
         })
     }

@@ -66,7 +66,7 @@ pub(super) fn run(context: &Context, arguments: &args::Apply) -> Result<Exit, Cl
             wanted.no_failed = true;
             wanted.rerun = crate::plan::Rerun::None;
         }
-        let now = code::code_now(context, &workspace, &choice)?;
+        let now = code::code_now(context, &mut workspace, &choice)?;
         let policy = code::policy(&workspace, &choice);
         code::consider(&mut wanted, policy, now.as_ref());
         let plan = workspace.plan(Some(&collected), &wanted)?;

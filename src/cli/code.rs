@@ -26,7 +26,7 @@ pub(super) fn policy(workspace: &Workspace, choice: &Choice) -> CodeChange {
 /// The code as it is now, unless nobody wants to know or it cannot be told; what keeps it from being told is said.
 pub(super) fn code_now(
     context: &Context,
-    workspace: &Workspace,
+    workspace: &mut Workspace,
     choice: &Choice,
 ) -> Result<Option<CodeNow>, CliError> {
     let snapshots = workspace.has_snapshots();

@@ -33,7 +33,7 @@ pub(super) fn run(context: &Context, arguments: &args::Plan) -> Result<Exit, Cli
     let hosts = collected.as_ref().map_or(Exit::Done, |hosts| warn_of_hosts(context, hosts));
     let mut options =
         options(context, &loaded, &workspace, &arguments.choice, &arguments.selection)?;
-    let now = code::code_now(context, &workspace, &arguments.choice)?;
+    let now = code::code_now(context, &mut workspace, &arguments.choice)?;
     let policy = code::policy(&workspace, &arguments.choice);
     code::consider(&mut options, policy, now.as_ref());
     let plan = workspace.plan(collected.as_ref(), &options)?;

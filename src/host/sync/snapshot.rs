@@ -34,6 +34,8 @@ pub struct Source {
     working_dir: PathBuf,
     /// Of several hosts that are sent the tree at once the first one reads it, the others find it in the cache.
     turn: Arc<Mutex<()>>,
+    /// What was read a moment ago; whether it still holds is seen when it has been sent.
+    known: Option<Arc<Reading>>,
 }
 
 /// The tree as it is now.
@@ -105,7 +107,7 @@ pub struct Made {
     /// The snapshot.
     pub snapshot: Snapshot,
     /// The tree.
-    pub tree: Tree,
+    pub reading: Arc<Reading>,
 }
 
 impl Source {
@@ -128,7 +130,15 @@ impl Source {
             max_size,
             working_dir: working_dir.into(),
             turn: Arc::default(),
+            known: None,
         })
+    }
+
+    /// With what was read of it a moment ago, in whole.
+    #[must_use]
+    pub fn knowing(mut self, reading: Arc<Reading>) -> Self {
+        self.known = Some(reading);
+        self
     }
 
     /// `sync.root`, absolute.
@@ -172,6 +182,10 @@ impl Source {
     /// Whether so much would be sent to a host that a person should say yes first, as far as is known here.
     pub fn ask_before(&self, host: &str) -> Result<Option<Question>, SyncError> {
         let sent = self.memory().newest_snapshot(host).unwrap_or_default();
+        if let Some(known) = &self.known {
+            let entries = known.tree.entries.iter().map(|one| &one.entry);
+            return Ok(self.question(entries.filter(|entry| is_new(&sent, entry))));
+        }
         let listing = self.list()?;
         Ok(self.question(listing.entries.iter().filter(|entry| is_new(&sent, entry))))
     }
@@ -217,12 +231,12 @@ impl Source {
     }
 
     /// Reads all of the tree, beside what else goes on.
-    async fn read_apart(&self) -> Result<Reading, SyncError> {
+    async fn read_apart(&self) -> Result<Arc<Reading>, SyncError> {
         let _turn = self.turn.lock().await;
         let source = self.clone();
         let read = tokio::task::spawn_blocking(move || source.read(true, true)).await;
         let read = read.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
-        Ok(read?.expect("all of it is read"))
+        Ok(Arc::new(read?.expect("all of it is read")))
     }
 
     /// Sees to it that a host has the tree as it is now.
@@ -234,10 +248,14 @@ impl Source {
     ) -> Result<Made, HostError> {
         let mut restless = None;
         let mut refused = String::new();
+        let mut known = self.known.clone();
         for _ in 0..ROUNDS {
-            let reading = self.read_apart().await?;
+            let reading = match known.take() {
+                Some(reading) => reading,
+                None => self.read_apart().await?,
+            };
             if !reading.problems.is_empty() {
-                return Err(SyncError::Entries { entries: reading.problems }.into());
+                return Err(SyncError::Entries { entries: reading.problems.clone() }.into());
             }
             self.check_working_dir(&reading.tree)?;
             let ask = Ask { host, campaign, token: random_word() };
@@ -254,7 +272,7 @@ impl Source {
             match ask.begin(origin, &snapshot.name).await? {
                 Begun::Have { folder } => {
                     snapshot.folder = folder;
-                    return Ok(Made { snapshot, tree: reading.tree });
+                    return Ok(Made { snapshot, reading });
                 }
                 Begun::Make { previous, changed } => {
                     if let Some(changed) = changed {
@@ -294,7 +312,7 @@ impl Source {
                         &snapshot.folder,
                         &reading.tree,
                     )?;
-                    return Ok(Made { snapshot, tree: reading.tree });
+                    return Ok(Made { snapshot, reading });
                 }
             }
         }
