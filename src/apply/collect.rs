@@ -184,6 +184,7 @@ impl Workspace {
             },
             facts: &facts,
         })?;
+        self.store.keep_lists(&probe.dealt_by)?;
         let vanished = vanished(&known_before, probe);
         self.take_back(&name, &vanished, lock)?;
         let answer = HostAnswer {

@@ -12,7 +12,7 @@ use crate::campaign::EnvValue;
 use crate::host::{Account, Batch, BatchContext, BatchJob, revision, script_version};
 use crate::ids::{ApplyId, Attempt, HostName};
 use crate::lifecycle::{Fact, HostFact, Tree};
-use crate::plan::Known;
+use crate::plan::{HostList, Known};
 use crate::store::{HostMemory, HostReport, Intended, Intent, Provenance};
 
 /// Seconds between TERM and KILL at a time limit.
@@ -58,6 +58,9 @@ impl Workspace {
         let revision = revision(self.settings.folder());
         let tree =
             Tree { snapshot: None, code: None, git_rev: revision.commit, dirty: revision.dirty };
+        let dealt_by = HostList::of(&campaign);
+        self.store.keep_lists(std::slice::from_ref(&dealt_by))?;
+        let dealt_by = dealt_by.json();
         let context = BatchContext {
             apply: hand.apply,
             number: lane.number,
@@ -72,6 +75,7 @@ impl Workspace {
             slots: lane.slots,
             max_fail: hand.options.max_fail.or(campaign.max_fail),
             kill_after: hand.options.kill_after.unwrap_or(KILL_AFTER),
+            dealt_by: &dealt_by,
             secrets: &secrets,
         };
         let mut batch_jobs = Vec::with_capacity(lane.jobs.len());

@@ -191,6 +191,11 @@ fn host_help(error: &HostError) -> (Exit, &'static str, String) {
             "damaged",
             "make room on the host's disk, then run the same command again".to_owned(),
         ),
+        HostError::ManyLists { .. } => (
+            Exit::Person,
+            "many-host-lists",
+            "give the campaign another `name`, or take an earlier `[hosts]` again".to_owned(),
+        ),
         HostError::Io { .. } => (Exit::Person, "io", String::new()),
         HostError::Root { path, .. } => {
             let path = path.display();

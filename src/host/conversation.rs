@@ -179,6 +179,10 @@ impl Host {
         match body.as_slice() {
             b"taken .\n" => Ok(()),
             b"refused damaged .\n" => Err(HostError::Damaged { host: self.name.to_string() }),
+            b"refused hosts .\n" => Err(HostError::ManyLists {
+                host: self.name.to_string(),
+                campaign: campaign.to_string(),
+            }),
             other => Err(super::answer::nonsense(self.name.as_str(), "hand_over", other)),
         }
     }
