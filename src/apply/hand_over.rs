@@ -51,7 +51,8 @@ impl Workspace {
             .iter()
             .map(|job| {
                 let id = expansion.ids()[*job];
-                let last = hand.known.get(id).map_or(0, |known| known.attempt.0);
+                let known = hand.known.get(id).map(|known| known.attempt);
+                let last = lane.given.get(job).copied().or(known).map_or(0, |attempt| attempt.0);
                 Intended { job: id, attempt: Attempt(last + 1) }
             })
             .collect();

@@ -5,6 +5,7 @@
 //! facts after, and a later apply finds by the host's own records what came of it.
 
 mod collect;
+mod deal;
 mod error;
 mod follow;
 mod hand_over;

@@ -131,6 +131,7 @@ impl Task<'_> {
             context.say(text.trim_end());
             context.say("");
         }
+        let hosts = wanted.hosts.clone();
         let (plan, left) = self.ask(workspace, plan, wanted, collected)?;
         if left > 0 {
             exit = exit.and(Exit::Unfinished);
@@ -164,6 +165,7 @@ impl Task<'_> {
             detach: self.arguments.detach,
             max_parallel: self.arguments.max_parallel,
             max_fail: self.arguments.max_fail,
+            hosts,
             locale: context.locale(),
             kill_after: context.kill_after(),
         };

@@ -291,6 +291,10 @@ fn apply_help(error: &ApplyError) -> (Exit, &'static str, String) {
             "other-origin",
             "give this campaign another `name`, or the host another `root`".to_owned(),
         ),
+        ApplyError::SamePlace { other, .. } => (
+            "same-place",
+            format!("take one of them out of the file, or give `{other}` another `root`"),
+        ),
         ApplyError::Secrets { names } => {
             let first = names.first().cloned().unwrap_or_default();
             ("secret", format!("export {first}=… before `sp apply`"))
