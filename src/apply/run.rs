@@ -93,6 +93,10 @@ impl Workspace {
         for lane in &mut lanes {
             // What an earlier command left.
             let name = lane.host.name();
+            if collected.hosts.get(name).is_some_and(|answer| answer.trouble.is_some()) {
+                // It gives nothing and gets nothing of others.
+                lane.fit = Some(false);
+            }
             if lane.host.is_here() {
                 self.keep_logs(name, &self.ended_on(name)?)?;
             } else if collected.hosts.get(name).is_some_and(|answer| answer.trouble.is_none()) {
