@@ -29,7 +29,8 @@ verb_runner() { # SLOT [inherited]
   if [ "${2-}" != inherited ]; then
     command exec 3>>"standby.$K" 4>>"runner.$K" || exit 73
     flock -n 3 || exit 0
-    flock 4
+    # What waits for us may outlive us for a moment: it must not keep the next standby away.
+    flock 4 3>&-
     exec 3>&-
     command exec 9>>"life.$RID" && flock -n 9 || exit 73
     pace
