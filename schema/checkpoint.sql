@@ -25,6 +25,13 @@ CREATE TABLE host (
     last_seen       INTEGER
 ) STRICT;
 
+-- Lists of hosts that jobs were dealt by, here or by other clients, as JSON: which host may have a job that none of those
+-- that answer knows.
+CREATE TABLE host_list (
+    ordinal INTEGER PRIMARY KEY,
+    hosts   TEXT NOT NULL UNIQUE CHECK (json_valid(hosts))
+) STRICT;
+
 -- Invocations of `sp apply`. One that was only met in a host's records has nothing but its id.
 CREATE TABLE apply (
     ordinal    INTEGER PRIMARY KEY,
@@ -84,6 +91,7 @@ CREATE TABLE attempt (
     started_at INTEGER,                  -- the host's clock, like `ended_at`
     ended_at   INTEGER,
     elapsed_s  REAL,
+    moved_to   TEXT,                     -- the host that got the job instead; only where `reason` is `moved`
     provenance INTEGER REFERENCES provenance (ordinal),
     UNIQUE (job, host, n),
     CHECK (state <> 'succeeded' OR exit_code IS NOT NULL)

@@ -8,6 +8,7 @@
 #   run/runner.K run/standby.K   locks: one runner and one standby of slot K; the runner's says who it is, see `pace`
 #   run/life.RID                 lock held as long as the runner RID (pid-starttime-boot) lives
 #   CAMPAIGN/origin              the repository the campaign came from
+#   CAMPAIGN/hosts               the lists of hosts that hand-overs were dealt by, one a line, each once, never forgotten
 #   CAMPAIGN/queue/SEQ~BATCH/    slots, common, c000001… : the entries of one hand-over, in order
 #   CAMPAIGN/withdrawn/BATCH     this hand-over starts nothing any more
 #   CAMPAIGN/jobs/ID/N           a symbolic link to try-N.RID: THE CLAIM of attempt N

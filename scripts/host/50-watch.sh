@@ -98,7 +98,8 @@ verb_view() { # CAMPAIGN ID ATTEMPT
     _held=$!
     wait "$_held"
     if [ $_hung = 1 ]; then
-      kill "$_tail" "$_held" 2>/dev/null
+      end_child "$_tail"
+      end_child "$_held"
       session_closed && {
         exec </dev/null >/dev/null 2>&1
         printf '%s %s view\n' "$ID" "$N" | verb_cancel "$C" tmux "$GRACE"
@@ -108,7 +109,15 @@ verb_view() { # CAMPAIGN ID ATTEMPT
   done
   # What the job wrote last is shown before the window goes.
   sleep 0.2
-  kill "$_tail" 2>/dev/null
+  end_child "$_tail"
+}
+# Ends a child of ours. One that was reaped has no number any more: it may be a stranger's.
+end_child() { # PID
+  { read -r _stat <"/proc/$1/stat"; } 2>/dev/null || return 0
+  case ${_stat##*) } in
+    ?" $$ "*) kill "$1" 2>/dev/null ;;
+  esac
+  return 0
 }
 session_closed() {
   _socket=${TMUX-}

@@ -135,6 +135,6 @@ write_end() { # RC BY LEFT
     set -- "$@" "$F"
   done
   ran_from "$@"
-  END="$END $RAN_FROM ."
+  END="$END $RAN_FROM${GIVEN_TO:+ to=$GIVEN_TO} ."
   printf '\n%s\n' "$END" >&6
 }

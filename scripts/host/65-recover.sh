@@ -152,6 +152,8 @@ settle_campaign() {
       [ -z "$R_END" ] || VERDICT=ended
     fi
     if [ "$VERDICT" = ended ]; then
+      # That another host may start it is not said before it is sure that we shall not.
+      case $R_END in *' reason=moved '*) make_durable "${ATT%/*}" || continue ;; esac
       # Its runner may be about to write the line; a second one is harmless.
       tell "$R_END"
     else

@@ -29,7 +29,8 @@ verb_runner() { # SLOT [inherited]
   if [ "${2-}" != inherited ]; then
     command exec 3>>"standby.$K" 4>>"runner.$K" || exit 73
     flock -n 3 || exit 0
-    flock 4
+    # What waits for us may outlive us for a moment: it must not keep the next standby away.
+    flock 4 3>&-
     exec 3>&-
     command exec 9>>"life.$RID" && flock -n 9 || exit 73
     pace
@@ -243,11 +244,7 @@ fill_pool() {
   while [ $_count -lt $_room ] && IFS=' ' read -r _kind _id _n _flag _text <&3; do
     [ "$_kind" = job ] && is_id "$_id" && is_number "$_n" || continue
     [ -h "$_id/$_n" ] && continue
-    if [ "$_n" -gt 1 ]; then
-      # Only after the end of the attempt before; a root made anew has none of them.
-      set -- "$_id"/[1-9]*
-      [ ! -h "$1" ] || { read_state "$_id/$((_n - 1))/state" && [ -n "$R_END" ]; } || continue
-    fi
+    [ "$_n" -eq 1 ] || all_before_ended || continue
     _folders="$_folders $_id/try-$_n.$RID/out $_id/state"
     _pool="$_pool $_id/$_n/$_flag"
     eval "SPEC_$_count=\$_text"
@@ -278,6 +275,15 @@ fill_pool() {
   done
   # shellcheck disable=SC2086 # ids and numbers
   if make_durable $_files; then AHEAD=$_ahead; else STUCK=1; fi
+}
+
+# Whether the attempts of the job _id before _n that this host knows have ended. Some may have been another host's, and a
+# root made anew has none.
+all_before_ended() {
+  for _link in "$_id"/[1-9]*; do
+    [ -h "$_link" ] && is_number "${_link##*/}" && [ "${_link##*/}" -lt "$_n" ] || continue
+    read_state "$_link/state" && [ -n "$R_END" ] || return 1
+  done
 }
 
 # One attempt's folder from _try _id _n _text RAN_FROM. `state` comes last: who has one is whole.

@@ -1,6 +1,9 @@
 # What clients ask. Every answer stands between `sp-begin NONCE` and `sp-end NONCE`; anything else is no answer, whatever
 # the exit status. Asking twice does no harm. Free text comes by stdin, arguments are plain words.
 
+# Bytes of all lists of hosts of a campaign.
+HOSTS_MAX=262144
+
 # What an apply needs to know before it hands over, and what plan, status and the rest show.
 verb_probe() { # CAMPAIGN GENERATION OFFSET [PROGRAM…]
   is_name "$1" || exit 64
@@ -22,6 +25,7 @@ verb_probe() { # CAMPAIGN GENERATION OFFSET [PROGRAM…]
   read -r _origin <"$V/$C/origin"
   printf 'origin %s .\n' "${_origin:-none}"
   [ -e "$V/$C/paused" ] && printf 'paused .\n'
+  [ ! -e "$V/$C/hosts" ] || sed 's/^/hosts /' "$V/$C/hosts"
   # On a full disk there may be no journal to complete; then all that it would say stands in the answer.
   have_journal || known_ends
   # Queue first, claims then, journal last: an entry that moves on meanwhile is seen at least once. In variables, not in
@@ -82,8 +86,8 @@ verb_account() { # [PROGRAM…]
   done
 }
 
-# Takes over the specs of one apply from stdin: lines `batch …`, `common`-text, `job …`, then, where there are secrets,
-# `secrets` and their lines. Checked by hash before anything can start; handed over once, however often it is asked.
+# Takes over the specs of one apply from stdin: lines `batch …`, `common`-text, `hosts JSON`, `job …`, then, where there are
+# secrets, `secrets` and their lines. Checked by hash before anything can start; handed over once, however often it is asked.
 verb_hand_over() { # CAMPAIGN ORIGIN BATCH SHA256 SLOTS
   is_name "$1" && is_name "$2" && is_name "$3" && is_number "$5" || exit 64
   C=$1 _batch=$3
@@ -103,10 +107,17 @@ verb_hand_over() { # CAMPAIGN ORIGIN BATCH SHA256 SLOTS
   }
   printf '%s\n' "$5" >"$_in/slots" && awk -v folder="$_in" '
     NR <= 2 { print >(folder "/common"); next }
-    { if ((NR - 3) % 32 == 0) { if (name) close(name); name = sprintf("%s/c%06d", folder, (NR - 3) / 32) }
+    NR == 3 && sub(/^hosts /, "") { print >(folder "/hosts"); next }
+    { if (jobs % 32 == 0) { if (name) close(name); name = sprintf("%s/c%06d", folder, jobs / 32) }
+      jobs++
       print >name }' "$_in/all" && rm -f "$_in/all" && make_durable "$_in"/* "$_in" || refuse_batch
   exec 5>>"$V/$C/queue/.lock"
   flock 5
+  keep_hosts "$_in/hosts" || {
+    rm -rf "$_in" "$_secret.$$"
+    printf 'refused hosts .\n'
+    return
+  }
   set -- "$V/$C/queue"/[0-9]*~"$_batch" "$5"
   if [ -e "$1" ] || [ -e "$V/$C/withdrawn/$_batch" ]; then
     rm -rf "$_in"
@@ -125,6 +136,22 @@ verb_hand_over() { # CAMPAIGN ORIGIN BATCH SHA256 SLOTS
 refuse_batch() {
   rm -rf "$_in" "$_secret.$$"
   exit 73
+}
+# Keeps the list of hosts that this hand-over was dealt by, before anything of it can start: by the lists of all hand-overs
+# a client finds out which host may have a job. They are never forgotten; fails where they would be too many.
+keep_hosts() { # FILE
+  [ -s "$1" ] && ! grep -qxFf "$1" "$V/$C/hosts" 2>/dev/null || return 0
+  _lists=$V/$C/hosts.$$
+  { [ ! -e "$V/$C/hosts" ] || cat "$V/$C/hosts"; } >"$_lists" && cat "$1" >>"$_lists" || refuse_lists
+  [ "$(wc -c <"$_lists")" -le $HOSTS_MAX ] || {
+    rm -f "$_lists"
+    return 1
+  }
+  make_durable "$_lists" && mv "$_lists" "$V/$C/hosts" && make_durable "$V/$C" || refuse_lists
+}
+refuse_lists() {
+  rm -f "$_lists"
+  refuse_batch
 }
 # -> NUMBER: behind the last hand-over of the queue. What a hand-over left that was cut short goes.
 next_number() {

@@ -22,13 +22,13 @@ stream() { # SECONDS FROM FILE TEXT ARGUMENT
     ) &
     exec 4<&-
     tail "$3" -f "$4" &
-    tail=$!
     exec >/dev/null
     text=$5
     shift 5
     eval "$text"
     sleep 0.05
-    kill "$tail"' sp-wait "$1" "$_here" "$2" "$3" "$4" "$5" 2>/dev/null 3>&- </dev/null &
+    # Not by its number: one that has ended and was reaped has none, and the number may be of a stranger.
+    kill -s KILL 0' sp-wait "$1" "$_here" "$2" "$3" "$4" "$5" 2>/dev/null 3>&- </dev/null &
   exec 4<&-
   wait $! 2>/dev/null
   rm -f "$_here"

@@ -1,8 +1,11 @@
 # The ends that a client asks for, or the closing of a window. In three passes over the list, so that the disk is waited for
-# once a chunk of entries, not once an entry: marks, claims of what nobody has claimed, ends of what runs.
+# once a chunk of entries, not once an entry: marks, claims of what nobody has claimed, ends of what runs. And what is given
+# to another host, which is the second pass alone.
 
 # So many entries are made durable together.
 CHUNK_OF_LIST=64
+# The host that gets what is claimed here.
+GIVEN_TO=
 
 # Ends attempts named by stdin, "ID N APPLY" a line, whatever they are at: in the queue, running, an orphan. After the
 # answer none of them runs, and none that had not started ever will. GRACE 0 is KILL at once. Without an answer something
@@ -21,6 +24,34 @@ verb_cancel() { # CAMPAIGN BY GRACE
   forget_secrets
   settle_campaign
   [ $_failed = 0 ] || exit 73
+}
+
+# Gives attempts named by stdin, "ID N APPLY" a line, to the host TO: takes their claims, so that they never start here.
+# What somebody has claimed, or asked the end of, stays. Prints the ends of those that are moved, by whomever; they are
+# durable by then.
+verb_move() { # CAMPAIGN TO
+  is_name "$1" && is_name "$2" || exit 64
+  C=$1 GIVEN_TO=$2 _by=move _failed=0
+  clock_base
+  _list=$(cat)
+  in_chunks claim_unmarked
+  while read -r _id _n _; do
+    load_attempt "$_id" "$_n" || continue
+    case $R_END in *' reason=moved '*) printf '%s\n' "$R_END" ;; esac
+  done <<LIST
+$_list
+LIST
+  drop_drained
+  forget_secrets
+  [ $_failed = 0 ] || exit 73
+}
+claim_unmarked() { # ENTRY…
+  for _entry; do
+    entry "$_entry"
+    shift
+    [ -e "${ATT%/*}/cancelled.$N" ] || set -- "$@" "$_entry"
+  done
+  take_claims "$@"
 }
 
 # Calls FUNCTION with the entries of the list as words ID/N/APPLY, a chunk at a time. What may not stand in a path is left.
@@ -63,19 +94,28 @@ mark_cancelled() { # ENTRY…
   [ $# = 0 ] || make_durable "$@" "$V/$C/jobs" || _failed=1
 }
 
-# Takes the claims itself, where nobody has, so that nobody else can.
 claim_cancelled() { # ENTRY…
+  for _entry; do
+    entry "$_entry"
+    shift
+    [ ! -e "${ATT%/*}/cancelled.$N" ] || set -- "$@" "$_entry"
+  done
+  take_claims "$@"
+}
+
+# Takes the claims itself, where nobody has, so that nobody else can; each with its end.
+take_claims() { # ENTRY…
   _try=cancel-$$ _folders=
   for _entry; do
     entry "$_entry"
     shift
-    [ -e "${ATT%/*}/cancelled.$N" ] && [ ! -h "$ATT" ] || continue
+    [ ! -h "$ATT" ] || continue
     set -- "$@" "$_entry"
     _folders="$_folders $ID/try-$N.$_try/out"
   done
   [ $# -gt 0 ] || return 0
   # shellcheck disable=SC2086 # ids and numbers
-  (cd "$V/$C/jobs" && mkdir -p $_folders) || _failed=1
+  mkdir -p "$V/$C/jobs" && (cd "$V/$C/jobs" && mkdir -p $_folders) || _failed=1
   _files=
   for _entry; do
     entry "$_entry"
@@ -122,7 +162,10 @@ claim_cancelled() { # ENTRY…
 # The folder of such a claim, but for its name; of ID N APPLY, in _folder.
 write_cancelled() {
   STATE=cancelled WHY=by-$_by SIGNAL=none MARKER=none
-  [ "$_by" != withdraw ] || WHY=withdrawn
+  case $_by in
+    withdraw) WHY=withdrawn ;;
+    move) WHY=moved ;;
+  esac
   uptime_now
   R_CLAIM="claim v=1 campaign=$C root=$ROOTID machine=$MACHINE boot=$BOOT apply=$APPLY slot=none rid=none id=$ID n=$N up=$UP ."
   R_START='' R_EXIT=''

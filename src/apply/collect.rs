@@ -108,6 +108,7 @@ impl Workspace {
             // Whoever was faster said the same.
             let _known = self.origin.set(ours);
         }
+        self.check_places(&answers)?;
         let mut collected = Collected::default();
         for (at, answer) in answers {
             let name = self.hosts[at].name().clone();
@@ -193,6 +194,7 @@ impl Workspace {
             },
             facts: &facts,
         })?;
+        self.store.keep_lists(&probe.dealt_by)?;
         let vanished = vanished(&known_before, probe);
         self.take_back(&name, &vanished, lock)?;
         let answer = HostAnswer {
@@ -225,6 +227,22 @@ impl Workspace {
             },
         };
         self.store.take_back(host, vanished)?;
+        Ok(())
+    }
+
+    /// One place under two names would be asked twice for what it has, and told of as two.
+    fn check_places(
+        &self,
+        answers: &BTreeMap<usize, Result<Probe, HostError>>,
+    ) -> Result<(), ApplyError> {
+        let mut places: BTreeMap<&str, &HostName> = BTreeMap::new();
+        for (at, answer) in answers {
+            let (Ok(probe), name) = (answer, self.hosts[*at].name()) else { continue };
+            if let Some(one) = places.insert(&probe.host.root_id, name) {
+                let (one, other) = (one.to_string(), name.to_string());
+                return Err(ApplyError::SamePlace { one, other });
+            }
+        }
         Ok(())
     }
 

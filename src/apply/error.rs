@@ -51,6 +51,14 @@ pub enum ApplyError {
         /// First commit of this one.
         ours: String,
     },
+    /// Two hosts of the file are one.
+    #[error("the hosts `{one}` and `{other}` are the same place: they show one root")]
+    SamePlace {
+        /// The first one.
+        one: String,
+        /// The other one.
+        other: String,
+    },
     /// A secret is not in the environment.
     #[error("`[env]` takes {} from the environment, which does not have {}", names.join(", "), if names.len() == 1 { "it" } else { "them" })]
     Secrets {
@@ -80,7 +88,11 @@ impl ApplyError {
     /// Whether it is about this side, so that no host can be told of in its place.
     pub(super) fn is_ours(&self) -> bool {
         match self {
-            Self::Store(_) | Self::Lock(_) | Self::Plan(_) | Self::Signals(_) => true,
+            Self::Store(_)
+            | Self::Lock(_)
+            | Self::Plan(_)
+            | Self::Signals(_)
+            | Self::SamePlace { .. } => true,
             Self::Host(_)
             | Self::Root { .. }
             | Self::HostRemoved { .. }

@@ -2,6 +2,7 @@
 //!
 //! It is the one owner of the store while hosts are asked side by side. It decides nothing about a job.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
@@ -12,6 +13,7 @@ use super::lane::{Chunk, IDLE_ROUNDS, Lane, Prepared, Said, Step, Trouble};
 use super::tell::job_at;
 use super::{ApplyError, Interrupt, Interrupts, Observer, Workspace, joined};
 use crate::host::Probe;
+use crate::ids::JobId;
 use crate::lifecycle::event::HostState;
 use crate::lifecycle::{AttemptState, Event, EventKind};
 use crate::store::ApplyLock;
@@ -52,6 +54,10 @@ pub(super) struct Follower<'a> {
     /// Leave as soon as everything was handed over.
     pub(super) detach: bool,
     pub(super) tables_at: Instant,
+    /// Jobs of this apply that failed, on whatever host.
+    pub(super) failed: BTreeSet<JobId>,
+    /// Whether those are so many that nothing of this apply starts any more.
+    pub(super) stopped: bool,
 }
 
 impl Follower<'_> {
@@ -66,12 +72,17 @@ impl Follower<'_> {
         let mut due: Option<Instant> = None;
         let mut recorded: Option<Instant> = None;
         loop {
+            self.stop_after_failures(workspace);
+            self.pass_shares_on();
+            if let Some((lane, step)) = self.deal(workspace)? {
+                self.start_beside(lane, step, &news, &mut steps);
+            }
             for lane in 0..self.lanes.len() {
                 if let Some(step) = self.next_step(workspace, lane)? {
                     self.start(lane, step, &news, &mut steps);
                 }
             }
-            if self.lanes.iter().all(|lane| lane.step.is_none()) {
+            if self.lanes.iter().all(|lane| lane.step.is_none() && !lane.giving) {
                 return Ok(Followed::Ended);
             }
             self.give_up_on_the_silent();
@@ -94,6 +105,10 @@ impl Follower<'_> {
                     due = None;
                     self.record_bundles(workspace)?;
                     let Some((lane, number, said)) = joined(said) else { continue };
+                    if let Said::Gave(gave) = said {
+                        self.gave(workspace, lane, gave)?;
+                        continue;
+                    }
                     if self.lanes[lane].step.as_ref().is_none_or(|(now, _)| *now != number) {
                         continue;
                     }
@@ -131,9 +146,22 @@ impl Follower<'_> {
         let lane = &mut self.lanes[at];
         lane.steps += 1;
         (lane.news, lane.began) = (false, Instant::now());
+        lane.looking = matches!(step, Step::Look { .. });
         let (number, news) = (lane.steps, news.clone());
         let handle = steps.spawn(async move { (at, number, step.take(at, news).await) });
         lane.step = Some((number, handle));
+    }
+
+    /// Takes a step while another one of the lane may be under way.
+    fn start_beside(
+        &self,
+        at: usize,
+        step: Step,
+        news: &mpsc::UnboundedSender<Chunk>,
+        steps: &mut JoinSet<(usize, u32, Said)>,
+    ) {
+        let (number, news) = (self.lanes[at].steps, news.clone());
+        steps.spawn(async move { (at, number, step.take(at, news).await) });
     }
 
     /// What a lane that is not busy does next.
@@ -149,20 +177,16 @@ impl Follower<'_> {
         if let Some(step) = lane.next.take() {
             return Ok(Some(step));
         }
-        if let Some(hand) = self.hand.as_ref().filter(|_| !lane.jobs.is_empty()) {
-            // What was sent to it in this apply is there.
-            let send = workspace.gets_snapshot(lane.host.name())
-                && !workspace.code.contains_key(lane.host.name());
-            let source = if send { Some(Box::new(workspace.shared_source()?)) } else { None };
-            return Ok(Some(Step::Prepare {
+        if let Some(hand) = self.hand.as_ref().filter(|_| lane.withdraw) {
+            return Ok(Some(Step::Withdraw {
                 host: lane.host.clone(),
                 campaign: workspace.campaign().name.clone(),
-                origin: workspace.origin().to_owned(),
-                source,
-                revision: workspace.revision.clone(),
-                programs: workspace.programs_of(lane.host.name()),
-                missing: hand.missing.get(lane.host.name()).cloned().unwrap_or_default(),
+                apply: hand.apply.clone(),
+                pause: lane.pause(),
             }));
+        }
+        if let Some(hand) = self.hand.as_ref().filter(|_| !lane.jobs.is_empty() && lane.slots > 0) {
+            return Ok(Some(prepare_step(workspace, hand, lane)?));
         }
         if lane.open.is_empty() {
             // Logs come at the end, in one question.
@@ -177,7 +201,9 @@ impl Follower<'_> {
             self.deadline.map(|at| at.saturating_duration_since(Instant::now()).as_secs() + 1);
         let longest = if self.until_lock { 2 } else { POLL_SECONDS };
         let seconds = left.unwrap_or(longest).min(longest);
-        let kick = if lane.kicked { 0 } else { lane.slots };
+        // What an earlier apply handed over is seen to though nothing new may be started there.
+        let least = u32::from(self.hand.is_some());
+        let kick = if lane.kicked { 0 } else { lane.slots.max(least) };
         lane.kicked = true;
         Ok(Some(Step::Look {
             question: workspace.question(lane.at)?,
@@ -197,12 +223,23 @@ impl Follower<'_> {
     ) -> Result<(), ApplyError> {
         match said {
             Said::Prepared(ready) => match *ready {
-                Ok(ready) => self.send(workspace, at, ready)?,
+                Ok(ready) => {
+                    self.lanes[at].fit = Some(true);
+                    self.send(workspace, at, ready)?;
+                }
+                Err(error) if self.lanes[at].jobs.is_empty() => {
+                    self.is_unfit(workspace, at, error)?;
+                    return Ok(());
+                }
                 Err(error) => return self.failed(workspace, at, error),
             },
+            Said::Withdrawn(Ok(())) => self.lanes[at].withdraw = false,
+            Said::Gave(gave) => return self.gave(workspace, at, gave),
             Said::HandedOver(Ok(())) => self.arrived(workspace, at)?,
             Said::Looked(Ok(probe)) => self.looked(workspace, at, &probe, lock)?,
-            Said::HandedOver(Err(error)) | Said::Looked(Err(error)) => {
+            Said::HandedOver(Err(error))
+            | Said::Looked(Err(error))
+            | Said::Withdrawn(Err(error)) => {
                 return self.failed(workspace, at, error.into());
             }
             Said::Logs(Ok(())) => {}
@@ -228,13 +265,16 @@ impl Follower<'_> {
         ready: Prepared,
     ) -> Result<(), ApplyError> {
         let code = workspace.code_on(self.lanes[at].host.name(), ready.made, self.observer)?;
-        let Some(hand) = &self.hand else { return Ok(()) };
         let lane = &mut self.lanes[at];
+        let Some(hand) = self.hand.as_ref().filter(|_| !lane.jobs.is_empty()) else {
+            return Ok(());
+        };
         lane.number += 1;
         let (step, intended) = workspace.intend(hand, lane, &ready.account, &code)?;
         lane.next = Some(step);
         lane.sent = intended;
         lane.jobs.clear();
+        lane.given.clear();
         Ok(())
     }
 
@@ -293,7 +333,7 @@ impl Follower<'_> {
     }
 
     /// A step failed: the host is asked again where that may help.
-    fn failed(
+    pub(super) fn failed(
         &mut self,
         workspace: &Workspace,
         at: usize,
@@ -303,7 +343,10 @@ impl Follower<'_> {
             return Err(error);
         }
         let lane = &mut self.lanes[at];
-        lane.sent.clear();
+        // Whether the hand-over arrived is told by the next look.
+        for one in std::mem::take(&mut lane.sent) {
+            lane.open.entry((one.job, one.attempt)).or_insert(AttemptState::Intended);
+        }
         let again =
             !lane.host.is_here() && matches!(&error, ApplyError::Host(error) if error.may_pass());
         if !again {
@@ -315,10 +358,6 @@ impl Follower<'_> {
         lane.down = Some((since, tries + 1));
         let said = error.to_string();
         lane.silent = Some(error);
-        // Whether the hand-over arrived is told by the next look.
-        if lane.open.is_empty() && lane.jobs.is_empty() {
-            lane.open = workspace.open_on(lane.host.name())?;
-        }
         if first {
             let (host, detail) = (lane.host.name().clone(), said);
             let kind = EventKind::Host { host, state: HostState::Unreachable, detail };
@@ -329,7 +368,7 @@ impl Follower<'_> {
 
     /// When only hosts that do not answer are left, they are asked for a while longer, not for ever.
     fn give_up_on_the_silent(&mut self) {
-        let working = |lane: &Lane| lane.step.is_some() && lane.down.is_none();
+        let working = |lane: &Lane| (lane.step.is_some() && lane.down.is_none()) || lane.giving;
         if self.lanes.iter().any(working) {
             return;
         }
@@ -343,4 +382,26 @@ impl Follower<'_> {
             }
         }
     }
+}
+
+/// Asks for what jobs need on a host.
+pub(super) fn prepare_step(
+    workspace: &mut Workspace,
+    hand: &Hand<'_>,
+    lane: &Lane,
+) -> Result<Step, ApplyError> {
+    // What was sent to it in this apply is there.
+    let name = lane.host.name();
+    let send = workspace.gets_snapshot(name) && !workspace.code.contains_key(name);
+    let source = if send { Some(Box::new(workspace.shared_source()?)) } else { None };
+    Ok(Step::Prepare {
+        host: lane.host.clone(),
+        campaign: workspace.campaign().name.clone(),
+        origin: workspace.origin().to_owned(),
+        source,
+        revision: workspace.revision.clone(),
+        programs: workspace.programs_of(lane.host.name()),
+        missing: hand.missing.get(lane.host.name()).cloned().unwrap_or_default(),
+        pause: lane.pause(),
+    })
 }

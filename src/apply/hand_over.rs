@@ -12,7 +12,7 @@ use crate::campaign::EnvValue;
 use crate::host::{Account, Batch, BatchContext, BatchJob, script_version};
 use crate::ids::{ApplyId, Attempt, HostName};
 use crate::lifecycle::{Fact, HostFact, Tree};
-use crate::plan::Known;
+use crate::plan::{HostList, Known};
 use crate::store::{HostMemory, HostReport, Intended, Intent, Provenance};
 
 /// Seconds between TERM and KILL at a time limit.
@@ -49,7 +49,8 @@ impl Workspace {
             .iter()
             .map(|job| {
                 let id = expansion.ids()[*job];
-                let last = hand.known.get(id).map_or(0, |known| known.attempt.0);
+                let known = hand.known.get(id).map(|known| known.attempt);
+                let last = lane.given.get(job).copied().or(known).map_or(0, |attempt| attempt.0);
                 Intended { job: id, attempt: Attempt(last + 1) }
             })
             .collect();
@@ -60,6 +61,9 @@ impl Workspace {
             git_rev: revision.commit,
             dirty: revision.dirty,
         };
+        let dealt_by = HostList::of(&campaign);
+        self.store.keep_lists(std::slice::from_ref(&dealt_by))?;
+        let dealt_by = dealt_by.json();
         let context = BatchContext {
             apply: hand.apply,
             number: lane.number,
@@ -74,6 +78,7 @@ impl Workspace {
             slots: lane.slots,
             max_fail: hand.options.max_fail.or(campaign.max_fail),
             kill_after: hand.options.kill_after.unwrap_or(KILL_AFTER),
+            dealt_by: &dealt_by,
             secrets: &secrets,
         };
         let mut batch_jobs = Vec::with_capacity(lane.jobs.len());

@@ -2,7 +2,7 @@
 //!
 //! A step talks to its host and to nothing else; what it brought back is recorded by `follow`, the one owner of the store.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -12,9 +12,10 @@ use tokio::task::AbortHandle;
 use super::ApplyError;
 use super::collect::Question;
 use super::revision::SharedRevision;
+use super::run::Named;
 use crate::host::sync::{Made, Source};
 use crate::host::{Account, Batch, Host, HostError, Probe, WantedLog};
-use crate::ids::{Attempt, CampaignName, JobId};
+use crate::ids::{ApplyId, Attempt, CampaignName, HostName, JobId};
 use crate::lifecycle::{AttemptState, HostFact, JournalPosition, LineError};
 use crate::store::Intended;
 
@@ -43,6 +44,10 @@ pub(super) enum Said {
     Looked(Result<Box<Probe>, HostError>),
     /// Logs were fetched.
     Logs(Result<(), HostError>),
+    /// Jobs were given to another host: the ends of those that were, and lines that were refused.
+    Gave(Result<(Vec<HostFact>, Vec<LineError>), HostError>),
+    /// This apply's hand-overs were taken out of the queue.
+    Withdrawn(Result<(), HostError>),
 }
 
 /// A host that jobs can be handed to.
@@ -68,8 +73,22 @@ pub(super) struct Lane {
     pub(super) host: Host,
     /// Jobs still to be handed over.
     pub(super) jobs: Vec<usize>,
-    /// Runners to ask for; 0 where nothing may be started.
+    /// Runners to ask for, its share of those of all hosts; 0 where nothing may be started now.
     pub(super) slots: u32,
+    /// The most that its share can be.
+    pub(super) own_slots: u32,
+    /// The newest attempt of jobs that another host gave to this one.
+    pub(super) given: BTreeMap<usize, Attempt>,
+    /// Attempts that it was asked to give away; what it kept was claimed.
+    pub(super) asked: BTreeSet<(JobId, Attempt)>,
+    /// Whether it is being asked to.
+    pub(super) giving: bool,
+    /// Whether it has what jobs need, where that was asked.
+    pub(super) fit: Option<bool>,
+    /// Number of jobs that ended here, and the seconds they took.
+    pub(super) measured: (u32, f64),
+    /// Whether this apply's hand-overs are to be taken out of the queue.
+    pub(super) withdraw: bool,
     /// Attempts that are waited for.
     pub(super) open: BTreeMap<(JobId, Attempt), AttemptState>,
     /// What was handed over last, until the host has said that it arrived.
@@ -83,6 +102,8 @@ pub(super) struct Lane {
     pub(super) position: Option<JournalPosition>,
     /// The step under way, by its number, and how to end it.
     pub(super) step: Option<(u32, AbortHandle)>,
+    /// Whether that step may be ended at any moment: it looks, no more.
+    pub(super) looking: bool,
     /// The number of the newest step.
     pub(super) steps: u32,
     /// A step that is ready to be taken.
@@ -111,6 +132,7 @@ pub(super) enum Step {
         missing: Vec<String>,
         source: Option<Box<Source>>,
         revision: SharedRevision,
+        pause: Duration,
     },
     HandOver {
         host: Host,
@@ -131,6 +153,18 @@ pub(super) enum Step {
         campaign: CampaignName,
         wanted: Vec<WantedLog>,
     },
+    GiveAway {
+        host: Host,
+        campaign: CampaignName,
+        to: HostName,
+        attempts: Named,
+    },
+    Withdraw {
+        host: Host,
+        campaign: CampaignName,
+        apply: ApplyId,
+        pause: Duration,
+    },
 }
 
 impl Lane {
@@ -140,6 +174,13 @@ impl Lane {
             host,
             jobs: Vec::new(),
             slots,
+            own_slots: slots,
+            given: BTreeMap::new(),
+            asked: BTreeSet::new(),
+            giving: false,
+            fit: None,
+            measured: (0, 0.0),
+            withdraw: false,
             open: BTreeMap::new(),
             sent: Vec::new(),
             number: 0,
@@ -147,6 +188,7 @@ impl Lane {
             bundle: Vec::new(),
             position: None,
             step: None,
+            looking: false,
             steps: 0,
             next: None,
             idle: 0,
@@ -161,7 +203,25 @@ impl Lane {
 
     /// Whether nothing is waited for any more here.
     pub(super) fn is_quiet(&self) -> bool {
-        self.jobs.is_empty() && self.open.is_empty() && self.next.is_none()
+        self.jobs.is_empty()
+            && self.open.is_empty()
+            && self.next.is_none()
+            && self.sent.is_empty()
+            && !self.giving
+    }
+
+    /// Whether the host answers, as far as anybody knows, and jobs can run there.
+    pub(super) fn is_of_use(&self) -> bool {
+        self.down.is_none() && self.trouble.is_none() && self.fit != Some(false)
+    }
+
+    /// Ends the step under way if it is one that only looks; what it would have told is told by the next one.
+    pub(super) fn stop_looking(&mut self) {
+        if self.looking
+            && let Some((_, step)) = self.step.take()
+        {
+            step.abort();
+        }
     }
 
     /// How long to wait before the next look.
@@ -189,7 +249,17 @@ impl Step {
     /// Does it. Chunks of the journal go to `news` as they come.
     pub(super) async fn take(self, lane: usize, news: UnboundedSender<Chunk>) -> Said {
         match self {
-            Self::Prepare { host, campaign, origin, programs, missing, source, revision } => {
+            Self::Prepare {
+                host,
+                campaign,
+                origin,
+                programs,
+                missing,
+                source,
+                revision,
+                pause,
+            } => {
+                tokio::time::sleep(pause).await;
                 let ready =
                     prepare(&host, &campaign, &origin, &programs, missing, source, revision).await;
                 Said::Prepared(Box::new(ready))
@@ -204,6 +274,13 @@ impl Step {
             }
             Self::Logs { host, campaign, wanted } => {
                 Said::Logs(host.fetch_logs(&campaign, &wanted).await)
+            }
+            Self::GiveAway { host, campaign, to, attempts } => {
+                Said::Gave(host.give_away(&campaign, &to, &attempts).await)
+            }
+            Self::Withdraw { host, campaign, apply, pause } => {
+                tokio::time::sleep(pause).await;
+                Said::Withdrawn(host.withdraw(&campaign, &apply).await)
             }
         }
     }

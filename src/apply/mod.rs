@@ -6,6 +6,7 @@
 
 mod code;
 mod collect;
+mod deal;
 mod error;
 mod follow;
 mod hand_over;

@@ -11,6 +11,7 @@ use super::lane::{Lane, Trouble};
 use super::{ApplyError, Interrupt, Interrupts, Observer, Workspace};
 use crate::ids::{ApplyId, Attempt, HostName, JobId};
 use crate::lifecycle::AttemptState;
+use crate::lifecycle::shares::{Wish, shares};
 use crate::plan::{Action, Known, Plan, Reason};
 use crate::state::State;
 use crate::store::{ApplyLock, OpenAttempt, PlannedJob};
@@ -29,6 +30,8 @@ pub struct RunOptions {
     pub max_parallel: Option<u32>,
     /// Failures that stop the apply; wins over the file's.
     pub max_fail: Option<u32>,
+    /// Hosts that may get jobs of others; `None` for all.
+    pub hosts: Option<BTreeSet<HostName>>,
     /// Locale variables of the account.
     pub locale: Vec<(String, String)>,
     /// Seconds between TERM and KILL at a time limit; 10 unless a test wants it otherwise.
@@ -90,6 +93,10 @@ impl Workspace {
         for lane in &mut lanes {
             // What an earlier command left.
             let name = lane.host.name();
+            if collected.hosts.get(name).is_some_and(|answer| answer.trouble.is_some()) {
+                // It gives nothing and gets nothing of others.
+                lane.fit = Some(false);
+            }
             if lane.host.is_here() {
                 self.keep_logs(name, &self.ended_on(name)?)?;
             } else if collected.hosts.get(name).is_some_and(|answer| answer.trouble.is_none()) {
@@ -126,11 +133,17 @@ impl Workspace {
                 until_lock: false,
                 detach: options.detach,
                 tables_at: Instant::now(),
+                failed: BTreeSet::new(),
+                stopped: false,
             };
             let followed = follower.follow(self, Some(lock)).await?;
             lanes = follower.lanes;
             for lane in &mut lanes {
-                troubles.extend(lane.trouble.take().map(|one| (lane.host.name().clone(), one)));
+                if let Some(one) = lane.trouble.take() {
+                    troubles.push((lane.host.name().clone(), one));
+                    lane.fit = Some(false);
+                    lane.open.clear();
+                }
             }
             match followed {
                 Followed::Ended | Followed::LockFree => {}
@@ -143,28 +156,43 @@ impl Workspace {
             if how != How::Done || self.stopped_by_failures(options)? {
                 break;
             }
-            let known = Known::new(self.store.known()?);
-            for lane in &mut lanes {
-                let in_trouble = troubles.iter().any(|(name, _)| name == lane.host.name());
-                let ours = wanted.iter().filter(|(at, _)| *at == lane.at && !in_trouble);
-                let untouched = |job: &usize| {
-                    let id = self.settings.expansion.ids()[*job];
-                    known.get(id).is_none_or(|job| !job.has_history())
-                };
-                lane.jobs = ours.map(|(_, job)| *job).filter(untouched).collect();
-            }
-            lanes.retain(|lane| !lane.jobs.is_empty());
-            if lanes.is_empty() {
+            self.take_up_left(&mut lanes, &wanted, &troubles)?;
+            if lanes.iter().all(|lane| lane.jobs.is_empty()) {
                 break;
             }
             if number == ROUNDS {
-                troubles
-                    .extend(lanes.iter().map(|lane| (lane.host.name().clone(), Trouble::Stuck)));
+                let stuck = lanes.iter().filter(|lane| !lane.jobs.is_empty());
+                troubles.extend(stuck.map(|lane| (lane.host.name().clone(), Trouble::Stuck)));
             }
         }
         let snapshot = self.store.snapshot()?;
         observer.tables(&snapshot);
         Ok(Ended { how, troubles })
+    }
+
+    /// Gives the lanes again what left a queue without a word; those in trouble, or without a share, get nothing.
+    fn take_up_left(
+        &self,
+        lanes: &mut [Lane],
+        wanted: &[(usize, usize)],
+        troubles: &[(HostName, Trouble)],
+    ) -> Result<(), ApplyError> {
+        let known = Known::new(self.store.known()?);
+        for lane in lanes {
+            let name = lane.host.name();
+            let in_trouble = troubles.iter().any(|(trouble, _)| trouble == name);
+            let is_left = |(at, job): &&(usize, usize)| {
+                let known = known.get(self.settings.expansion.ids()[*job]);
+                let left = known.is_none_or(|job| job.state == State::Pending);
+                let here = match known.and_then(|known| known.moved_to.as_ref()) {
+                    Some(host) => host == name,
+                    None => *at == lane.at,
+                };
+                left && here && !in_trouble && lane.slots > 0
+            };
+            lane.jobs = wanted.iter().filter(is_left).map(|(_, job)| *job).collect();
+        }
+        Ok(())
     }
 
     /// A lane for each host: what it is to get, and what it has already.
@@ -175,12 +203,22 @@ impl Workspace {
         let mut open = self.open_by_host(|job| waiting.contains(&job))?;
         let mut lanes = Vec::new();
         for (at, host) in self.hosts.iter().enumerate() {
-            let mut lane = Lane::new(at, host.clone(), self.slots(host.name(), options));
+            let mut lane = Lane::new(at, host.clone(), self.slots(host.name()));
+            if options.hosts.as_ref().is_some_and(|hosts| !hosts.contains(host.name())) {
+                lane.fit = Some(false);
+            }
             let home = plan.hosts.iter().position(|planned| planned.name == *host.name());
             let here = deciding(Action::Run).filter(|one| one.home == home);
             lane.jobs = here.map(|one| one.job).collect();
             lane.open = open.remove(host.name()).unwrap_or_default();
             lanes.push(lane);
+        }
+        let most = options.max_parallel.or(self.settings.campaign.max_parallel);
+        let wish =
+            |lane: &Lane| Wish { slots: lane.slots, jobs: lane.jobs.len() + lane.open.len() };
+        let shares = shares(most, &lanes.iter().map(wish).collect::<Vec<_>>());
+        for (lane, share) in lanes.iter_mut().zip(shares) {
+            lane.slots = share;
         }
         Ok(lanes)
     }
@@ -222,6 +260,8 @@ impl Workspace {
                 until_lock,
                 detach: false,
                 tables_at: Instant::now(),
+                failed: BTreeSet::new(),
+                stopped: false,
             };
             let followed = follower.follow(self, None).await?;
             let troubles = follower.lanes.into_iter();
@@ -247,10 +287,9 @@ impl Workspace {
         }
     }
 
-    fn slots(&self, host: &HostName, options: &RunOptions) -> u32 {
-        let campaign = &self.settings.campaign;
-        let own = campaign.hosts.get(host).map_or(1, |host| host.slots).max(1);
-        options.max_parallel.or(campaign.max_parallel).map_or(own, |most| own.min(most))
+    /// Jobs at once that a host can run.
+    fn slots(&self, host: &HostName) -> u32 {
+        self.settings.campaign.hosts.get(host).map_or(1, |host| host.slots).max(1)
     }
 
     async fn withdraw_obsolete(&mut self, plan: &Plan) -> Result<(), ApplyError> {
@@ -317,12 +356,6 @@ impl Workspace {
         Ok(hosts)
     }
 
-    /// Attempts of a host that have not ended.
-    pub(super) fn open_on(&self, host: &HostName) -> Result<Open, ApplyError> {
-        let known = |job| self.settings.expansion.index_of(job).is_some();
-        Ok(self.open_by_host(known)?.remove(host).unwrap_or_default())
-    }
-
     /// Attempts that have not ended, as the host script wants them, by host.
     pub fn attempts_by_host(
         &self,
@@ -353,7 +386,7 @@ impl Workspace {
     }
 }
 
-fn is_failure(state: State) -> bool {
+pub(super) fn is_failure(state: State) -> bool {
     matches!(state, State::Failed | State::Timeout | State::Stalled | State::Oom | State::Lost)
 }
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::follow::Follower;
 use super::lane::Chunk;
+use super::run::is_failure;
 use super::{ApplyError, Workspace};
 use crate::ids::{Attempt, HostName, JobId};
 use crate::lifecycle::event::JobAt;
@@ -88,7 +89,7 @@ impl Follower<'_> {
     }
 
     fn tell(&mut self, workspace: &Workspace, at: usize, fact: HostFact) {
-        let HostFact::Attempt { job, attempt, fact, .. } = fact else { return };
+        let HostFact::Attempt { job, attempt, apply, fact } = fact else { return };
         let lane = &mut self.lanes[at];
         let key = (job, attempt);
         let Some(before) = lane.open.get(&key).copied() else { return };
@@ -102,6 +103,20 @@ impl Follower<'_> {
         } else {
             lane.open.insert(key, after);
         }
+        if let Fact::Ended(ending) = &fact {
+            if let Some(to) = &ending.moved_to {
+                let job = job_at(workspace, lane.host.name(), job, attempt);
+                return self.hand_on(workspace, job, to);
+            }
+            if let Some(seconds) = ending.elapsed_s {
+                lane.measured = (lane.measured.0 + 1, lane.measured.1 + seconds);
+            }
+            let ours = self.hand.as_ref().is_some_and(|hand| *hand.apply == apply);
+            if ours && is_failure(ending.state.into()) {
+                self.failed.insert(job);
+            }
+        }
+        let lane = &self.lanes[at];
         let job = job_at(workspace, lane.host.name(), job, attempt);
         let now = workspace.clock().now();
         let mut event = |kind| self.observer.event(&Event { ts: now, kind });

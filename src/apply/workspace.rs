@@ -210,6 +210,7 @@ pub(super) fn plan_of(
     let known = Known::new(jobs);
     // An edit that cannot be read is told without its particulars; the plan itself does not rest on it.
     let parts = |id: JobId| -> Option<Parts> { store.parts(id).ok().flatten() };
-    let evidence = Evidence { known: &known, parts: &parts, hosts, earlier: &[] };
+    let earlier = store.lists()?;
+    let evidence = Evidence { known: &known, parts: &parts, hosts, earlier: &earlier };
     Ok(plan(Arc::clone(expansion), &evidence, options)?)
 }

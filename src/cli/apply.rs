@@ -139,6 +139,7 @@ impl Task<'_> {
             context.say(text.trim_end());
             context.say("");
         }
+        let hosts = wanted.hosts.clone();
         let (plan, left) = self.ask(workspace, plan, wanted.clone(), collected)?;
         let (plan, unsent) = self.ask_to_send(workspace, plan, wanted, collected)?;
         if left + unsent > 0 {
@@ -173,6 +174,7 @@ impl Task<'_> {
             detach: self.arguments.detach,
             max_parallel: self.arguments.max_parallel,
             max_fail: self.arguments.max_fail,
+            hosts,
             locale: context.locale(),
             kill_after: context.kill_after(),
         };

@@ -256,7 +256,9 @@ impl Context {
         match ApplyLock::acquire(folder, &holder).map_err(ApplyError::Lock)? {
             Lock::Held(_) => Ok(false),
             Lock::Acquired(lock) => {
-                self.say_set_aside(&set_aside(path, &lock)?);
+                if let Some(path) = set_aside(path, &lock)? {
+                    self.say_set_aside(&path);
+                }
                 Ok(true)
             }
         }

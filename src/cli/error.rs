@@ -191,6 +191,11 @@ fn host_help(error: &HostError) -> (Exit, &'static str, String) {
             "damaged",
             "make room on the host's disk, then run the same command again".to_owned(),
         ),
+        HostError::ManyLists { .. } => (
+            Exit::Person,
+            "many-host-lists",
+            "give the campaign another `name`, or take an earlier `[hosts]` again".to_owned(),
+        ),
         HostError::Io { .. } => (Exit::Person, "io", String::new()),
         HostError::Root { path, .. } => {
             let path = path.display();
@@ -289,6 +294,10 @@ fn apply_help(error: &ApplyError) -> (Exit, &'static str, String) {
         ApplyError::OtherOrigin { .. } => (
             "other-origin",
             "give this campaign another `name`, or the host another `root`".to_owned(),
+        ),
+        ApplyError::SamePlace { other, .. } => (
+            "same-place",
+            format!("take one of them out of the file, or give `{other}` another `root`"),
         ),
         ApplyError::Secrets { names } => {
             let first = names.first().cloned().unwrap_or_default();

@@ -177,6 +177,9 @@ impl Observer for Screen<'_> {
                     self.line(&format!("{:>10} {}", "STARTED", job.name));
                 }
             }
+            EventKind::JobMoved { name, from, to, .. } => {
+                self.line(&format!("{:>10} {name}  from {from} to {to}", "MOVED"));
+            }
             EventKind::JobFinished { job, state, detail, elapsed_s, .. } => {
                 let good = *state == State::Succeeded;
                 self.progress().ended(&visible(&job.name), good, Instant::now());

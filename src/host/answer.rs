@@ -6,6 +6,10 @@ use jiff::Timestamp;
 
 use super::HostError;
 use crate::lifecycle::{HostFact, JournalPosition, LineError, parse_lines};
+use crate::plan::HostList;
+
+/// Bytes of all lists of hosts; the host script keeps no more.
+const LISTS_MAX: usize = 1 << 18;
 
 /// What a host says of itself.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +35,8 @@ pub struct Probe {
     pub origin: Option<String>,
     /// Attempts: the journal's lines first, then what is open, then what is queued.
     pub facts: Vec<HostFact>,
+    /// The lists of hosts that jobs of the campaign were dealt by.
+    pub dealt_by: Vec<HostList>,
     /// How far the journal has been read; `None` without a campaign.
     pub journal: Option<JournalPosition>,
     /// Lines that were refused, to be told as warnings.
@@ -74,6 +80,8 @@ pub(super) fn parse_probe(host: &str, body: &[u8]) -> Result<Probe, HostError> {
     let mut facts = None;
     let mut origin = None;
     let mut others = Vec::new();
+    let mut dealt_by = Vec::new();
+    let mut room = LISTS_MAX;
     let mut journal = None;
     let mut journal_lines = Vec::new();
     let mut refused = Vec::new();
@@ -87,6 +95,10 @@ pub(super) fn parse_probe(host: &str, body: &[u8]) -> Result<Probe, HostError> {
             facts = Some(parse_host(text).ok_or_else(wrong)?);
         } else if let Some(text) = text.strip_prefix("origin ") {
             origin = Some(text.strip_suffix(" .").ok_or_else(wrong)?.to_owned());
+        } else if let Some(text) = text.strip_prefix("hosts ") {
+            // One that cannot be read may say that another host has a job, so the answer is none.
+            room = room.checked_sub(text.len()).ok_or_else(wrong)?;
+            dealt_by.push(serde_json::from_str(text).map_err(|_| wrong())?);
         } else if text.starts_with("journal ") {
             let generation = field(text, "gen").ok_or_else(wrong)?.to_owned();
             let number = |name| field(text, name).and_then(|n| n.parse::<u64>().ok());
@@ -106,7 +118,7 @@ pub(super) fn parse_probe(host: &str, body: &[u8]) -> Result<Probe, HostError> {
     }
     journal_lines.extend(others);
     let host = facts.ok_or_else(|| nonsense(host, "probe", b"no line `host`"))?;
-    Ok(Probe { host, origin, facts: journal_lines, journal, refused })
+    Ok(Probe { host, origin, facts: journal_lines, dealt_by, journal, refused })
 }
 
 fn parse_host(line: &str) -> Option<HostFacts> {
@@ -159,5 +171,25 @@ mod tests {
         assert_eq!(unframe(b"sp-begin a\nx\n", "a"), None);
         assert_eq!(unframe(b"sp-begin a\nx\nsp-end b\n", "a"), None);
         assert_eq!(unframe(b"x\nsp-end a\n", "a"), None);
+    }
+
+    #[test]
+    fn a_list_of_hosts_that_cannot_be_read_is_no_answer() {
+        let host = "host v=1 root=r machine=m missing=none .\n";
+        let probe = |lines: &str| parse_probe("box", format!("{host}{lines}").as_bytes());
+        let list = r#"hosts [{"name":"a","slots":2,"when":"n > 1"}]"#;
+        let read = probe(&format!("{list}\n{list}\n")).expect("an answer");
+        assert_eq!(read.dealt_by.len(), 2);
+        assert_eq!(read.dealt_by[0].0[0].when.as_deref(), Some("n > 1"));
+        for wrong in
+            ["hosts ", "hosts [{\"name\":\"a\"}]", "hosts [{\"name\":\"../a\",\"slots\":1}]"]
+        {
+            assert!(probe(&format!("{wrong}\n")).is_err(), "{wrong}");
+        }
+        let long = format!(
+            "hosts [{{\"name\":\"a\",\"slots\":1,\"when\":\"{}\"}}]\n",
+            "x".repeat(LISTS_MAX)
+        );
+        assert!(probe(&long).is_err());
     }
 }

@@ -1,7 +1,7 @@
 //! The hand-over: jobs as shell text, one file per apply and host.
 //!
 //! Every value of the campaign stands in single quotes; what only the host knows stands as a variable that the stub sets.
-//! The first two lines are for all jobs, then comes a line a job; see `40-stub.sh` for the names. Secrets travel behind
+//! The first two lines are for all jobs, the third is the list of hosts, then comes a line a job; see `40-stub.sh` for the names. Secrets travel behind
 //! the hashed part, so that neither hash nor record has them.
 
 use std::collections::BTreeMap;
@@ -49,6 +49,8 @@ pub struct BatchContext<'a> {
     pub max_fail: Option<u32>,
     /// Seconds between TERM and KILL at the time limit.
     pub kill_after: u32,
+    /// The list of hosts that the jobs were dealt by, as JSON on one line; the host keeps it.
+    pub dealt_by: &'a str,
     /// Values of secrets, by the variable that holds them here.
     pub secrets: &'a BTreeMap<String, String>,
 }
@@ -101,7 +103,7 @@ impl Batch {
         text.push_str(
             &common_line(context, first.as_ref()).map_err(|error| refused("(all)", error))?,
         );
-        text.push('\n');
+        push(&mut text, format_args!("\nhosts {}\n", context.dealt_by));
         text.push_str(&lines);
         let sha256 = sha256_hex(text.as_bytes());
         Ok(Self { name, text, sha256, secrets })

@@ -196,6 +196,10 @@ impl Host {
         match body.as_slice() {
             b"taken .\n" => Ok(()),
             b"refused damaged .\n" => Err(HostError::Damaged { host: self.name.to_string() }),
+            b"refused hosts .\n" => Err(HostError::ManyLists {
+                host: self.name.to_string(),
+                campaign: campaign.to_string(),
+            }),
             other => Err(super::answer::nonsense(self.name.as_str(), "hand_over", other)),
         }
     }
@@ -269,17 +273,29 @@ impl Host {
         grace: u32,
         attempts: &[(JobId, Attempt, ApplyId)],
     ) -> Result<(), HostError> {
-        let lines: Vec<String> = attempts
-            .iter()
-            .map(|(job, attempt, apply)| format!("{job} {attempt} {apply}\n"))
-            .collect();
-        let lines = lines.concat();
+        let lines = listed(attempts);
         // Without grace too: each mark is made durable by itself.
         let seconds = u64::from(grace.max(1)) * attempts.len() as u64;
         let patience = CANCEL_PATIENCE + Duration::from_secs(seconds);
         self.ask("cancel", &[campaign.as_str(), by, &grace.to_string()], lines.as_bytes(), patience)
             .await
             .map(drop)
+    }
+
+    /// Gives attempts that nobody has claimed to another host; the others stay. Returns the ends of those that are moved, as
+    /// facts, and lines that were refused.
+    pub async fn give_away(
+        &self,
+        campaign: &CampaignName,
+        to: &HostName,
+        attempts: &[(JobId, Attempt, ApplyId)],
+    ) -> Result<(Vec<HostFact>, Vec<LineError>), HostError> {
+        let lines = listed(attempts);
+        let arguments = [campaign.as_str(), to.as_str()];
+        let patience = CANCEL_PATIENCE + Duration::from_secs(attempts.len() as u64);
+        let body = self.ask("move", &arguments, lines.as_bytes(), patience).await?;
+        let lines = parse_lines(&body);
+        Ok((lines.facts, lines.errors.into_iter().map(|(_, error)| error).collect()))
     }
 
     /// Takes a whole hand-over out of the queue.
@@ -442,6 +458,13 @@ fn rsync_host(destination: &str) -> String {
     let name = name.rsplit_once('@').map_or(name, |(_, name)| name);
     let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
     if plain && !name.is_empty() { name.to_owned() } else { "host".to_owned() }
+}
+
+/// Attempts as lines for the host script.
+fn listed(attempts: &[(JobId, Attempt, ApplyId)]) -> String {
+    let lines: Vec<String> =
+        attempts.iter().map(|(job, attempt, apply)| format!("{job} {attempt} {apply}\n")).collect();
+    lines.concat()
 }
 
 /// Bytes up to the last record before the first line that is none.

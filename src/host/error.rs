@@ -62,6 +62,16 @@ pub enum HostError {
         /// The host.
         host: String,
     },
+    /// The host keeps as many lists of hosts as it can.
+    #[error(
+        "host `{host}` keeps no further list of hosts for the campaign `{campaign}`: `[hosts]` was edited too often"
+    )]
+    ManyLists {
+        /// The host.
+        host: String,
+        /// The campaign.
+        campaign: String,
+    },
     /// Something on the host's file system.
     #[error("cannot {what} `{}`: {source}", path.display())]
     Io {
@@ -133,6 +143,7 @@ impl HostError {
             | Self::TooLong { .. }
             | Self::Nonsense { .. }
             | Self::Damaged { .. }
+            | Self::ManyLists { .. }
             | Self::Io { .. }
             | Self::Root { .. }
             | Self::RootText { .. }

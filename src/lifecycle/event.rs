@@ -72,6 +72,19 @@ pub enum EventKind {
         /// The tmux session to look at it.
         session: Option<String>,
     },
+    /// A job that had not started was given to another host.
+    JobMoved {
+        /// The job.
+        id: JobId,
+        /// Its name for people.
+        name: String,
+        /// The host that had it in its queue.
+        from: HostName,
+        /// The host that gets it.
+        to: HostName,
+        /// The attempt that came to nothing by it.
+        attempt: Attempt,
+    },
     /// A job has ended.
     JobFinished {
         /// The job.
@@ -123,6 +136,7 @@ impl EventKind {
             Self::Sync { .. } => "sync",
             Self::JobQueued { .. } => "job-queued",
             Self::JobStarted { .. } => "job-started",
+            Self::JobMoved { .. } => "job-moved",
             Self::JobFinished { .. } => "job-finished",
             Self::Warning { .. } => "warning",
             Self::Summary { .. } => "summary",

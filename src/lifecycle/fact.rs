@@ -4,7 +4,7 @@
 
 use jiff::Timestamp;
 
-use crate::ids::{ApplyId, Attempt, JobId};
+use crate::ids::{ApplyId, Attempt, HostName, JobId};
 use crate::lifecycle::life::Final;
 use crate::lifecycle::reason::Reason;
 
@@ -96,6 +96,8 @@ pub struct Ending {
     pub ended: Timestamp,
     /// Seconds it ran, by a clock that is never set.
     pub elapsed_s: Option<f64>,
+    /// The host that got the job instead; only where the reason is [`Reason::Moved`].
+    pub moved_to: Option<HostName>,
     /// What it ran from, as its claim has it.
     pub tree: Tree,
     /// One sentence for people, see `sentence`; empty until somebody who knows the campaign fills it. The store puts a

@@ -1,6 +1,6 @@
 //! The life of an attempt: what hosts say of it, what may follow what, and how it is told to people and programs.
 //!
-//! Pure: bytes and values in, values out. It asks no host, stores nothing, and starts nothing: `dealing` proposes.
+//! Pure: bytes and values in, values out. It asks no host, stores nothing, and starts nothing: `dealing` and `shares` propose.
 
 pub mod dealing;
 pub mod event;
@@ -9,6 +9,7 @@ pub mod life;
 pub mod reason;
 pub mod record;
 pub mod sentence;
+pub mod shares;
 
 pub use event::{Event, EventKind};
 pub use fact::{Ending, Fact, HostFact, JournalPosition, Marker, Tree, Verdict};

@@ -74,6 +74,8 @@ reasons! {
     ByTmux = "by-tmux",
     /// Taken out of the queue before it started.
     Withdrawn = "withdrawn",
+    /// Given to another host before it started; no end of the job.
+    Moved = "moved",
     /// The machine was started anew.
     Reboot = "reboot",
     /// The container or the user's processes were started anew.

@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use jiff::Timestamp;
 
-use crate::ids::{ApplyId, Attempt, JobId};
+use crate::ids::{ApplyId, Attempt, HostName, JobId};
 use crate::lifecycle::fact::{Ending, Fact, HostFact, Marker, Tree, Verdict};
 use crate::lifecycle::life::Final;
 use crate::lifecycle::reason::Reason;
@@ -157,6 +157,7 @@ fn end(fields: &Fields<'_>) -> Result<HostFact, LineError> {
         started: fields.get("started", |text| or_none(text, moment))?,
         ended: fields.get("ended", moment)?,
         elapsed_s: fields.get("el", |text| or_none(text, seconds))?,
+        moved_to: fields.get_newer("to", |text| or_none(text, parsed::<HostName>))?,
         tree: tree(fields)?,
         detail: String::new(),
     };
@@ -168,6 +169,13 @@ fn end(fields: &Fields<'_>) -> Result<HostFact, LineError> {
         && (ending.exit_code.is_none() || ending.signal.is_some() || ending.marker.is_some())
     {
         return Err(LineError::Contradiction("succeeded without an exit code of its own"));
+    }
+    // Another host may start the job by this: it needs to be said in full.
+    let moved = ending.reason == Reason::Moved;
+    if moved != ending.moved_to.is_some()
+        || (moved && (ending.state != Final::Cancelled || ending.started.is_some()))
+    {
+        return Err(LineError::Contradiction("it is not clear whether another host got the job"));
     }
     fields.attempt(Fact::Ended(Box::new(ending)))
 }

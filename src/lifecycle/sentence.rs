@@ -65,6 +65,10 @@ pub fn sentence(ending: &Ending, context: &Context<'_>) -> String {
         Reason::ByUser => "cancelled by `sp cancel`".to_owned(),
         Reason::ByTmux => "cancelled by closing its tmux session".to_owned(),
         Reason::Withdrawn => "taken out of the queue before it started".to_owned(),
+        Reason::Moved => match &ending.moved_to {
+            Some(host) => format!("given to host {host} before it started"),
+            None => "given to another host before it started".to_owned(),
+        },
         Reason::Reboot => "the host was rebooted while it ran".to_owned(),
         Reason::Restart => {
             "the container or the user's processes were restarted while it ran".to_owned()

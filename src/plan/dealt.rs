@@ -45,6 +45,11 @@ impl HostList {
         hosts.sort();
         Self(hosts)
     }
+
+    /// The list as JSON, on one line.
+    pub fn json(&self) -> String {
+        serde_json::to_string(self).expect("names, numbers and texts are JSON")
+    }
 }
 
 /// A host's `when` at that time.

@@ -3,6 +3,8 @@
 //! Asks `home` among the hosts whose `when` allows the job, and `dealt` for those that may have it from earlier. It probes
 //! nothing: which host answers is told to it.
 
+use std::collections::BTreeSet;
+
 use crate::campaign::Host;
 use crate::ids::HostName;
 use crate::plan::PlanError;
@@ -185,6 +187,31 @@ fn blocked(mut decision: Decision, reason: Reason, detail: impl Into<Detail>) ->
     decision.reason = reason;
     decision.detail = detail.into();
     decision
+}
+
+/// Which of the file's hosts may run each of these jobs.
+///
+/// # Errors
+/// An expression of `[hosts.NAME] when` that has no answer for a job.
+pub fn eligible(
+    expansion: &Expansion,
+    jobs: &[usize],
+) -> Result<BTreeSet<(usize, HostName)>, PlanError> {
+    let names: Vec<&HostName> = expansion.campaign().hosts.keys().collect();
+    let mut hosts = Eligible::new(expansion).hosts;
+    let mut may = BTreeSet::new();
+    for job in jobs {
+        for (name, (_, _, test)) in names.iter().zip(&mut hosts) {
+            let takes = match test {
+                Some(test) => test.holds(expansion.row(*job))?,
+                None => true,
+            };
+            if takes {
+                may.insert((*job, (*name).clone()));
+            }
+        }
+    }
+    Ok(may)
 }
 
 /// The host of every job: the one that has or had it, else its home; `None` when no host may run it.

@@ -47,7 +47,7 @@ pub use error::{PlanError, PlanWarning};
 pub use expand::{Expansion, expand};
 pub use filter::{Filter, FilterError};
 pub use home::{Score, home};
-pub use homes::hosts_of;
+pub use homes::{eligible, hosts_of};
 pub use job::{CellKeys, CommandSpec, CountMarker, EnvSpec, Job, JobSpec, Markers, told};
 pub use json::JsonValue;
 pub use known::{CellKey, Known, KnownJob, Parts};

@@ -7,7 +7,7 @@ use super::known::parsed;
 use super::memory::{Change, HostReport, Recorded, provenance_ordinal, read_host};
 use super::snapshot::Provenance;
 use super::{apply_ordinal, host_ordinal, job_ordinal};
-use crate::ids::{ApplyId, Attempt, JobId};
+use crate::ids::{ApplyId, Attempt, HostName, JobId};
 use crate::lifecycle::JournalPosition;
 use crate::lifecycle::sentence::{Context, sentence};
 use crate::lifecycle::{
@@ -231,7 +231,7 @@ impl Place<'_> {
             .prepare_cached(
                 "UPDATE attempt SET state = ?2, reason = ?3, detail = ?4, exit_code = ?5, signal = ?6, witness = ?7,
                     marker = ?8, leftovers = ?9, started_at = coalesce(?10, started_at), ended_at = ?11,
-                    elapsed_s = ?12, orphan = max(orphan, ?13)
+                    elapsed_s = ?12, orphan = max(orphan, ?13), moved_to = ?14
                  WHERE ordinal = ?1",
             )?
             .execute(params![
@@ -248,6 +248,7 @@ impl Place<'_> {
                 ending.ended.as_millisecond(),
                 ending.elapsed_s,
                 ending.by == "orphan",
+                ending.moved_to.as_ref().map(HostName::as_str),
             ])
     }
 

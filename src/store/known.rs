@@ -6,6 +6,7 @@ use std::str::FromStr;
 use rusqlite::types::Type;
 use rusqlite::{OptionalExtension as _, Row};
 
+use super::snapshot::moved_to;
 use super::{Store, StoreError};
 use crate::ids::{ApplyId, Attempt, HostName, JobId};
 use crate::lifecycle::AttemptState;
@@ -176,7 +177,7 @@ impl Store {
         let codes = self.read_codes()?;
         // In the order they were written, which is the order of the file: no index, no sort.
         let mut rows = self.connection.prepare(
-            "SELECT job, n, state, host, reason, detail, exit_code, signal, elapsed_s, provenance
+            "SELECT job, n, state, host, reason, detail, exit_code, signal, elapsed_s, provenance, moved_to
              FROM attempt ORDER BY ordinal",
         )?;
         let mut rows = rows.query([])?;
@@ -185,7 +186,8 @@ impl Store {
             let n: u32 = row.get(1)?;
             let state: AttemptState = parsed(row, 2)?;
             let job = &mut jobs[place].1;
-            if matches!(state, AttemptState::Ended(_)) && n >= ended[place] {
+            let moved_to = moved_to(row, 10)?;
+            if matches!(state, AttemptState::Ended(_)) && moved_to.is_none() && n >= ended[place] {
                 ended[place] = n;
                 job.elapsed_s = row.get(8)?;
                 job.code =
@@ -195,6 +197,15 @@ impl Store {
                 continue;
             }
             job.attempt = Attempt(n);
+            job.moved_to = moved_to;
+            if job.moved_to.is_some() {
+                // The other host is the home now, and nobody has it yet.
+                (job.state, job.host) = (State::Pending, None);
+                (job.exit_code, job.signal) = (None, None);
+                job.reason.clear();
+                job.detail.clear();
+                continue;
+            }
             job.state = state.shown();
             job.host = hosts.get(&row.get(3)?).cloned();
             job.reason = row.get(4)?;

@@ -3,14 +3,17 @@
 //! The facts of an answer and the place in the host's journal that they end at are one transaction: a crash in between can
 //! neither skip a fact nor, since facts may come twice, do harm by telling one again.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 
 use super::facts::record_report;
-use super::snapshot::Provenance;
+use super::snapshot::{Provenance, from_json};
 use super::{Store, StoreError, apply_ordinal, host_ordinal, job_ordinal};
 use crate::ids::{ApplyId, Attempt, HostName, JobId};
 use crate::lifecycle::{AttemptState, Event, HostFact, IllegalEvent, JournalPosition};
+use crate::plan::HostList;
 
 /// What is remembered of a host.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -201,6 +204,37 @@ impl Store {
             };
             take().map_err(StoreError::of(path))
         })
+    }
+
+    /// Keeps lists of hosts that jobs were dealt by. What is kept already costs no writing.
+    pub fn keep_lists(&mut self, lists: &[HostList]) -> Result<(), StoreError> {
+        let kept = self.lists()?;
+        let new: BTreeSet<&HostList> = lists.iter().filter(|list| !kept.contains(list)).collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        self.write("lists", |transaction, path| {
+            let keep = || -> rusqlite::Result<()> {
+                let mut row = transaction
+                    .prepare_cached("INSERT OR IGNORE INTO host_list (hosts) VALUES (?1)")?;
+                for list in new {
+                    row.execute([list.json()])?;
+                }
+                Ok(())
+            };
+            keep().map_err(StoreError::of(path))
+        })
+    }
+
+    /// The lists of hosts that jobs were dealt by, as far as this checkpoint has heard of them.
+    pub fn lists(&self) -> Result<Vec<HostList>, StoreError> {
+        let read = || -> rusqlite::Result<Vec<HostList>> {
+            self.connection
+                .prepare_cached("SELECT hosts FROM host_list ORDER BY ordinal")?
+                .query_map([], |row| from_json(row, 0))?
+                .collect()
+        };
+        read().map_err(StoreError::of(&self.path))
     }
 
     /// What is remembered of a host; nothing for one that never answered.

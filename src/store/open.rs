@@ -39,9 +39,24 @@ pub struct Opened {
 }
 
 /// Puts a checkpoint aside that turned out damaged after it was opened, and says where it is now; the next [`Store::open`]
-/// makes a new one. Nobody may have it open for writing: the lock says that no apply does.
-pub fn set_aside(path: &Path, _lock: &ApplyLock) -> Result<PathBuf, StoreError> {
-    put_aside(path)
+/// makes a new one. Nobody may have it open for writing: the lock says that no apply does. `None`: what lies there now is
+/// sound, since somebody who had the lock before has put the damaged one aside.
+pub fn set_aside(path: &Path, _lock: &ApplyLock) -> Result<Option<PathBuf>, StoreError> {
+    match read_whole(path) {
+        Ok(()) => Ok(None),
+        Err(StoreError::Damaged { .. }) => put_aside(path).map(Some),
+        Err(error) => Err(error),
+    }
+}
+
+/// Reads all that a plan or a table rests on.
+fn read_whole(path: &Path) -> Result<(), StoreError> {
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    let Some(store) = Store::open_read_only(folder)? else { return Ok(()) };
+    store.check()?;
+    store.lists()?;
+    store.known()?;
+    store.snapshot().map(drop)
 }
 
 /// The folder of a campaign's checkpoint, given the folder of its file.

@@ -151,19 +151,24 @@ pub struct AttemptRow {
     pub ended_at: Option<Timestamp>,
     /// Seconds it ran.
     pub elapsed_s: Option<f64>,
+    /// The host that got the job instead, before this one started it: then this is no end of the job.
+    pub moved_to: Option<HostName>,
     /// Circumstances; for one that was adopted as much as the host's record has of them.
     pub provenance: Option<Arc<Provenance>>,
 }
 
 impl JobRow {
-    /// The newest attempt.
+    /// The newest attempt; none where that was moved, since then no host has the job yet.
     pub fn newest(&self) -> Option<&AttemptRow> {
-        self.attempts.last()
+        self.attempts.last().filter(|row| row.moved_to.is_none())
     }
 
-    /// The newest attempt that has ended.
+    /// The newest attempt that has ended, a moved one left out.
     pub fn last_ended(&self) -> Option<&AttemptRow> {
-        self.attempts.iter().rev().find(|row| matches!(row.state, AttemptState::Ended(_)))
+        let ended = |row: &&AttemptRow| {
+            matches!(row.state, AttemptState::Ended(_)) && row.moved_to.is_none()
+        };
+        self.attempts.iter().rev().find(ended)
     }
 
     /// The present state.
@@ -210,7 +215,7 @@ impl Store {
         let mut jobs = read_jobs(&transaction)?;
         let mut rows = transaction.prepare(
             "SELECT job, host, n, apply, state, reason, detail, exit_code, signal, witness, marker, leftovers, slot,
-                session, orphan, queued_at, started_at, ended_at, elapsed_s, provenance, batch
+                session, orphan, queued_at, started_at, ended_at, elapsed_s, provenance, batch, moved_to
              FROM attempt ORDER BY n, ordinal",
         )?;
         let mut rows = rows.query([])?;
@@ -240,6 +245,7 @@ impl Store {
                 started_at: moment(row, 16)?,
                 ended_at: moment(row, 17)?,
                 elapsed_s: row.get(18)?,
+                moved_to: moved_to(row, 21)?,
                 provenance: row
                     .get::<_, Option<i64>>(19)?
                     .and_then(|ordinal| provenances.get(&ordinal).cloned()),
@@ -250,7 +256,7 @@ impl Store {
         let mut jobs: Vec<JobRow> = jobs
             .into_values()
             .map(|(mut job, accepted)| {
-                let newest = job.newest().map_or(0, |row| row.attempt.0);
+                let newest = job.attempts.last().map_or(0, |row| row.attempt.0);
                 job.accepted_from = accepted
                     .filter(|(_, after)| newest <= *after)
                     .and_then(|(from, _)| ids.get(&from).copied());
@@ -297,6 +303,13 @@ fn moment(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Timestamp>> {
                 .map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, millis))
         })
         .transpose()
+}
+
+pub(super) fn moved_to(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<HostName>> {
+    match row.get_ref(column)? {
+        rusqlite::types::ValueRef::Null => Ok(None),
+        _ => parsed(row, column).map(Some),
+    }
 }
 
 pub(super) fn from_json<T: serde::de::DeserializeOwned>(

@@ -262,6 +262,7 @@ pub(crate) fn any_fact() -> impl Strategy<Value = Fact> {
             started: Some(at),
             ended: at,
             elapsed_s: Some(1.0),
+            moved_to: None,
             tree: Tree { dirty: Some(true), ..Tree::default() },
             detail: String::new(),
         }))
@@ -354,4 +355,22 @@ fn other_words_are_no_states() {
 #[test]
 fn ids_print_as_they_are_read() {
     assert_eq!(ID.parse::<JobId>().unwrap().to_string(), ID);
+}
+
+#[test]
+fn a_move_says_where_to() {
+    let moved = "state=cancelled reason=moved rc=none slot=none started=none el=none by=cancel";
+    let read = ending(&format!("{moved} to=gpu-2"));
+    assert_eq!(read.moved_to.as_ref().map(solverpilot::ids::HostName::as_str), Some("gpu-2"));
+    assert_eq!(sentence(&read, &Context::default()), "given to host gpu-2 before it started");
+    for wrong in [
+        moved.to_owned(),
+        format!("{moved} to=none"),
+        format!("{moved} to=../x"),
+        format!("{moved} to=b state=failed"),
+        format!("{moved} to=b started=1700000000.25"),
+        "to=b".to_owned(),
+    ] {
+        assert!(parse_line(end_line(&wrong).as_bytes()).is_err(), "{wrong}");
+    }
 }

@@ -18,6 +18,7 @@ mod help;
 mod host_script;
 mod hostile;
 mod lifecycle;
+mod moves;
 mod outcomes;
 mod output;
 mod plan;

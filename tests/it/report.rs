@@ -41,6 +41,7 @@ fn attempt(n: u32, state: AttemptState) -> AttemptRow {
         started_at: started.then(|| at(i64::from(n) * 10)),
         ended_at: ended.then(|| at(i64::from(n) * 10 + 4)),
         elapsed_s: ended.then_some(4.25),
+        moved_to: None,
         provenance: Some(Arc::new(Provenance {
             snapshot: Some("feedfacefeedfacefeed".to_owned()),
             git_rev: Some("0badc0de0badc0de0badc0de".to_owned()),
@@ -278,4 +279,31 @@ fn what_steers_a_terminal_is_written_out() {
         spans,
         ["0.00s", "0.42s", "3.1s", "59s", "1m 00s", "12m 05s", "2h 03m", "4d 15h", "0.00s"]
     );
+}
+
+/// A job that was given to another host and is on its way there has no result of that attempt.
+#[test]
+fn a_moved_job_is_pending_and_its_attempt_is_listed() {
+    let moved = AttemptRow {
+        reason: "moved".to_owned(),
+        moved_to: Some("other".parse().unwrap()),
+        exit_code: None,
+        ..attempt(2, AttemptState::Ended(Final::Cancelled))
+    };
+    let fresh = AttemptRow { attempt: Attempt(1), ..moved.clone() };
+    let failed = attempt(1, AttemptState::Ended(Final::Failed));
+    let jobs = vec![
+        job(0, "first", &json!({}), vec![fresh]),
+        job(1, "again", &json!({}), vec![failed, moved]),
+    ];
+    let snapshot = Snapshot { jobs, ..Snapshot::default() };
+    let table = results(&snapshot, &[], false);
+    let column = |name: &str| table.columns.iter().position(|one| one.name() == name).unwrap();
+    let text = |row: usize, name: &str| table.rows[row][column(name)].clone();
+    for row in [0, 1] {
+        assert_eq!(text(row, "state"), Cell::Text("pending".to_owned()));
+    }
+    assert_eq!(text(0, "host"), Cell::Empty);
+    assert_eq!(text(1, "attempt"), Cell::Int(1), "the last result is shown beside it");
+    assert_eq!(attempts(&snapshot, &[], false).rows.len(), 3);
 }

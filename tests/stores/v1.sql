@@ -22,6 +22,11 @@ CREATE TABLE host (
     last_seen       INTEGER
 ) STRICT;
 INSERT INTO host VALUES(1,'local','r1',NULL,'g',512,NULL,1700000000000);
+CREATE TABLE host_list (
+    ordinal INTEGER PRIMARY KEY,
+    hosts   TEXT NOT NULL UNIQUE CHECK (json_valid(hosts))
+) STRICT;
+INSERT INTO host_list VALUES(1,'[{"name":"local","slots":1}]');
 CREATE TABLE apply (
     ordinal    INTEGER PRIMARY KEY,
     id         TEXT NOT NULL UNIQUE,
@@ -81,14 +86,15 @@ CREATE TABLE attempt (
     started_at INTEGER,                  -- the host's clock, like `ended_at`
     ended_at   INTEGER,
     elapsed_s  REAL,
+    moved_to   TEXT,                     -- the host that got the job instead; only where `reason` is `moved`
     provenance INTEGER REFERENCES provenance (ordinal),
     UNIQUE (job, host, n),
     CHECK (state <> 'succeeded' OR exit_code IS NOT NULL)
 ) STRICT;
-INSERT INTO attempt VALUES(1,1,1,1,1,'b1','succeeded','ok','',0,NULL,'runner',NULL,'none',NULL,NULL,0,1700000000000,1700000000250,1700000002500,2.25,1);
-INSERT INTO attempt VALUES(2,2,1,1,1,'b1','failed','marker-missing','',0,NULL,'runner','files.0','none',NULL,NULL,0,1700000000000,1700000000250,1700000002500,2.25,1);
-INSERT INTO attempt VALUES(3,3,1,1,1,'b1','intended','','',NULL,NULL,NULL,NULL,NULL,NULL,NULL,0,1700000000000,NULL,NULL,NULL,1);
-INSERT INTO attempt VALUES(4,2,1,2,1,NULL,'running','','',NULL,NULL,NULL,NULL,NULL,0,NULL,0,NULL,1700000000000,NULL,NULL,NULL);
+INSERT INTO attempt VALUES(1,1,1,1,1,'b1','succeeded','ok','',0,NULL,'runner',NULL,'none',NULL,NULL,0,1700000000000,1700000000250,1700000002500,2.25,NULL,1);
+INSERT INTO attempt VALUES(2,2,1,1,1,'b1','failed','marker-missing','',0,NULL,'runner','files.0','none',NULL,NULL,0,1700000000000,1700000000250,1700000002500,2.25,NULL,1);
+INSERT INTO attempt VALUES(3,3,1,1,1,'b1','intended','','',NULL,NULL,NULL,NULL,NULL,NULL,NULL,0,1700000000000,NULL,NULL,NULL,NULL,1);
+INSERT INTO attempt VALUES(4,2,1,2,1,NULL,'running','','',NULL,NULL,NULL,NULL,NULL,0,NULL,0,NULL,1700000000000,NULL,NULL,NULL,NULL);
 CREATE TABLE event (
     ordinal INTEGER PRIMARY KEY,
     apply   INTEGER NOT NULL REFERENCES apply (ordinal),

@@ -11,7 +11,8 @@ use super::world::{Batch, CAMPAIGN, Job, World, job, records, verdict};
 
 super::in_every_shell! {
     cancel_whatever_it_is_at cancel_of_many cancel_against_the_claim withdraw_against_the_claim time_limits
-    a_limit_that_is_over_before_the_start
+    a_limit_that_is_over_before_the_start moves_what_nobody_has_claimed a_move_against_the_claim
+    an_attempt_after_one_elsewhere
 }
 
 fn ask_cancel(world: &World, jobs: &[&Job], grace: &str) -> String {
@@ -166,4 +167,81 @@ fn time_limits(world: &World) {
     // A limit of eight hundredths is no octal number.
     let ends = world.run(&Batch::new([job("sleep 601")]).with("B_LIMIT=0.08"));
     assert!(ends.values().any(|end| end["el"].parse::<f64>().is_ok_and(|el| el < 5.0)));
+}
+
+fn moved(world: &World, jobs: &[&Job], to: &str) -> Vec<String> {
+    let lines: Vec<String> =
+        jobs.iter().map(|job| format!("{} {} a\n", job.id, job.attempt)).collect();
+    let answer = world.ask("move", &[CAMPAIGN, to], &lines.concat());
+    records(&answer, "end")
+        .into_iter()
+        .map(|end| {
+            assert_eq!((end["state"].as_str(), end["reason"].as_str()), ("cancelled", "moved"));
+            format!("{} {}", end["id"], end["to"])
+        })
+        .collect()
+}
+
+fn moves_what_nobody_has_claimed(world: &World) {
+    let running = job("echo running >>count; : >running; while [ ! -e go ]; do sleep 0.02; done");
+    let mut jobs = vec![running];
+    jobs.extend((0..70).map(|i| job(format!("echo {i} >>count"))));
+    world.hand_over(&Batch::new(jobs.clone()));
+    world.wait_for("running");
+    ask_cancel(world, &[&jobs[3]], "0");
+    let asked: Vec<&Job> = jobs.iter().filter(|job| job.id != jobs[1].id).collect();
+    let told = moved(world, &asked, "other");
+    // What runs stays, and so does what somebody cancelled.
+    let expected: Vec<String> =
+        [&jobs[2]].into_iter().chain(&jobs[4..]).map(|job| format!("{} other", job.id)).collect();
+    assert_eq!(told, expected);
+    // Asked again, and for another host: the first word stands.
+    assert_eq!(moved(world, &[&jobs[2], &jobs[4]], "third"), expected[..2]);
+    fs::write(world.at("go"), "").expect("a file");
+    let ends = world.drained();
+    assert_eq!(verdict(&ends, &jobs[0]), "succeeded ok 0 none");
+    assert_eq!(verdict(&ends, &jobs[1]), "succeeded ok 0 none");
+    assert_eq!(verdict(&ends, &jobs[2]), "cancelled moved none none");
+    assert_eq!(verdict(&ends, &jobs[3]), "cancelled by-user none none");
+    assert_eq!(world.lines("count"), ["running", "0"]);
+    // Called back: the next attempt runs here.
+    let again = Job { attempt: 2, ..jobs[2].clone() };
+    let ends = world.run(&Batch::new([again.clone()]));
+    assert_eq!(verdict(&ends, &again), "succeeded ok 0 none");
+    assert_eq!(world.lines("count"), ["running", "0", "1"]);
+}
+
+/// Either it is moved or it runs here.
+fn a_move_against_the_claim(world: &World) {
+    for round in 0..6 {
+        let jobs: Vec<Job> = (0..4).map(|i| job(format!("echo {round}-{i} >>count"))).collect();
+        let batch = Batch::new(jobs.clone());
+        let (text, hash) = world.text(&batch);
+        let arguments = [CAMPAIGN, "none", &batch.name(), &hash, "1"];
+        let hand_over = world.start("hand_over", &arguments, &text);
+        let told = moved(world, &jobs.iter().collect::<Vec<_>>(), "other");
+        assert!(World::finish(hand_over).framed);
+        let ends = world.drained();
+        let lines = world.lines("count");
+        for (i, job) in jobs.iter().enumerate() {
+            let starts = lines.iter().filter(|line| **line == format!("{round}-{i}")).count();
+            let is_moved = told.contains(&format!("{} other", job.id));
+            assert_eq!(starts, usize::from(!is_moved), "{told:?} {lines:?}");
+            let expected =
+                if is_moved { "cancelled moved none none" } else { "succeeded ok 0 none" };
+            assert_eq!(verdict(&ends, job), expected);
+        }
+    }
+}
+
+/// Attempts between two of this host may have been another's.
+fn an_attempt_after_one_elsewhere(world: &World) {
+    let first = job("echo x >>count; exit 3");
+    world.run(&Batch::new([first.clone()]));
+    let third = Job { attempt: 3, ..first.clone() };
+    let ends = world.run(&Batch::new([third.clone()]));
+    assert_eq!(verdict(&ends, &third), "failed exit-code 3 none");
+    let eleventh = Job { attempt: 11, ..first };
+    world.run(&Batch::new([eleventh]));
+    assert_eq!(world.lines("count").len(), 3);
 }

@@ -35,7 +35,7 @@ pub(super) struct World {
 pub(super) struct Job {
     pub(super) id: String,
     pub(super) attempt: u32,
-    command: String,
+    pub(super) command: String,
     pub(super) markers: String,
     pub(super) more: String,
 }

@@ -54,6 +54,29 @@ impl Sandbox {
         self.set("SP_SSH_CONFIG", &config);
     }
 
+    /// From now on `ssh NAME` reaches nobody.
+    pub fn unplug(&self, name: &str) {
+        self.edit_ssh_config(
+            &format!("Host {name}\n"),
+            &format!("Host {name}\n  ProxyCommand false\n"),
+        );
+    }
+
+    /// `ssh NAME` reaches the host again.
+    pub fn plug_in(&self, name: &str) {
+        self.edit_ssh_config(
+            &format!("Host {name}\n  ProxyCommand false\n"),
+            &format!("Host {name}\n"),
+        );
+    }
+
+    fn edit_ssh_config(&self, from: &str, to: &str) {
+        let path = self.path().join("ssh/config");
+        let text = fs::read_to_string(&path).expect("a file");
+        assert!(text.contains(from), "{from:?} is not in {text}");
+        fs::write(path, text.replace(from, to)).expect("a file");
+    }
+
     /// Home of a host.
     pub fn host_home(&self, name: &str) -> PathBuf {
         self.path().join(format!("host-{name}"))
