@@ -33,7 +33,7 @@ case $verb in
     shift 2
     "verb_$verb" "$@"
     ;;
-  probe | wait | account | hand_over | kick | cancel | withdraw | accept | evidence | window | log | logs)
+  probe | wait | account | hand_over | kick | cancel | withdraw | accept | evidence | window | log | logs | doctor)
     NONCE=${3-}
     is_name "$NONCE" || exit 64
     shift 3

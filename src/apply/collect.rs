@@ -65,14 +65,9 @@ pub(super) struct Question {
     pub(super) journal: Option<JournalPosition>,
 }
 
-/// What the host script and every job need.
-const NEEDED: &[&str] =
-    &["flock", "setsid", "timeout", "awk", "sed", "grep", "sha256sum", "tail", "head", "mktemp"];
-
 impl Question {
     pub(super) async fn ask(&self) -> Result<Probe, HostError> {
-        let needed: Vec<String> = NEEDED.iter().map(|word| (*word).to_owned()).collect();
-        self.host.probe(&self.campaign, self.journal.as_ref(), &needed).await
+        self.host.probe(&self.campaign, self.journal.as_ref(), &self.host.needed()).await
     }
 
     async fn ask_soon(&self) -> Result<Probe, HostError> {

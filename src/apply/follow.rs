@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::hand_over::Hand;
+use super::hand_over::{Hand, programs_of};
 use super::lane::{Chunk, IDLE_ROUNDS, Lane, Said, Step, Trouble};
 use super::tell::job_at;
 use super::{ApplyError, Interrupt, Interrupts, Observer, Workspace, joined};
@@ -145,7 +145,7 @@ impl Follower<'_> {
         if let Some(hand) = self.hand.as_ref().filter(|_| !lane.jobs.is_empty()) {
             return Ok(Some(Step::Prepare {
                 host: lane.host.clone(),
-                programs: workspace.programs_of(lane.host.name()),
+                programs: programs_of(workspace.campaign(), lane.host.name()),
                 missing: hand.missing.get(lane.host.name()).cloned().unwrap_or_default(),
             }));
         }

@@ -198,6 +198,7 @@ async fn prepare(
     mut missing: Vec<String>,
 ) -> Result<Account, ApplyError> {
     let account = host.account(programs).await?;
+    host.check_root(&account.root)?;
     missing.extend(account.missing.iter().cloned());
     if missing.is_empty() {
         return Ok(account);

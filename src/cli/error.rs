@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io;
+use std::path::Path;
 
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
 use serde_json::{Value, json};
@@ -10,7 +11,7 @@ use super::exit::Exit;
 use super::printable::{printable, printable_error};
 use crate::apply::ApplyError;
 use crate::campaign::CampaignError;
-use crate::host::{HostError, SshTrouble};
+use crate::host::{HostError, RootTrouble, SshTrouble};
 use crate::plan::{FilterError, PlanError, SelectError};
 use crate::store::StoreError;
 
@@ -166,7 +167,7 @@ impl From<StoreError> for CliError {
 }
 
 /// What an error of a host means for who typed the command: the exit code, a code for programs, the next step.
-fn host_help(error: &HostError) -> (Exit, &'static str, String) {
+pub(super) fn host_help(error: &HostError) -> (Exit, &'static str, String) {
     match error {
         HostError::Start { program, .. } => {
             (Exit::Person, "start", format!("install `{program}` or correct PATH"))
@@ -192,11 +193,7 @@ fn host_help(error: &HostError) -> (Exit, &'static str, String) {
             "make room on the host's disk, then run the same command again".to_owned(),
         ),
         HostError::Io { .. } => (Exit::Person, "io", String::new()),
-        HostError::Root { path, .. } => {
-            let path = path.display();
-            let help = format!("look at it there: ls -ld {path}; or give the host another `root`");
-            (Exit::Person, "root", help)
-        }
+        HostError::Root { path, trouble, .. } => (Exit::Person, "root", root_help(trouble, path)),
         HostError::RootText { .. } => {
             (Exit::Person, "root", "correct `root` in `[hosts]`".to_owned())
         }
@@ -208,9 +205,33 @@ fn host_help(error: &HostError) -> (Exit, &'static str, String) {
     }
 }
 
+/// What a root that cannot be used wants.
+pub(super) fn root_help(trouble: &RootTrouble, path: &Path) -> String {
+    let path = path.display();
+    match trouble {
+        RootTrouble::Relative => "begin the host's `root` with `/`, `~/` or `$HOME/`".to_owned(),
+        RootTrouble::Make => format!(
+            "make {path} there, as this user, or give the host another `root`, on a local disk"
+        ),
+        RootTrouble::Write => {
+            format!("look at it there: df {path}; or give the host another `root`")
+        }
+        RootTrouble::Owner => {
+            format!("look at it there: ls -ld {path}; or give the host another `root`")
+        }
+        RootTrouble::Mode => format!("on the host: chmod go-w {path}"),
+        RootTrouble::Network(_) | RootTrouble::NoExec => {
+            "give the host a `root` on a local disk, such as /scratch/$USER/sp or /var/lib/sp-$USER"
+                .to_owned()
+        }
+    }
+}
+
 /// What nologin(8) and its like say in place of running anything.
-fn no_login(stderr: &str) -> bool {
-    ["not available", "nologin"].iter().any(|words| stderr.contains(words))
+fn no_login(said: &str) -> bool {
+    ["not available", "nologin", "sftp connections only", "This account is"]
+        .iter()
+        .any(|words| said.contains(words))
 }
 
 fn ssh_help(trouble: SshTrouble, destination: &str) -> (Exit, &'static str, String) {

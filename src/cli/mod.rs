@@ -6,6 +6,7 @@ mod args;
 mod attach;
 mod cancel;
 mod context;
+mod doctor;
 mod error;
 mod exit;
 mod explain;
@@ -97,6 +98,7 @@ fn run(context: &Context, command: &Command) -> Result<Exit, CliError> {
         Command::Cancel(arguments) => cancel::run(context, arguments),
         Command::Wait(arguments) => wait::run(context, arguments),
         Command::Results(arguments) => results::run(context, arguments),
+        Command::Doctor(arguments) => doctor::run(context, arguments),
         Command::Schema => {
             context.out().write_all(crate::campaign::schema::json().as_bytes())?;
             Ok(Exit::Done)

@@ -24,7 +24,7 @@ use crate::shell::quote;
 
 /// sshd allows 10 sessions a connection unless told otherwise (`MaxSessions` in `sshd_config(5)`); some are left to rsync and
 /// to people who look.
-const CHANNELS: usize = 8;
+pub(super) const CHANNELS: usize = 8;
 /// TCP, key exchange and login.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 /// A dead network is noticed after about four of these (`ServerAliveCountMax` is 3, `ssh_config(5)`).
@@ -196,6 +196,11 @@ impl Link {
         }
         words.extend(["-S".to_owned(), socket, "-oBatchMode=yes".to_owned()]);
         Ok(words)
+    }
+
+    /// Sockets of killed commands that were cleared away when ours was made.
+    pub(super) fn stale_sockets(&self) -> usize {
+        self.control.cleared()
     }
 
     fn error(&self, trouble: SshTrouble, said: String) -> HostError {
