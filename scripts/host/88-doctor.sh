@@ -80,8 +80,10 @@ strays() {
     # A runner leads its session; its helpers do not.
     [ -O "/proc/$_pid" ] && process "$_pid" && [ "$P_SID" = "$_pid" ] || continue
     tr '\0' '\n' <"$_file" 2>/dev/null | {
-      read -r _shell && read -r _script && read -r _verb && read -r _root && [ "$_verb" = runner ] || exit 0
-      if [ ! -d "$_root/v1" ]; then
+      read -r _shell && read -r _script && read -r _verb && read -r _root && read -r _slot &&
+        [ "$_verb" = runner ] && [ -e "/proc/$_pid/fd/4" ] || exit 0
+      # In the root's place may be another one; the lock that a runner holds is of its own.
+      if [ ! "/proc/$_pid/fd/4" -ef "$_root/v1/run/runner.$_slot" ]; then
         printf 'fact stray=%s gone\n' "$_pid"
       elif [ "$_root" = "$ROOT" ] && [ "${_script##*/}" != "$VERSION" ] && ! is_queued; then
         printf 'fact stray=%s old\n' "$_pid"

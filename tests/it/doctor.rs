@@ -45,7 +45,7 @@ fn found(sandbox: &Sandbox, level: &str, check: &str) -> (String, String) {
 }
 
 /// Whether the account that runs the tests has bash as its login shell, which reads `.bashrc` for a command over ssh.
-pub fn bash_is_the_login_shell() -> bool {
+pub(crate) fn bash_is_the_login_shell() -> bool {
     let sandbox = Sandbox::new();
     let entry = crate::support::shell(sandbox.path(), "getent passwd \"$(id -un)\"");
     let is = entry.trim_end().ends_with("/bash");
