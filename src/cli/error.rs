@@ -177,10 +177,17 @@ pub(super) fn host_help(error: &HostError) -> (Exit, &'static str, String) {
             "no-login",
             "the account there has no shell; use another one, or ask for one".to_owned(),
         ),
-        HostError::NoAnswer { .. } | HostError::TooSlow { .. } => (
+        HostError::NoAnswer { .. } => (
             Exit::Unfinished,
             "no-answer",
-            "run the same command again; the jobs there go on".to_owned(),
+            "run the same command again; the jobs there go on. Each time? `sp doctor` looks closer"
+                .to_owned(),
+        ),
+        HostError::TooSlow { .. } => (
+            Exit::Unfinished,
+            "no-answer",
+            "is it up, and is the network (VPN, jump host) right? its jobs go on without you"
+                .to_owned(),
         ),
         HostError::TooLong { .. } | HostError::Nonsense { .. } => (
             Exit::Person,
@@ -260,9 +267,10 @@ fn ssh_help(trouble: SshTrouble, destination: &str) -> (Exit, &'static str, Stri
         ),
         SshTrouble::KeyChanged => (
             "host-key-changed",
-            "was it installed anew? only then remove the old key, as ssh says; else somebody may be \
-             in between"
-                .to_owned(),
+            format!(
+                "was it installed anew? only then remove the old key (ssh-keygen -R, as above) and take the \
+                 new one: ssh {destination} true; else somebody may be in between"
+            ),
         ),
         SshTrouble::Login => (
             "login-refused",
@@ -272,7 +280,9 @@ fn ssh_help(trouble: SshTrouble, destination: &str) -> (Exit, &'static str, Stri
             ),
         ),
         SshTrouble::Cut => {
-            ("ssh-cut", "run the same command again; the jobs there go on".to_owned())
+            let help = "run the same command again; the jobs there go on. Each time? look at \
+                        ProxyJump and ProxyCommand in ~/.ssh/config, and at the server's log";
+            ("ssh-cut", help.to_owned())
         }
         SshTrouble::Sessions => (
             "ssh-sessions",

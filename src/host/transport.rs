@@ -81,7 +81,9 @@ pub(super) fn shown_tail(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let text: Vec<char> = text.trim().chars().collect();
     let text: String = text[text.len().saturating_sub(TAIL)..].iter().collect();
-    text.escape_debug().to_string()
+    text.chars()
+        .map(|c| if c.is_control() { c.escape_debug().to_string() } else { c.into() })
+        .collect()
 }
 
 /// How a program ended, for people.

@@ -26,7 +26,7 @@ fn nobody_listens() {
 #[test]
 fn nobody_answers() {
     let sandbox = one("box", "", "true");
-    sandbox.ssh_config("Host box\n  ProxyCommand cat >/dev/null\n");
+    sandbox.ssh_config("Host box\n  ProxyCommand sh -c 'cat >/dev/null; :'\n");
     let run = sandbox.expect(75, &["apply"]);
     says(&run, &["host `box` did not answer within 5 s", "VPN"]);
     sandbox.wait_quiet();
@@ -58,7 +58,15 @@ fn a_key_that_has_changed_is_refused_either_way() {
         fs::write(folder.join("known_hosts"), format!("sp-test {}\n", other.join(" ")))
             .expect("a file");
         let run = refused(&sandbox, 1, "host-key-changed");
-        says(&run, &["its host key has changed", "remove the old key", "ssh-keygen -R"]);
+        says(
+            &run,
+            &[
+                "its host key has changed; it said: ",
+                "; Offending ED25519 key in ",
+                "ssh-keygen -R",
+            ],
+        );
+        assert_eq!(run.stderr.lines().filter(|line| !line.is_empty()).count(), 2, "{}", run.stderr);
     }
 }
 
@@ -109,17 +117,14 @@ fn an_account_without_a_shell() {
     says(&run, &["This account is currently not available.", "has no shell"]);
 }
 
-/// Process ids of the servers behind this sandbox's connections.
+/// Process ids of the servers behind this sandbox's connections: they have its log open.
 fn servers(sandbox: &Sandbox) -> Vec<i32> {
-    let stat = |pid: &str| read(std::path::Path::new(&format!("/proc/{pid}/stat")));
-    let clients: Vec<i32> = sandbox.processes().into_iter().map(|(pid, _)| pid).collect();
+    let log = sandbox.path().join("ssh/log-box");
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc").expect("/proc").flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let text = stat(&name);
-        let parent = text.rsplit(") ").next().and_then(|rest| rest.split(' ').nth(1)?.parse().ok());
-        if text.contains("(sshd") && parent.is_some_and(|parent: i32| clients.contains(&parent)) {
-            found.extend(name.parse::<i32>());
+        let open = fs::read_dir(entry.path().join("fd")).into_iter().flatten().flatten();
+        if open.into_iter().any(|fd| fs::read_link(fd.path()).is_ok_and(|to| to == log)) {
+            found.extend(entry.file_name().to_string_lossy().parse::<i32>());
         }
     }
     found
