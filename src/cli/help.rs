@@ -19,6 +19,12 @@ const TOPICS: &[(&str, &str, &str)] = &[
     ("markers", "what must hold for a job to count as done", include_str!("../help/markers.md")),
     ("states", "states and reasons, and how they are known", include_str!("../help/states.md")),
     ("hosts", "[hosts], ssh, homes, slots, what lies on a host", include_str!("../help/hosts.md")),
+    ("ssh", "from a laptop to a lab machine in ten minutes", include_str!("../help/ssh.md")),
+    (
+        "doctor",
+        "everything a run needs, and what sp doctor looks at",
+        include_str!("../help/doctor.md"),
+    ),
     ("environment", "what a job finds in its environment", include_str!("../help/environment.md")),
     ("results", "tables, columns, logs", include_str!("../help/results.md")),
     ("exit-codes", "what sp ends with", include_str!("../help/exit-codes.md")),
