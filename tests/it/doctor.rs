@@ -1,5 +1,8 @@
 //! `sp doctor`: what is wrong with a host is told before a run needs it, each finding with its fix.
 
+#![expect(clippy::disallowed_methods, reason = "tests write files as users do")]
+#![expect(clippy::print_stderr, reason = "a skipped test says so")]
+
 use std::fs;
 
 use serde_json::Value;
@@ -50,7 +53,7 @@ pub(crate) fn bash_is_the_login_shell() -> bool {
     let entry = crate::support::shell(sandbox.path(), "getent passwd \"$(id -un)\"");
     let is = entry.trim_end().ends_with("/bash");
     if !is {
-        println!("skipped: the login shell here is not bash: {entry}");
+        eprintln!("skipped: the login shell here is not bash: {entry}");
     }
     is
 }

@@ -1,5 +1,7 @@
 //! What is behind the login: shells, start-up files, programs, roots, disks.
 
+#![expect(clippy::print_stderr, reason = "a skipped test says so")]
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -73,7 +75,7 @@ fn a_root_that_others_could_write_to() {
 #[test]
 fn a_root_of_another_user() {
     if !rustix::process::geteuid().is_root() {
-        println!("skipped: only root can give a folder away");
+        eprintln!("skipped: only root can give a folder away");
         return;
     }
     let sandbox = one("box", "", "true");
@@ -94,7 +96,7 @@ impl Mount {
         mount.args(["-t", "tmpfs", "-o", &format!("size={size},mode=700"), "sp-test"]).arg(at);
         let output = mount.output().expect("mount starts");
         if !output.status.success() {
-            println!("skipped: {}", String::from_utf8_lossy(&output.stderr));
+            eprintln!("skipped: {}", String::from_utf8_lossy(&output.stderr));
             return None;
         }
         Some(Self(at.to_owned()))
@@ -186,7 +188,7 @@ fn a_home_with_a_blank_and_quotes() {
 fn other_login_shells() {
     for program in ["dash", "busybox", "zsh", "fish", "tcsh", "ksh"] {
         let Ok(path) = which::which(program) else {
-            println!("skipped: there is no {program} here");
+            eprintln!("skipped: there is no {program} here");
             continue;
         };
         let ash = if program == "busybox" { " ash" } else { "" };

@@ -25,7 +25,8 @@ fn nobody_listens() {
 
 #[test]
 fn nobody_answers() {
-    let sandbox = one("box", "", "true");
+    let mut sandbox = one("box", "", "true");
+    sandbox.unset("SP_TEST_ASK_WITHIN");
     sandbox.ssh_config("Host box\n  ProxyCommand sh -c 'cat >/dev/null; :'\n");
     let run = sandbox.expect(75, &["apply"]);
     says(&run, &["host `box` did not answer within 5 s", "VPN"]);

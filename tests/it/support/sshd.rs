@@ -52,6 +52,7 @@ impl Sandbox {
         fs::write(folder.join("config"), client.concat()).expect("a file");
         let config = folder.join("config").to_string_lossy().into_owned();
         self.set("SP_SSH_CONFIG", &config);
+        self.set("SP_TEST_ASK_WITHIN", &super::PATIENCE.as_secs().to_string());
     }
 
     /// Puts lines before the client's configuration: the first value of a key counts.
@@ -79,11 +80,12 @@ impl Sandbox {
         let lines = old.lines().map(|line| match line.strip_suffix(key.trim_end()) {
             None => format!("{line}\n"),
             Some(options) => {
-                let options =
-                    options.trim_end().split_inclusive("\",").map(|one| one.trim_end_matches(','));
-                let others = options.filter(|one| !one.starts_with(&is_set));
-                let others = others.map(|one| format!("{one},")).collect::<String>();
-                format!("{others}environment=\"{name}={value}\" {key}")
+                let options = options.trim_end().split_inclusive("\",");
+                let others = options.map(|one| one.trim_end_matches(','));
+                let others = others.filter(|one| !one.starts_with(&is_set));
+                let set = format!("{is_set}{value}\"");
+                let all: Vec<&str> = others.chain([set.as_str()]).collect();
+                format!("{} {key}", all.join(","))
             }
         });
         let text: String = lines.collect();
