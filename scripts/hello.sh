@@ -2,7 +2,7 @@
 # What a host reached by ssh is told first, on the stdin of its /bin/sh: makes and checks the root, and says whether the
 # host script is there. The client puts `N=` (a word for the frame), `VERSION=` and `R=` (the root) before it, and behind
 # it `finish`, or the script as a here-document for `cat >"$T"` and then `place`: a text that is cut off is never placed.
-# shellcheck disable=SC2154 # the client sets them
+# shellcheck disable=SC2154,SC2015 # the client sets them; `a && b || end` is meant so
 umask 077
 LC_ALL=C
 export LC_ALL

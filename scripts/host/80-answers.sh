@@ -75,12 +75,16 @@ verb_account() { # [PROGRAM…]
   _shell=${_entry##*:}
   [ -x "$_shell" ] || _shell=/bin/sh
   # shellcheck disable=SC2016 # a text for another shell
-  _path=$(env -i HOME="$HOME" USER="$_user" LOGNAME="$_user" SHELL="$_shell" TERM=dumb PATH=/usr/local/bin:/usr/bin:/bin \
-    timeout 10 "$_shell" -l -c 'printf "\nsp-path:%s\n" "$PATH"' </dev/null 2>/dev/null | sed -n 's/^sp-path://p' | tail -n 1)
+  _login=$(env -i HOME="$HOME" USER="$_user" LOGNAME="$_user" SHELL="$_shell" TERM=dumb PATH=/usr/local/bin:/usr/bin:/bin \
+    timeout 10 "$_shell" -l -c 'printf "\nsp-path:%s\n" "$PATH"; env' </dev/null 2>/dev/null)
+  _path=$(printf '%s\n' "$_login" | sed -n 's/^sp-path://p' | tail -n 1)
   printf 'account HOME=%s\n' "$HOME"
   printf 'account USER=%s\n' "$_user"
   printf 'account SHELL=%s\n' "$_shell"
   printf 'account PATH=%s\n' "${_path:-$PATH}"
+  printf '%s\n' "$_login" | sed -n -e '1,/^sp-path:/d' -e 's/^LANG=/account LANG=/p' -e 's/^TZ=/account TZ=/p' \
+    -e 's/^TMPDIR=/account TMPDIR=/p'
+  root_facts account
   for _program; do
     (PATH=${_path:-$PATH} && command -v "$_program" >/dev/null) || printf 'account missing=%s\n' "$_program"
   done

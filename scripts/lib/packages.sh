@@ -33,6 +33,11 @@ need() {
   [ "${#missing[@]}" -eq 0 ] || install "${missing[@]}"
 }
 
+# The folder that sshd wants when root starts it; the package's service makes it at boot, and a container has none.
+need_sshd_folder() {
+  [ "$(id -u)" -ne 0 ] || mkdir -p /run/sshd
+}
+
 # A C compiler and the C library's headers, for the SQLite that is compiled in.
 need_c() {
   command -v cc >/dev/null && [ -e /usr/include/stdio.h ] && return 0

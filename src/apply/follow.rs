@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::hand_over::Hand;
+use super::hand_over::{Hand, programs_of};
 use super::lane::{Chunk, IDLE_ROUNDS, Lane, Prepared, Said, Step, Trouble};
 use super::tell::job_at;
 use super::{ApplyError, Interrupt, Interrupts, Observer, Workspace, joined};
@@ -400,7 +400,7 @@ pub(super) fn prepare_step(
         origin: workspace.origin().to_owned(),
         source,
         revision: workspace.revision.clone(),
-        programs: workspace.programs_of(lane.host.name()),
+        programs: programs_of(workspace.campaign(), lane.host.name()),
         missing: hand.missing.get(lane.host.name()).cloned().unwrap_or_default(),
         pause: lane.pause(),
     })

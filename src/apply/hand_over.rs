@@ -8,7 +8,7 @@ use super::code::Code;
 use super::lane::{Lane, Step};
 use super::run::RunOptions;
 use super::{ApplyError, Workspace};
-use crate::campaign::EnvValue;
+use crate::campaign::{Campaign, EnvValue};
 use crate::host::{Account, Batch, BatchContext, BatchJob, script_version};
 use crate::ids::{ApplyId, Attempt, HostName};
 use crate::lifecycle::{Fact, HostFact, Tree};
@@ -72,7 +72,8 @@ impl Workspace {
             tree: &tree,
             work_dir: &code.work_dir.to_string_lossy(),
             account,
-            locale: &hand.options.locale,
+            // A path or a zone of this machine means nothing on another one.
+            locale: if lane.host.is_here() { &hand.options.locale } else { &account.locale },
             host_vars: &host.vars,
             init: host.init.as_deref(),
             slots: lane.slots,
@@ -131,15 +132,6 @@ impl Workspace {
         Ok(())
     }
 
-    /// Programs that jobs of a host need by what the campaign says.
-    pub(super) fn programs_of(&self, host: &HostName) -> Vec<String> {
-        let campaign = &self.settings.campaign;
-        let mut programs =
-            campaign.hosts.get(host).map_or_else(Vec::new, |host| host.require.clone());
-        programs.extend(campaign.shell.first().cloned());
-        programs
-    }
-
     /// Values of the secrets that jobs of this host need; read from the environment, kept nowhere.
     fn secrets(&self) -> Result<BTreeMap<String, String>, ApplyError> {
         let campaign = &self.settings.campaign;
@@ -167,6 +159,18 @@ impl Workspace {
             .filter_map(|variable| Some((variable.clone(), environment.get(variable)?.clone())))
             .collect())
     }
+}
+
+/// Programs that jobs of a host need by what the campaign says; looked for on the `PATH` of its login shell.
+pub fn programs_of(campaign: &Campaign, host: &HostName) -> Vec<String> {
+    let host = campaign.hosts.get(host);
+    let mut programs = host.map_or_else(Vec::new, |host| host.require.clone());
+    programs.extend(campaign.shell.first().cloned());
+    // Its text is read by bash, whatever the shell of the command.
+    programs.extend(host.and_then(|host| host.init.as_ref()).map(|_| "bash".to_owned()));
+    let mut seen = BTreeSet::new();
+    programs.retain(|program| seen.insert(program.clone()));
+    programs
 }
 
 fn provenance(tree: &Tree, account: &Account, host: &crate::campaign::Host) -> Provenance {

@@ -303,7 +303,9 @@ async fn prepare(
         Ok::<_, HostError>(Some((made, folder)))
     };
     let (account, made, ()) = tokio::join!(host.account(programs), send, revision.look());
+    // What is wrong with the account or the root is why the sending failed, too.
     let account = account?;
+    host.check_root(&account.root)?;
     missing.extend(account.missing.iter().cloned());
     if !missing.is_empty() {
         return Err(ApplyError::Programs { host: host.name().to_string(), programs: missing });

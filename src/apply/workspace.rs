@@ -54,7 +54,7 @@ impl Workspace {
         let folder = folder_of(settings.folder(), &settings.campaign.name);
         let us = settings.holder();
         let opened = Store::open(&folder, &settings.campaign.name, &settings.file, &us)?;
-        let hosts = hosts_of(&settings)?;
+        let hosts = hosts_of(&settings.campaign, &settings.environment)?;
         let (store, set_aside) = (opened.store, opened.set_aside);
         let origin = OnceCell::new();
         Ok(Self {
@@ -176,13 +176,16 @@ impl Settings {
     }
 }
 
-/// The campaign's hosts; none is asked yet.
-fn hosts_of(settings: &Settings) -> Result<Vec<Host>, ApplyError> {
-    let variable = |name: &str| settings.environment.get(name).filter(|value| !value.is_empty());
+/// The campaign's hosts, in file order; none is asked yet.
+pub fn hosts_of(
+    campaign: &Campaign,
+    environment: &BTreeMap<String, String>,
+) -> Result<Vec<Host>, ApplyError> {
+    let variable = |name: &str| environment.get(name).filter(|value| !value.is_empty());
     let path = |name: &str| variable(name).map(Path::new);
     let control = Arc::new(ControlFolder::new(path("XDG_RUNTIME_DIR"), path("TMPDIR")));
     let mut hosts = Vec::new();
-    for (name, host) in &settings.campaign.hosts {
+    for (name, host) in &campaign.hosts {
         hosts.push(if let Some(ssh) = &host.ssh {
             let destination = Destination {
                 ssh: ssh.destination.to_string(),

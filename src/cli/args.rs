@@ -127,6 +127,8 @@ pub(super) enum Command {
     Wait(Wait),
     /// Print the table of results
     Results(Results),
+    /// Look at everything a run needs, before it is needed
+    Doctor(Doctor),
     /// Print the JSON Schema of the campaign file
     Schema,
     /// Print a completion script
@@ -381,6 +383,17 @@ pub(super) enum Format {
     Jsonl,
     /// Markdown.
     Md,
+}
+
+/// `sp doctor`.
+#[derive(Debug, Args)]
+pub(super) struct Doctor {
+    /// Only this host, or the hosts with this tag; a word that ends in `.toml` is the file
+    #[arg(value_name = "HOST")]
+    pub host: Option<String>,
+    /// The campaign file
+    #[arg(value_name = "FILE", default_value = "campaign.toml", value_hint = ValueHint::FilePath)]
+    pub file: PathBuf,
 }
 
 /// `sp completions`.

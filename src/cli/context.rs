@@ -78,6 +78,11 @@ impl Context {
         self.environment.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
+    /// The environment.
+    pub(super) fn environment(&self) -> &BTreeMap<String, String> {
+        &self.environment
+    }
+
     /// The clock.
     pub(super) fn clock(&self) -> Clock {
         self.clock

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io;
+use std::path::Path;
 
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
 use serde_json::{Value, json};
@@ -10,7 +11,7 @@ use super::exit::Exit;
 use super::printable::{printable, printable_error};
 use crate::apply::ApplyError;
 use crate::campaign::CampaignError;
-use crate::host::{HostError, SshTrouble};
+use crate::host::{HostError, RootTrouble, SshTrouble};
 use crate::plan::{FilterError, PlanError, SelectError};
 use crate::store::StoreError;
 
@@ -166,7 +167,7 @@ impl From<StoreError> for CliError {
 }
 
 /// What an error of a host means for who typed the command: the exit code, a code for programs, the next step.
-fn host_help(error: &HostError) -> (Exit, &'static str, String) {
+pub(super) fn host_help(error: &HostError) -> (Exit, &'static str, String) {
     match error {
         HostError::Start { program, .. } => {
             (Exit::Person, "start", format!("install `{program}` or correct PATH"))
@@ -176,10 +177,17 @@ fn host_help(error: &HostError) -> (Exit, &'static str, String) {
             "no-login",
             "the account there has no shell; use another one, or ask for one".to_owned(),
         ),
-        HostError::NoAnswer { .. } | HostError::TooSlow { .. } => (
+        HostError::NoAnswer { .. } => (
             Exit::Unfinished,
             "no-answer",
-            "run the same command again; the jobs there go on".to_owned(),
+            "run the same command again; the jobs there go on. Each time? `sp doctor` looks closer"
+                .to_owned(),
+        ),
+        HostError::TooSlow { .. } => (
+            Exit::Unfinished,
+            "no-answer",
+            "is it up, and is the network (VPN, jump host) right? its jobs go on without you"
+                .to_owned(),
         ),
         HostError::TooLong { .. } | HostError::Nonsense { .. } => (
             Exit::Person,
@@ -197,11 +205,7 @@ fn host_help(error: &HostError) -> (Exit, &'static str, String) {
             "give the campaign another `name`, or take an earlier `[hosts]` again".to_owned(),
         ),
         HostError::Io { .. } => (Exit::Person, "io", String::new()),
-        HostError::Root { path, .. } => {
-            let path = path.display();
-            let help = format!("look at it there: ls -ld {path}; or give the host another `root`");
-            (Exit::Person, "root", help)
-        }
+        HostError::Root { path, trouble, .. } => (Exit::Person, "root", root_help(trouble, path)),
         HostError::RootText { .. } => {
             (Exit::Person, "root", "correct `root` in `[hosts]`".to_owned())
         }
@@ -217,9 +221,33 @@ fn host_help(error: &HostError) -> (Exit, &'static str, String) {
     }
 }
 
+/// What a root that cannot be used wants.
+pub(super) fn root_help(trouble: &RootTrouble, path: &Path) -> String {
+    let path = path.display();
+    match trouble {
+        RootTrouble::Relative => "begin the host's `root` with `/`, `~/` or `$HOME/`".to_owned(),
+        RootTrouble::Make => format!(
+            "make {path} there, as this user, or give the host another `root`, on a local disk"
+        ),
+        RootTrouble::Write => {
+            format!("look at it there: df {path}; or give the host another `root`")
+        }
+        RootTrouble::Owner => {
+            format!("look at it there: ls -ld {path}; or give the host another `root`")
+        }
+        RootTrouble::Mode => format!("on the host: chmod go-w {path}"),
+        RootTrouble::Network(_) | RootTrouble::NoExec => {
+            "give the host a `root` on a local disk, such as /scratch/$USER/sp or /var/lib/sp-$USER"
+                .to_owned()
+        }
+    }
+}
+
 /// What nologin(8) and its like say in place of running anything.
-fn no_login(stderr: &str) -> bool {
-    ["not available", "nologin"].iter().any(|words| stderr.contains(words))
+fn no_login(said: &str) -> bool {
+    ["not available", "nologin", "sftp connections only", "This account is"]
+        .iter()
+        .any(|words| said.contains(words))
 }
 
 fn ssh_help(trouble: SshTrouble, destination: &str) -> (Exit, &'static str, String) {
@@ -248,9 +276,10 @@ fn ssh_help(trouble: SshTrouble, destination: &str) -> (Exit, &'static str, Stri
         ),
         SshTrouble::KeyChanged => (
             "host-key-changed",
-            "was it installed anew? only then remove the old key, as ssh says; else somebody may be \
-             in between"
-                .to_owned(),
+            format!(
+                "was it installed anew? only then remove the old key (ssh-keygen -R, as above) and take the \
+                 new one: ssh {destination} true; else somebody may be in between"
+            ),
         ),
         SshTrouble::Login => (
             "login-refused",
@@ -260,7 +289,9 @@ fn ssh_help(trouble: SshTrouble, destination: &str) -> (Exit, &'static str, Stri
             ),
         ),
         SshTrouble::Cut => {
-            ("ssh-cut", "run the same command again; the jobs there go on".to_owned())
+            let help = "run the same command again; the jobs there go on. Each time? look at \
+                        ProxyJump and ProxyCommand in ~/.ssh/config, and at the server's log";
+            ("ssh-cut", help.to_owned())
         }
         SshTrouble::Sessions => (
             "ssh-sessions",

@@ -20,6 +20,12 @@ const TOPICS: &[(&str, &str, &str)] = &[
     ("states", "states and reasons, and how they are known", include_str!("../help/states.md")),
     ("hosts", "[hosts], ssh, homes, slots, what lies on a host", include_str!("../help/hosts.md")),
     ("sync", "[sync], snapshots, code-change", include_str!("../help/sync.md")),
+    ("ssh", "from a laptop to a lab machine in ten minutes", include_str!("../help/ssh.md")),
+    (
+        "doctor",
+        "everything a run needs, and what sp doctor looks at",
+        include_str!("../help/doctor.md"),
+    ),
     ("environment", "what a job finds in its environment", include_str!("../help/environment.md")),
     ("results", "tables, columns, logs", include_str!("../help/results.md")),
     ("exit-codes", "what sp ends with", include_str!("../help/exit-codes.md")),

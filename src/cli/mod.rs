@@ -7,6 +7,7 @@ mod attach;
 mod cancel;
 mod code;
 mod context;
+mod doctor;
 mod error;
 mod exit;
 mod explain;
@@ -101,6 +102,7 @@ fn run(context: &Context, command: &Command) -> Result<Exit, CliError> {
         Command::Sync(arguments) => sync::run(context, arguments),
         Command::Wait(arguments) => wait::run(context, arguments),
         Command::Results(arguments) => results::run(context, arguments),
+        Command::Doctor(arguments) => doctor::run(context, arguments),
         Command::Schema => {
             context.out().write_all(crate::campaign::schema::json().as_bytes())?;
             Ok(Exit::Done)

@@ -5,6 +5,7 @@
 use jiff::Timestamp;
 
 use super::HostError;
+use super::doctor::RootFacts;
 use crate::lifecycle::{HostFact, JournalPosition, LineError, parse_lines};
 use crate::plan::HostList;
 
@@ -48,8 +49,12 @@ pub struct Probe {
 pub struct Account {
     /// Variables by name.
     pub variables: Vec<(String, String)>,
+    /// Its locale, time zone and folder for temporary files, as far as it sets them.
+    pub locale: Vec<(String, String)>,
     /// Programs that were asked for and are not on its `PATH`.
     pub missing: Vec<String>,
+    /// Where its root lies.
+    pub root: RootFacts,
 }
 
 /// The bytes between `sp-begin NONCE` and `sp-end NONCE`; `None` when either is missing.
@@ -127,10 +132,7 @@ fn parse_host(line: &str) -> Option<HostFacts> {
         "none" => Vec::new(),
         list => list.split(',').map(str::to_owned).collect(),
     };
-    let clock = word("t")
-        .and_then(|t| t.parse::<f64>().ok())
-        .and_then(|t| jiff::SignedDuration::try_from_secs_f64(t).ok())
-        .and_then(|t| Timestamp::from_duration(t).ok());
+    let clock = word("t").and_then(clock);
     Some(HostFacts {
         root_id: word("root")?.to_owned(),
         machine_id: word("machine")?.to_owned(),
@@ -138,6 +140,12 @@ fn parse_host(line: &str) -> Option<HostFacts> {
         tmux: word("tmux").filter(|tmux| *tmux != "none").map(str::to_owned),
         missing: list(word("missing")?),
     })
+}
+
+/// Unix seconds with a fraction.
+pub(super) fn clock(text: &str) -> Option<Timestamp> {
+    let seconds = jiff::SignedDuration::try_from_secs_f64(text.parse().ok()?).ok()?;
+    Timestamp::from_duration(seconds).ok()
 }
 
 /// Reads the body of an answer to `account`.
@@ -154,7 +162,9 @@ pub(super) fn parse_account(host: &str, body: &[u8]) -> Result<Account, HostErro
             "HOME" | "USER" | "SHELL" | "PATH" => {
                 account.variables.push((name.to_owned(), value.to_owned()));
             }
+            "LANG" | "TZ" | "TMPDIR" => account.locale.push((name.to_owned(), value.to_owned())),
             "missing" => account.missing.push(value.to_owned()),
+            _ if account.root.take(name, value) => {}
             _ => return Err(wrong()),
         }
     }

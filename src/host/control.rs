@@ -28,6 +28,8 @@ struct Made {
     folder: PathBuf,
     lock_path: PathBuf,
     _lock: File,
+    /// Folders of killed processes that were cleared away.
+    cleared: usize,
 }
 
 impl ControlFolder {
@@ -53,6 +55,11 @@ impl ControlFolder {
         Ok(&self.made.get().expect("just made").folder)
     }
 
+    /// How many folders of killed processes were found and cleared away.
+    pub(super) fn cleared(&self) -> usize {
+        self.made.get().map_or(0, |made| made.cleared)
+    }
+
     fn make(&self) -> Result<Made, HostError> {
         let word = &random_word()[..8];
         let mut refused = None;
@@ -68,7 +75,7 @@ impl ControlFolder {
                     continue;
                 }
             }
-            clear_dead(parent);
+            let cleared = clear_dead(parent);
             // Under its name it is never seen unlocked.
             let lock_path = parent.join(format!("{word}.lock"));
             let unlocked = parent.join(format!("{word}.new"));
@@ -79,7 +86,7 @@ impl ControlFolder {
                 .mode(0o700)
                 .create(&folder)
                 .map_err(io_error("make the folder", &folder))?;
-            return Ok(Made { folder, lock_path, _lock: lock });
+            return Ok(Made { folder, lock_path, _lock: lock, cleared });
         }
         Err(refused.unwrap_or_else(|| {
             let path = self.candidates.last().cloned().unwrap_or_default();
@@ -114,9 +121,10 @@ fn own_folder(folder: &Path) -> Result<(), HostError> {
     Err(io_error("use the folder", folder)(source))
 }
 
-/// Ends the masters of processes that are gone, and removes their folders.
-fn clear_dead(parent: &Path) {
-    let Ok(entries) = fs::read_dir(parent) else { return };
+/// Ends the masters of processes that are gone, and removes their folders; how many there were.
+fn clear_dead(parent: &Path) -> usize {
+    let Ok(entries) = fs::read_dir(parent) else { return 0 };
+    let mut cleared = 0;
     for path in entries.flatten().map(|entry| entry.path()) {
         if path.extension().is_none_or(|extension| extension != "lock") {
             continue;
@@ -131,7 +139,9 @@ fn clear_dead(parent: &Path) {
         // Another process may be clearing the same.
         let _removed = fs::remove_dir_all(&folder);
         let _unlocked = fs::remove_file(&path);
+        cleared += 1;
     }
+    cleared
 }
 
 /// Ends every master that has its socket here.

@@ -12,10 +12,11 @@ use tokio::time::timeout;
 use super::answer::{Account, Probe, parse_account, parse_probe, unframe};
 use super::batch::Batch;
 use super::control::ControlFolder;
+use super::doctor::RootFacts;
 use super::error::HostError;
 use super::hello::{self, Hello};
 use super::ssh::{Destination, Link};
-use super::transport::{Rest, Started, start_here};
+use super::transport::{Rest, Started, shown_tail, start_here};
 use super::{random_word, root, script, sync};
 use crate::crash::crash_point;
 use crate::ids::{ApplyId, Attempt, CampaignName, HostName, JobId};
@@ -33,13 +34,13 @@ const ANSWER_MAX: usize = 1 << 30;
 #[derive(Debug, Clone)]
 pub struct Host {
     name: HostName,
-    place: Place,
+    pub(super) place: Place,
     /// Its root, once it is known to be ready.
     ready: Arc<Mutex<Option<PathBuf>>>,
 }
 
 #[derive(Debug, Clone)]
-enum Place {
+pub(super) enum Place {
     /// This machine, and the root.
     Here(PathBuf),
     /// Another machine, and its root as the file says it.
@@ -182,6 +183,13 @@ impl Host {
         parse_account(self.name.as_str(), &body)
     }
 
+    /// Refuses a root on which jobs cannot be kept, by what the host says of it.
+    pub fn check_root(&self, facts: &RootFacts) -> Result<(), HostError> {
+        let Some(trouble) = facts.trouble(!self.is_here()) else { return Ok(()) };
+        let path = self.known_root().unwrap_or_default();
+        Err(HostError::Root { host: self.name.to_string(), path, trouble })
+    }
+
     /// Hands jobs over and sees to it that runners are there.
     pub async fn hand_over(
         &self,
@@ -261,7 +269,7 @@ impl Host {
         if begun && pending.ends_with(end.as_bytes()) {
             Ok(position)
         } else {
-            Err(self.no_answer("wait", started.rest).await)
+            Err(self.no_answer("wait", started.rest, b"").await)
         }
     }
 
@@ -393,7 +401,7 @@ impl Host {
         }
         match unframe(&bytes, nonce) {
             Some(body) => Ok(body.to_vec()),
-            None => Err(self.no_answer(verb, rest).await),
+            None => Err(self.no_answer(verb, rest, &bytes).await),
         }
     }
 
@@ -415,10 +423,14 @@ impl Host {
         }
     }
 
-    /// Why an answer is not whole. The next question begins from the beginning: the connection may be cut, or the machine
-    /// behind the name be another one.
-    pub(super) async fn no_answer(&self, verb: &'static str, rest: Rest) -> HostError {
-        let told = rest.told().await;
+    /// Why an answer is not whole; `said` is what came in its place. The next question begins from the beginning: the
+    /// connection may be cut, or the machine behind the name be another one.
+    pub(super) async fn no_answer(&self, verb: &'static str, rest: Rest, said: &[u8]) -> HostError {
+        let mut told = rest.told().await;
+        if told.stderr.is_empty() {
+            // nologin(8) and its like say what they say on stdout.
+            told.stderr = shown_tail(said);
+        }
         self.begin_anew().await;
         HostError::NoAnswer {
             host: self.name.to_string(),

@@ -27,7 +27,7 @@ pub enum HostError {
         stderr: String,
     },
     /// The answer took too long.
-    #[error("host `{host}` did not answer `{verb}` within {seconds} s")]
+    #[error("host `{host}` did not answer within {seconds} s (it was asked `{verb}`)")]
     TooSlow {
         /// The host.
         host: String,
@@ -83,14 +83,14 @@ pub enum HostError {
         source: io::Error,
     },
     /// A root that is not safe to use.
-    #[error("the root `{}` of host `{host}` {why}", path.display())]
+    #[error("the root `{}` of host `{host}` {trouble}", path.display())]
     Root {
         /// The host.
         host: String,
         /// The root.
         path: PathBuf,
-        /// What is wrong with it; reads after the path.
-        why: String,
+        /// What is wrong with it.
+        trouble: RootTrouble,
     },
     /// A root that is no path.
     #[error("the root of host `{host}`: {why}")]
@@ -156,6 +156,36 @@ impl HostError {
 
 fn tail(stderr: &str) -> String {
     if stderr.is_empty() { String::new() } else { format!("; it said: {stderr}") }
+}
+
+/// Why a root cannot be used; reads after its path.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RootTrouble {
+    /// It does not begin with `/`, once its variables are filled in.
+    #[error("is no absolute path there")]
+    Relative,
+    /// A folder of it cannot be made.
+    #[error("cannot be made")]
+    Make,
+    /// Nothing can be written to it.
+    #[error("cannot be written; is the disk full, or mounted read-only?")]
+    Write,
+    /// Somebody else could make it lie.
+    #[error("belongs to another user")]
+    Owner,
+    /// Somebody else could make it lie.
+    #[error("can be written by other users")]
+    Mode,
+    /// Its file system is shared with other machines; this is the kernel's name for it.
+    #[error(
+        "lies on a network file system ({0}), where a lock may be lost, and with it the rule that a job starts once"
+    )]
+    Network(String),
+    /// Programs cannot be started from it.
+    #[error(
+        "lies on a file system mounted `noexec`: no program that is sent there or built there can start"
+    )]
+    NoExec,
 }
 
 /// Why there is no connection.

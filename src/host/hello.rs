@@ -4,8 +4,8 @@
 
 use std::path::PathBuf;
 
-use super::error::HostError;
-use super::root::root_word;
+use super::error::{HostError, RootTrouble};
+use super::root::{DEFAULT, root_word};
 use super::script;
 use crate::ids::HostName;
 
@@ -45,19 +45,19 @@ pub(super) fn text(
 pub(super) fn read(host: &HostName, root: Option<&str>, body: &[u8]) -> Result<Hello, HostError> {
     let text = String::from_utf8_lossy(body);
     let line = text.lines().next().unwrap_or_default();
-    let refused = |why: &str| HostError::Root {
+    let refused = |trouble| HostError::Root {
         host: host.to_string(),
-        path: PathBuf::from(root.unwrap_or("~/.local/share/sp")),
-        why: why.to_owned(),
+        path: PathBuf::from(root.unwrap_or(DEFAULT)),
+        trouble,
     };
     match line.split_once(' ').unwrap_or((line, "")) {
         ("root", path) if path.starts_with('/') => Ok(Hello::Ready(PathBuf::from(path))),
         ("bare", "") => Ok(Hello::Bare),
-        ("refused", "relative") => Err(refused("is no absolute path there")),
-        ("refused", "make") => Err(refused("cannot be made or written")),
-        ("refused", "write") => Err(refused("cannot be written; is the disk full?")),
-        ("refused", "owner") => Err(refused("belongs to another user")),
-        ("refused", "mode") => Err(refused("can be written by other users")),
+        ("refused", "relative") => Err(refused(RootTrouble::Relative)),
+        ("refused", "make") => Err(refused(RootTrouble::Make)),
+        ("refused", "write") => Err(refused(RootTrouble::Write)),
+        ("refused", "owner") => Err(refused(RootTrouble::Owner)),
+        ("refused", "mode") => Err(refused(RootTrouble::Mode)),
         _ => Err(super::answer::nonsense(host.as_str(), "hello", line.as_bytes())),
     }
 }

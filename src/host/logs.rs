@@ -57,7 +57,7 @@ impl Host {
         };
         let read = self.read_logs(BufReader::new(&mut rest.stdout), &nonce, wanted);
         let ((), whole) = tokio::join!(ask, read);
-        if whole? { Ok(()) } else { Err(self.no_answer("logs", rest).await) }
+        if whole? { Ok(()) } else { Err(self.no_answer("logs", rest, b"").await) }
     }
 
     /// False where the answer ended early.
@@ -172,7 +172,7 @@ impl Host {
                 let at = pending.windows(begin.len()).position(|w| w == begin.as_bytes());
                 let Some(at) = at else {
                     if read == 0 {
-                        return Err(self.no_answer("log", started.rest).await);
+                        return Err(self.no_answer("log", started.rest, b"").await);
                     }
                     continue;
                 };
@@ -193,7 +193,7 @@ impl Host {
                 return if whole {
                     Ok(Ok(any))
                 } else {
-                    Err(self.no_answer("log", started.rest).await)
+                    Err(self.no_answer("log", started.rest, b"").await)
                 };
             }
         }

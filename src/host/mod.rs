@@ -1,4 +1,5 @@
-//! Hosts: the transport, the conversation with the host script, the campaign's folder, git, sync.
+//! Hosts: the transport, the conversation with the host script, what a host finds of itself, sync, the campaign's folder,
+//! git.
 //!
 //! The only layer that starts processes. It decides nothing: what a host said comes back as facts, and whether that is
 //! an end, a question or an error of a job is `lifecycle`'s and `apply`'s matter. Every call may be repeated.
@@ -7,6 +8,7 @@ mod answer;
 mod batch;
 mod control;
 mod conversation;
+mod doctor;
 mod error;
 mod folder;
 mod git;
@@ -23,7 +25,8 @@ pub use answer::{Account, HostFacts, Probe};
 pub use batch::{Batch, BatchContext, BatchJob};
 pub use control::ControlFolder;
 pub use conversation::Host;
-pub use error::{HostError, SshTrouble};
+pub use doctor::{Examination, Facts, Greeting, RootFacts, Stray};
+pub use error::{HostError, RootTrouble, SshTrouble};
 pub use folder::CampaignFolder;
 pub use git::{Revision, origin, revision};
 pub use logs::WantedLog;

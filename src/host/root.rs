@@ -7,14 +7,14 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use super::error::{HostError, io_error};
+use super::error::{HostError, RootTrouble, io_error};
 use super::script;
 use crate::atomic_file::private_folder;
 use crate::ids::HostName;
 use crate::shell::quote;
 
 /// Where `sp` keeps its records unless the file says otherwise.
-const DEFAULT: &str = "~/.local/share/sp";
+pub(super) const DEFAULT: &str = "~/.local/share/sp";
 
 /// A stretch of a root as written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,16 +98,13 @@ pub(super) fn prepare(host: &HostName, root: &Path) -> Result<(), HostError> {
     // What another user owns or may write to could be made to lie, or to run anything as us.
     for folder in [root, &root.join("v1")] {
         let about = fs::metadata(folder).map_err(io_error("look at", folder))?;
-        let wrong = |why: &str| HostError::Root {
-            host: host.to_string(),
-            path: folder.to_owned(),
-            why: why.to_owned(),
-        };
+        let wrong =
+            |trouble| HostError::Root { host: host.to_string(), path: folder.to_owned(), trouble };
         if about.uid() != rustix::process::geteuid().as_raw() {
-            return Err(wrong("belongs to another user"));
+            return Err(wrong(RootTrouble::Owner));
         }
         if about.mode() & 0o022 != 0 {
-            return Err(wrong("can be written by other users"));
+            return Err(wrong(RootTrouble::Mode));
         }
     }
     install(&bin.join(script::version()))

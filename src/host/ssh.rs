@@ -24,7 +24,7 @@ use crate::shell::quote;
 
 /// sshd allows 10 sessions a connection unless told otherwise (`MaxSessions` in `sshd_config(5)`); some are left to rsync and
 /// to people who look.
-const CHANNELS: usize = 8;
+pub(super) const CHANNELS: usize = 8;
 /// TCP, key exchange and login.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 /// A dead network is noticed after about four of these (`ServerAliveCountMax` is 3, `ssh_config(5)`).
@@ -198,6 +198,11 @@ impl Link {
         Ok(words)
     }
 
+    /// Sockets of killed commands that were cleared away when ours was made.
+    pub(super) fn stale_sockets(&self) -> usize {
+        self.control.cleared()
+    }
+
     fn error(&self, trouble: SshTrouble, said: String) -> HostError {
         HostError::Ssh {
             host: self.host.to_string(),
@@ -220,7 +225,7 @@ impl Link {
             _ if said.contains("refused") => SshTrouble::Sessions,
             _ => SshTrouble::Other,
         };
-        self.error(trouble, said)
+        self.error(trouble, shortened(&said))
     }
 }
 
@@ -237,9 +242,12 @@ async fn spawn(
     Ok((child, (stdin, stdout, stderr)))
 }
 
-/// An error and its causes, on one line.
+/// An error and its causes; of a connection that came to nothing, ssh's own words.
 fn told(error: &openssh::Error) -> String {
     use std::error::Error as _;
+    if let openssh::Error::Connect(cause) | openssh::Error::Master(cause) = error {
+        return cause.to_string();
+    }
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -249,9 +257,36 @@ fn told(error: &openssh::Error) -> String {
     text
 }
 
+/// What ssh said, on one line. Of its warning of a changed key only what a person needs: which key, where the old one is,
+/// and how to remove it.
+fn shortened(said: &str) -> String {
+    let changed = said.contains("REMOTE HOST IDENTIFICATION HAS CHANGED");
+    let needed = |line: &&str| {
+        !changed || ["SHA256:", "Offending", "ssh-keygen"].iter().any(|word| line.contains(word))
+    };
+    let lines = said.lines().map(str::trim).filter(|line| !line.is_empty()).filter(needed);
+    let line = lines.collect::<Vec<_>>().join("; ");
+    super::transport::shown_tail(line.as_bytes())
+}
+
 /// One line that every login shell reads alike: words that mean nothing to any shell as they are, others in quotes.
 fn command_line(words: &[&str]) -> String {
     let words: Vec<String> =
         words.iter().map(|word| quote(word).unwrap_or_else(|_| "''".to_owned())).collect();
     words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_ssh_says_is_one_line() {
+        let said = "kex_exchange_identification: read: Connection reset by peer\r\n\nConnection reset by 10.0.0.1 port 22\r\n";
+        assert_eq!(
+            shortened(said),
+            "kex_exchange_identification: read: Connection reset by peer; Connection reset by 10.0.0.1 port 22"
+        );
+        assert_eq!(shortened("a\u{1b}[2J"), "a\\u{1b}[2J");
+    }
 }

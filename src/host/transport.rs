@@ -72,11 +72,18 @@ impl Rest {
                 Err(_) => "it still runs".to_owned(),
             },
         };
-        let text = String::from_utf8_lossy(&stderr);
-        let text: Vec<char> = text.trim().chars().collect();
-        let text: String = text[text.len().saturating_sub(TAIL)..].iter().collect();
-        Told { status, stderr: text.escape_debug().to_string() }
+        Told { status, stderr: shown_tail(&stderr) }
     }
+}
+
+/// The end of what a program wrote, control characters made visible.
+pub(super) fn shown_tail(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let text: Vec<char> = text.trim().chars().collect();
+    let text: String = text[text.len().saturating_sub(TAIL)..].iter().collect();
+    text.chars()
+        .map(|c| if c.is_control() { c.escape_debug().to_string() } else { c.into() })
+        .collect()
 }
 
 /// How a program ended, for people.

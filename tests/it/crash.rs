@@ -207,6 +207,9 @@ command = "echo once >> {{ work_dir }}/ran; until [ -e {{ work_dir }}/go ]; do s
     for point in of_call("host.window") {
         assert!(crashes(&sandbox, &["attach", &id], &point, 1), "not at {point}");
     }
+    for point in of_call("host.doctor") {
+        assert!(crashes(&sandbox, &["doctor"], &point, 1), "not at {point}");
+    }
     sandbox.write("go", "");
     sandbox.expect(0, &["apply"]);
     assert_eq!(sandbox.lines("ran"), ["once"]);
@@ -257,6 +260,7 @@ fn is_of_others(point: &str) -> bool {
         // Only what went wrong is given up, see `sync`.
         "host.snapshot_drop",
         "sync",
+        "host.doctor",
     ];
     let call = point.rsplit_once('.').map_or(point, |(call, _)| call);
     OTHERS.contains(&call) || UNREACHED.contains(&call)

@@ -79,6 +79,17 @@ fn quickstart_runs() {
 }
 
 #[test]
+fn ssh_runs() {
+    let mut sandbox = example("ssh");
+    sandbox.hosts(&["lab"]);
+    sandbox.expect(0, &["doctor"]);
+    sandbox.expect(0, &["apply"]);
+    assert_eq!(sandbox.results("over-ssh").len(), 12);
+    let logs = sandbox.expect(0, &["logs", "steps=1000000,seed=1"]);
+    assert_eq!(logs.stdout, "estimated pi with 1000000 points\n");
+}
+
+#[test]
 #[ignore = "half a minute; wants gzip, xz and zstd"]
 fn compress_runs() {
     runs("compress");

@@ -5,6 +5,7 @@
 
 mod cancel;
 mod crash;
+mod doctor;
 mod journal;
 mod leftovers;
 mod markers;

@@ -11,6 +11,7 @@ mod concurrent;
 mod crash;
 mod dealing;
 mod detached;
+mod doctor;
 mod edits;
 mod environment;
 mod examples;
@@ -27,6 +28,7 @@ mod secrets;
 mod several_hosts;
 mod slots;
 mod ssh;
+mod ssh_errors;
 mod store;
 #[expect(unreachable_pub, reason = "what tests share")]
 mod support;

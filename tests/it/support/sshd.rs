@@ -52,6 +52,61 @@ impl Sandbox {
         fs::write(folder.join("config"), client.concat()).expect("a file");
         let config = folder.join("config").to_string_lossy().into_owned();
         self.set("SP_SSH_CONFIG", &config);
+        self.set("SP_TEST_ASK_WITHIN", &super::PATIENCE.as_secs().to_string());
+    }
+
+    /// Puts lines before the client's configuration: the first value of a key counts.
+    pub fn ssh_config(&self, text: &str) {
+        let path = self.path().join("ssh/config");
+        let old = fs::read_to_string(&path).expect("a file");
+        fs::write(path, format!("{text}{old}")).expect("a file");
+    }
+
+    /// Adds a line to the server's configuration.
+    pub fn sshd_config(&self, line: &str) {
+        let path = self.path().join("ssh/sshd_config");
+        let old = fs::read_to_string(&path).expect("a file");
+        fs::write(path, format!("{old}{line}\n")).expect("a file");
+    }
+
+    /// Gives commands on a host a variable, in place of the one it has.
+    pub fn host_variable(&self, host: &str, name: &str, value: &str) {
+        let path = self.path().join("ssh/authorized_keys");
+        let key = fs::read_to_string(self.path().join(format!("ssh/key-{host}.pub")));
+        let key = key.expect("a key");
+        let old = fs::read_to_string(&path).expect("a file");
+        let is_set = format!("environment=\"{name}=");
+        let value = value.replace('"', "\\\"");
+        let lines = old.lines().map(|line| match line.strip_suffix(key.trim_end()) {
+            None => format!("{line}\n"),
+            Some(options) => {
+                let options = options.trim_end().split_inclusive("\",");
+                let others = options.map(|one| one.trim_end_matches(','));
+                let others = others.filter(|one| !one.starts_with(&is_set));
+                let set = format!("{is_set}{value}\"");
+                let all: Vec<&str> = others.chain([set.as_str()]).collect();
+                format!("{} {key}", all.join(","))
+            }
+        });
+        let text: String = lines.collect();
+        fs::write(path, text).expect("a file");
+    }
+
+    /// A folder that has every program of this machine but these.
+    pub fn programs_without(&self, missing: &[&str]) -> PathBuf {
+        let folder = self.path().join(format!("without-{}", missing.join("-")));
+        fs::create_dir(&folder).expect("a folder");
+        for bin in ["/usr/bin", "/bin", "/usr/sbin", "/sbin"] {
+            for entry in fs::read_dir(bin).into_iter().flatten().flatten() {
+                let name = entry.file_name();
+                let to = folder.join(&name);
+                if !missing.iter().any(|word| name == *word) && !to.exists() {
+                    // What leads nowhere is no program, and the same name may be in two folders.
+                    drop(std::os::unix::fs::symlink(entry.path(), to));
+                }
+            }
+        }
+        folder
     }
 
     /// From now on `ssh NAME` reaches nobody.

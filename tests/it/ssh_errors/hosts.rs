@@ -1,0 +1,272 @@
+//! What is behind the login: shells, start-up files, programs, roots, disks.
+
+#![expect(clippy::print_stderr, reason = "a skipped test says so")]
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::{one, read, refused, says};
+use crate::doctor::bash_is_the_login_shell;
+use crate::support::{Sandbox, shell, wait_until};
+
+/// A host whose commands find every program but these.
+fn without(programs: &[&str]) -> Sandbox {
+    let sandbox = one("box", "", "true");
+    let folder = sandbox.programs_without(programs);
+    sandbox.host_variable("box", "PATH", &folder.to_string_lossy());
+    sandbox
+}
+
+/// An apply that ends with 1 and a warning, with nothing handed over.
+#[track_caller]
+fn lacks(sandbox: &Sandbox, words: &[&str]) {
+    let run = sandbox.expect(1, &["apply"]);
+    says(&run, words);
+    assert!(!sandbox.host_root("box").join("v1/far/queue").exists(), "nothing was handed over");
+}
+
+#[test]
+fn a_program_that_every_run_needs_is_missing() {
+    lacks(&without(&["rsync"]), &["host `box` lacks rsync", "install rsync"]);
+    lacks(&without(&["flock", "setsid"]), &["host `box` lacks flock, setsid"]);
+}
+
+#[test]
+fn bash_is_missing_where_jobs_would_look_for_it() {
+    let sandbox = one("box", "init = 'module load gcc'", "true");
+    let folder = sandbox.programs_without(&["bash"]);
+    fs::write(sandbox.host_home("box").join(".profile"), format!("PATH='{}'\n", folder.display()))
+        .expect("a file");
+    lacks(&sandbox, &["host `box` lacks bash", "login shell's PATH"]);
+    // A campaign that does without bash runs there.
+    let text = sandbox.read("campaign.toml").replace("init = 'module load gcc'", "");
+    sandbox.write("campaign.toml", &format!("shell = 'sh -eu'\n{text}"));
+    sandbox.expect(0, &["apply"]);
+}
+
+#[test]
+fn without_tmux_there_is_a_warning() {
+    let run = without(&["tmux"]).expect(0, &["apply"]);
+    says(&run, &["there is no tmux", "1 succeeded"]);
+}
+
+#[test]
+fn a_root_that_cannot_be_made_or_is_no_path() {
+    let run = refused(&one("box", "root = '/proc/nothing/sp'", "true"), 1, "root");
+    says(&run, &["the root `/proc/nothing/sp` of host `box` cannot be made", "another `root`"]);
+    let run = refused(&one("box", "root = '$LOGNAME/sp'", "true"), 1, "root");
+    says(&run, &["the root `$LOGNAME/sp` of host `box` is no absolute path there"]);
+}
+
+#[test]
+fn a_root_that_others_could_write_to() {
+    let sandbox = one("box", "", "true");
+    let root = sandbox.host_root("box");
+    fs::create_dir_all(&root).expect("a folder");
+    fs::set_permissions(&root, fs::Permissions::from_mode(0o775)).expect("a mode");
+    let run = refused(&sandbox, 1, "root");
+    says(&run, &["can be written by other users", "chmod go-w ~/.local/share/sp"]);
+    fs::set_permissions(&root, fs::Permissions::from_mode(0o700)).expect("a mode");
+    sandbox.expect(0, &["apply"]);
+}
+
+#[test]
+fn a_root_of_another_user() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: only root can give a folder away");
+        return;
+    }
+    let sandbox = one("box", "", "true");
+    let root = sandbox.host_root("box");
+    fs::create_dir_all(&root).expect("a folder");
+    std::os::unix::fs::chown(&root, Some(65534), None).expect("it is given away");
+    let run = refused(&sandbox, 1, "root");
+    says(&run, &["belongs to another user", "ls -ld ~/.local/share/sp"]);
+}
+
+/// A small file system of its own, gone with the test.
+struct Mount(PathBuf);
+
+impl Mount {
+    fn new(at: &Path, size: &str) -> Option<Self> {
+        fs::create_dir_all(at).expect("a folder");
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &format!("size={size},mode=700"), "sp-test"]).arg(at);
+        let output = mount.output().expect("mount starts");
+        if !output.status.success() {
+            eprintln!("skipped: {}", String::from_utf8_lossy(&output.stderr));
+            return None;
+        }
+        Some(Self(at.to_owned()))
+    }
+
+    fn fill(&self) {
+        let file = fs::File::create(self.0.join("filler")).expect("a file");
+        let block = [1; 4096];
+        while std::io::Write::write_all(&mut &file, &block).is_ok() {}
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        // Lazily: a process that is about to end may have a folder open.
+        let status = Command::new("umount").arg("-l").arg(&self.0).status();
+        assert!(std::thread::panicking() || status.is_ok_and(|status| status.success()));
+    }
+}
+
+#[test]
+fn a_disk_that_is_full() {
+    let sandbox = one("box", "", "true");
+    let Some(disk) = Mount::new(&sandbox.host_root("box"), "1m") else { return };
+    disk.fill();
+    let full = "cannot be written; is the disk full";
+    let run = refused(&sandbox, 1, "root");
+    says(&run, &[full, "df ~/.local/share/sp"]);
+    // Full after the script was brought: told before anything is handed over.
+    fs::remove_file(sandbox.host_root("box").join("filler")).expect("it is there");
+    sandbox.expect(0, &["status"]);
+    disk.fill();
+    let run = sandbox.expect(1, &["apply"]);
+    says(&run, &[full]);
+    sandbox.expect(1, &["doctor"]);
+    fs::remove_file(sandbox.host_root("box").join("filler")).expect("it is there");
+    sandbox.expect(0, &["apply"]);
+    sandbox.wait_quiet();
+}
+
+#[test]
+fn start_up_files_that_print_or_are_slow_change_nothing() {
+    if !bash_is_the_login_shell() {
+        return;
+    }
+    for text in ["echo Welcome; echo back >&2; printf 'sp-begin x'\n", "sleep 0.3\n"] {
+        let sandbox = one("box", "", "echo done");
+        fs::write(sandbox.host_home("box").join(".bashrc"), text).expect("a file");
+        says(&sandbox.expect(0, &["apply"]), &["1 succeeded"]);
+        assert_eq!(sandbox.expect(0, &["logs", "far"]).stdout, "done\n");
+    }
+}
+
+/// A rented machine that is another one the next day: what it had is lost, and said to be.
+#[test]
+fn a_host_whose_disk_is_a_new_one() {
+    let sandbox = one("box", "", "echo x >> \"$RAN\"; until [ -e ~/go ]; do sleep 0.05; done");
+    let ran = sandbox.path().join("ran");
+    let text = sandbox.read("campaign.toml");
+    sandbox.write("campaign.toml", &format!("{text}\n[env]\nRAN = '{}'\n", ran.display()));
+    sandbox.expect(0, &["apply", "--detach"]);
+    wait_until("the job runs", || read(&ran) == "x\n");
+    sandbox.kill_all();
+    let home = sandbox.host_home("box");
+    fs::remove_dir_all(&home).expect("it is gone");
+    fs::create_dir(&home).expect("a folder");
+    fs::write(home.join("go"), "").expect("a file");
+    assert_eq!(sandbox.states(), [("lost".to_owned(), "root-gone".to_owned())]);
+    sandbox.expect(0, &["apply"]);
+    assert_eq!(sandbox.states()[0].0, "succeeded");
+    let attempts = sandbox.read(".sp/far/attempts.csv");
+    assert!(attempts.contains("root-gone"), "{attempts}");
+}
+
+#[test]
+fn a_home_with_a_blank_and_quotes() {
+    let sandbox = one("box", "", "echo done > \"$HOME/ran\"");
+    let home = sandbox.path().join("it's \"a\" $home");
+    fs::create_dir(&home).expect("a folder");
+    sandbox.host_variable("box", "HOME", &home.to_string_lossy());
+    says(&sandbox.expect(0, &["apply"]), &["1 succeeded"]);
+    assert_eq!(read(&home.join("ran")), "done\n");
+    sandbox.expect(0, &["logs", "far"]);
+    sandbox.expect(0, &["doctor"]);
+}
+
+/// The server runs `SHELL -c LINE` of whatever the account's shell is; so does this command in its place.
+#[test]
+fn other_login_shells() {
+    for program in ["dash", "busybox", "zsh", "fish", "tcsh", "ksh"] {
+        let Ok(path) = which::which(program) else {
+            eprintln!("skipped: there is no {program} here");
+            continue;
+        };
+        let ash = if program == "busybox" { " ash" } else { "" };
+        let sandbox = one("box", "", "echo done");
+        let force =
+            format!("ForceCommand exec {}{ash} -c \"$SSH_ORIGINAL_COMMAND\"", path.display());
+        sandbox.sshd_config(&force);
+        says(&sandbox.expect(0, &["apply"]), &["1 succeeded"]);
+        assert_eq!(sandbox.expect(0, &["logs", "far"]).stdout, "done\n", "{program}");
+    }
+}
+
+#[test]
+fn programs_that_only_the_login_shell_finds_and_init() {
+    let sandbox = one(
+        "box",
+        "require = ['my-tool']\ninit = '''\nmodule() { export MODULE=\"$2\"; }\nmodule load gcc/13\n'''\n",
+        "my-tool \"$MODULE\"",
+    );
+    let home = sandbox.host_home("box");
+    lacks(&sandbox, &["host `box` lacks my-tool", "login shell's PATH"]);
+    shell(
+        &home,
+        "mkdir tools; printf '#!/bin/sh\\necho tool of $1\\n' >tools/my-tool; chmod +x tools/my-tool\n\
+         echo 'PATH=$HOME/tools:$PATH' >.profile",
+    );
+    says(&sandbox.expect(0, &["apply"]), &["1 succeeded"]);
+    assert_eq!(sandbox.expect(0, &["logs", "far"]).stdout, "tool of gcc/13\n");
+    sandbox.expect(0, &["doctor"]);
+}
+
+/// Nothing of this machine's environment goes over but what the file says.
+#[test]
+fn the_environment_of_a_job_is_the_documented_one() {
+    let mut sandbox = one("box", "env = { HERE = '1' }", "env | sed s/=.*// | sort");
+    let text = sandbox.read("campaign.toml");
+    sandbox.write(
+        "campaign.toml",
+        &format!("time-limit = '1h'\nenv.OWN = '1'\nmatrix.n = [1]\n{text}"),
+    );
+    for name in ["LANG", "TZ", "SECRET_OF_MINE", "TMUX", "SLURM_JOB_ID", "LC_ALL"] {
+        sandbox.set(name, "C");
+    }
+    fs::write(
+        sandbox.host_home("box").join(".profile"),
+        "export TMPDIR=/var/tmp LEAKED=1\nTZ=UTC\nexport TZ\n",
+    )
+    .expect("a file");
+    sandbox.expect(0, &["apply"]);
+    let found = sandbox.expect(0, &["logs", "n=1"]).stdout;
+    // Some shells add these by themselves to what they start.
+    let found: Vec<&str> =
+        found.lines().filter(|name| !["PWD", "OLDPWD", "SHLVL", "_"].contains(name)).collect();
+    let mut wanted = vec![
+        "HERE",
+        "HOME",
+        "LOGNAME",
+        "OWN",
+        "PATH",
+        "PYTHONUNBUFFERED",
+        "SHELL",
+        "TMPDIR",
+        "TZ",
+        "USER",
+        "SP_ATTEMPT",
+        "SP_CAMPAIGN",
+        "SP_DEADLINE",
+        "SP_HOST",
+        "SP_JOB_ID",
+        "SP_JOB_NAME",
+        "SP_OUT_DIR",
+        "SP_PARAMS_FILE",
+        "SP_PARAM_N",
+        "SP_SLOT",
+        "SP_STATE_DIR",
+        "SP_TIME_LIMIT",
+        "SP_WORK_DIR",
+    ];
+    wanted.sort_unstable();
+    assert_eq!(found, wanted);
+}
