@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154,SC2119,SC2120
 # Sourced by the benchmarks that need a host: an sshd of our own on loopback, and `ssh -F $ssh_dir/config bench` over a
 # ControlMaster that is up. Ended with the script.
 

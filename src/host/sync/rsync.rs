@@ -51,6 +51,14 @@ pub(super) enum Sent {
     Again { stderr: String },
 }
 
+/// What rsync says when something else speaks first (compat.c).
+const CHATTY: &[u8] = b"is your shell clean";
+const CHATTY_WORDS: (&str, &str, bool) = (
+    "met words that the account's start-up files print there",
+    "make them quiet for programs: `case $- in *i*) ;; *) return ;; esac` at the top of ~/.bashrc there",
+    false,
+);
+
 /// The end of what rsync said that is shown.
 const TAIL: usize = 400;
 
@@ -120,7 +128,11 @@ impl Transfer<'_> {
             }),
             Some(23 | 24) => Ok(Sent::Again { stderr: tail(&errors) }),
             code => {
-                let (why, help, passing) = in_words(code);
+                let (why, help, passing) = if errors.windows(CHATTY.len()).any(|w| w == CHATTY) {
+                    CHATTY_WORDS
+                } else {
+                    in_words(code)
+                };
                 let host = self.host.to_owned();
                 Err(SyncError::Rsync { host, why, help, passing, stderr: tail(&errors) })
             }

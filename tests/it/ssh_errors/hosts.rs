@@ -138,16 +138,25 @@ fn a_disk_that_is_full() {
 }
 
 #[test]
-fn start_up_files_that_print_or_are_slow_change_nothing() {
+fn start_up_files_that_are_slow_change_nothing_and_those_that_print_are_told() {
     if !bash_is_the_login_shell() {
         return;
     }
-    for text in ["echo Welcome; echo back >&2; printf 'sp-begin x'\n", "sleep 0.3\n"] {
-        let sandbox = one("box", "", "echo done");
-        fs::write(sandbox.host_home("box").join(".bashrc"), text).expect("a file");
-        says(&sandbox.expect(0, &["apply"]), &["1 succeeded"]);
-        assert_eq!(sandbox.expect(0, &["logs", "far"]).stdout, "done\n");
-    }
+    let sandbox = one("box", "", "echo done");
+    let file = sandbox.host_home("box").join(".bashrc");
+    let chatty = "echo Welcome; echo back >&2; printf 'sp-begin x'\n";
+    fs::write(&file, chatty).expect("a file");
+    // What is asked is understood all the same; files cannot be sent.
+    sandbox.expect(0, &["status"]);
+    let run = sandbox.expect(1, &["apply"]);
+    says(&run, &["start-up files", "~/.bashrc"]);
+    assert_eq!(sandbox.states()[0].0, "pending");
+    fs::write(&file, format!("case $- in *i*) ;; *) return ;; esac\n{chatty}")).expect("a file");
+    says(&sandbox.expect(0, &["apply"]), &["1 succeeded"]);
+    let sandbox = one("box", "", "echo done");
+    fs::write(sandbox.host_home("box").join(".bashrc"), "sleep 0.3\n").expect("a file");
+    says(&sandbox.expect(0, &["apply"]), &["1 succeeded"]);
+    assert_eq!(sandbox.expect(0, &["logs", "far"]).stdout, "done\n");
 }
 
 /// A rented machine that is another one the next day: what it had is lost, and said to be.
