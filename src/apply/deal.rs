@@ -4,7 +4,8 @@
 
 use std::collections::BTreeSet;
 
-use super::follow::{Follower, prepare_step};
+use super::follow::Follower;
+use super::hand_over::prepare_step;
 use super::lane::{Lane, Step};
 use super::{ApplyError, Workspace};
 use crate::host::HostError;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::hand_over::{Hand, programs_of};
+use super::hand_over::{Hand, prepare_step};
 use super::lane::{Chunk, IDLE_ROUNDS, Lane, Prepared, Said, Step, Trouble};
 use super::tell::job_at;
 use super::{ApplyError, Interrupt, Interrupts, Observer, Workspace, joined};
@@ -382,26 +382,4 @@ impl Follower<'_> {
             }
         }
     }
-}
-
-/// Asks for what jobs need on a host.
-pub(super) fn prepare_step(
-    workspace: &mut Workspace,
-    hand: &Hand<'_>,
-    lane: &Lane,
-) -> Result<Step, ApplyError> {
-    // What was sent to it in this apply is there.
-    let name = lane.host.name();
-    let send = workspace.gets_snapshot(name) && !workspace.code.contains_key(name);
-    let source = if send { Some(Box::new(workspace.shared_source()?)) } else { None };
-    Ok(Step::Prepare {
-        host: lane.host.clone(),
-        campaign: workspace.campaign().name.clone(),
-        origin: workspace.origin().to_owned(),
-        source,
-        revision: workspace.revision.clone(),
-        programs: programs_of(workspace.campaign(), lane.host.name()),
-        missing: hand.missing.get(lane.host.name()).cloned().unwrap_or_default(),
-        pause: lane.pause(),
-    })
 }

@@ -186,3 +186,25 @@ fn provenance(tree: &Tree, account: &Account, host: &crate::campaign::Host) -> P
         ..Provenance::of_tree(tree)
     }
 }
+
+/// Asks for what jobs need on a host.
+pub(super) fn prepare_step(
+    workspace: &mut Workspace,
+    hand: &Hand<'_>,
+    lane: &Lane,
+) -> Result<Step, ApplyError> {
+    // What was sent to it in this apply is there.
+    let name = lane.host.name();
+    let send = workspace.gets_snapshot(name) && !workspace.code.contains_key(name);
+    let source = if send { Some(Box::new(workspace.shared_source()?)) } else { None };
+    Ok(Step::Prepare {
+        host: lane.host.clone(),
+        campaign: workspace.campaign().name.clone(),
+        origin: workspace.origin().to_owned(),
+        source,
+        revision: workspace.revision.clone(),
+        programs: programs_of(workspace.campaign(), lane.host.name()),
+        missing: hand.missing.get(lane.host.name()).cloned().unwrap_or_default(),
+        pause: lane.pause(),
+    })
+}

@@ -295,22 +295,34 @@ async fn prepare(
     source: Option<Box<Source>>,
     revision: SharedRevision,
 ) -> Result<Prepared, ApplyError> {
-    // Side by side: none of them needs another one, and each costs a way there and back.
+    // Side by side: none of them needs another one, and each costs a way there and back. But what is wrong with the account
+    // or the root is why the sending failed, too, and ends it.
     let send = async {
         let Some(source) = source else { return Ok(None) };
         let made = source.send(host, campaign, origin).await?;
         let folder = host.snapshots(campaign).await?.join(&made.snapshot.folder).join("tree");
         Ok::<_, HostError>(Some((made, folder)))
     };
-    let (account, made, ()) = tokio::join!(host.account(programs), send, revision.look());
-    // What is wrong with the account or the root is why the sending failed, too.
-    let account = account?;
-    host.check_root(&account.root)?;
-    missing.extend(account.missing.iter().cloned());
-    if !missing.is_empty() {
-        return Err(ApplyError::Programs { host: host.name().to_string(), programs: missing });
-    }
-    Ok(Prepared { account, made: made? })
+    let look = async {
+        let (account, ()) = tokio::join!(host.account(programs), revision.look());
+        let account = account?;
+        host.check_root(&account.root)?;
+        missing.extend(account.missing.iter().cloned());
+        if missing.is_empty() {
+            return Ok(account);
+        }
+        Err(ApplyError::Programs { host: host.name().to_string(), programs: missing })
+    };
+    tokio::pin!(send, look);
+    let (account, made) = tokio::select! {
+        account = &mut look => (account?, None),
+        made = &mut send => (look.await?, Some(made)),
+    };
+    let made = match made {
+        Some(made) => made?,
+        None => send.await?,
+    };
+    Ok(Prepared { account, made })
 }
 
 /// Follows the journal until the runners have left or the time is over, then asks for everything.
