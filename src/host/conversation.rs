@@ -152,9 +152,10 @@ impl Host {
 
     /// How rsync reaches the host.
     pub(super) async fn rsync_destination(&self) -> Result<sync::Destination, HostError> {
-        let Some((shell, destination)) = self.remote_shell().await? else {
+        let Some((mut shell, destination)) = self.remote_shell().await? else {
             return Ok(sync::Destination::default());
         };
+        shell.push("-oRequestTTY=no".to_owned());
         // rsync splits the words at blanks and knows quotes (`-e` in rsync(1)).
         let words: Result<Vec<String>, _> = shell.iter().map(|word| quote(word)).collect();
         let rsh = words.unwrap_or_default().join(" ");

@@ -195,6 +195,8 @@ impl Link {
             words.extend(["-F".to_owned(), config.to_string_lossy().into_owned()]);
         }
         words.extend(["-S".to_owned(), socket, "-oBatchMode=yes".to_owned()]);
+        // What the user's own configuration runs there is no part of this.
+        words.push("-oRemoteCommand=none".to_owned());
         Ok(words)
     }
 
