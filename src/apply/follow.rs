@@ -315,6 +315,8 @@ impl Follower<'_> {
         self.warn_refused(workspace, at, &taken.answer.refused);
         self.told(workspace, at, taken.facts, &taken.recorded)?;
         let lane = &mut self.lanes[at];
+        // What still waits by a whole answer was asked for in vain, and may be asked for again.
+        lane.asked.clear();
         for one in &taken.vanished {
             lane.news |= lane.open.remove(&(one.job, one.attempt)).is_some();
         }

@@ -4,12 +4,10 @@
 //! the command's.
 
 use std::process::Stdio;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::answer::{Account, nonsense};
@@ -204,7 +202,7 @@ impl Host {
         found.facts = Some(facts);
         found.account = Some(self.account(programs).await?);
         if let Place::Over(link, _) = &self.place {
-            found.channels = Some((channels(link).await?, CHANNELS));
+            found.channels = Some((super::channels::channels(link).await?, CHANNELS));
         }
         Ok(())
     }
@@ -270,25 +268,6 @@ impl Host {
 fn ahead_ms(clock: Timestamp, asked: Timestamp, answered: Timestamp) -> i64 {
     let nearest = clock.clamp(asked, answered.max(asked));
     clock.as_millisecond() - nearest.as_millisecond()
-}
-
-/// How many of the channels that `sp` may use at once the server gives.
-async fn channels(link: &Arc<Link>) -> Result<usize, HostError> {
-    let mut opening = JoinSet::new();
-    for _ in 0..CHANNELS {
-        let link = Arc::clone(link);
-        opening.spawn(async move { link.start(&["/bin/sh"]).await });
-    }
-    let mut open = Vec::new();
-    while let Some(opened) = opening.join_next().await {
-        match opened {
-            Ok(Ok(started)) => open.push(started),
-            Ok(Err(HostError::Ssh { trouble: super::SshTrouble::Sessions, .. })) => {}
-            Ok(Err(error)) => return Err(error),
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
-        }
-    }
-    Ok(open.len())
 }
 
 /// The first line that a program of this machine prints; `None` when it cannot be started.

@@ -6,6 +6,7 @@
 
 mod answer;
 mod batch;
+mod channels;
 mod control;
 mod conversation;
 mod doctor;
