@@ -9,6 +9,7 @@
 #   run/life.RID                 lock held as long as the runner RID (pid-starttime-boot) lives
 #   CAMPAIGN/origin              the repository the campaign came from
 #   CAMPAIGN/queue/SEQ~BATCH/    slots, common, c000001… : the entries of one hand-over, in order
+#   CAMPAIGN/setup.now, setups/  see 72-setup.sh
 #   CAMPAIGN/withdrawn/BATCH     this hand-over starts nothing any more
 #   CAMPAIGN/jobs/ID/N           a symbolic link to try-N.RID: THE CLAIM of attempt N
 #   CAMPAIGN/jobs/ID/cancelled.N somebody asked for the end of attempt N

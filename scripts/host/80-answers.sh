@@ -26,6 +26,7 @@ verb_probe() { # CAMPAIGN GENERATION OFFSET [PROGRAM…]
   have_journal || known_ends
   # Queue first, claims then, journal last: an entry that moves on meanwhile is seen at least once. In variables, not in
   # files: the disk may be full.
+  tidy_setups
   _queued=$(queued_entries)
   _open=$(settle_campaign)
   [ -z "$_queued" ] || {
@@ -82,7 +83,7 @@ verb_account() { # [PROGRAM…]
   done
 }
 
-# Takes over the specs of one apply from stdin: lines `batch …`, `common`-text, `job …`, then, where there are secrets,
+# Takes over the specs of one apply from stdin: lines `batch …`, `common`-text, `setup …` where the jobs need one, `job …`, then, where there are secrets,
 # `secrets` and their lines. Checked by hash before anything can start; handed over once, however often it is asked.
 verb_hand_over() { # CAMPAIGN ORIGIN BATCH SHA256 SLOTS
   is_name "$1" && is_name "$2" && is_name "$3" && is_number "$5" || exit 64
@@ -103,7 +104,9 @@ verb_hand_over() { # CAMPAIGN ORIGIN BATCH SHA256 SLOTS
   }
   printf '%s\n' "$5" >"$_in/slots" && awk -v folder="$_in" '
     NR <= 2 { print >(folder "/common"); next }
-    { if ((NR - 3) % 32 == 0) { if (name) close(name); name = sprintf("%s/c%06d", folder, (NR - 3) / 32) }
+    NR == 3 && $1 == "setup" { print >(folder "/setup"); next }
+    { if (count % 32 == 0) { if (name) close(name); name = sprintf("%s/c%06d", folder, count / 32) }
+      count++
       print >name }' "$_in/all" && rm -f "$_in/all" && make_durable "$_in"/* "$_in" || refuse_batch
   exec 5>>"$V/$C/queue/.lock"
   flock 5
