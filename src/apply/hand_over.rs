@@ -12,7 +12,7 @@ use crate::campaign::EnvValue;
 use crate::host::{Account, Batch, BatchContext, BatchJob, revision, script_version};
 use crate::ids::{ApplyId, Attempt, HostName};
 use crate::lifecycle::{Fact, HostFact, Tree};
-use crate::plan::Known;
+use crate::plan::{Known, Setup, SetupPlace};
 use crate::store::{HostMemory, HostReport, Intended, Intent, Provenance};
 
 /// Seconds between TERM and KILL at a time limit.
@@ -60,13 +60,20 @@ impl Workspace {
             git_rev: revision.commit,
             dirty: revision.dirty,
         };
+        let work_dir = code.work_dir.to_string_lossy();
+        let place = code.folder.as_deref().map_or(
+            SetupPlace::Folder { path: &work_dir, code: code.digest, apply: hand.apply },
+            SetupPlace::Snapshot,
+        );
+        let setup = Setup::of(&campaign, &host, place)?;
         let context = BatchContext {
             apply: hand.apply,
             number: lane.number,
             host: name,
             origin: self.origin(),
             tree: &tree,
-            work_dir: &code.work_dir.to_string_lossy(),
+            work_dir: &work_dir,
+            setup: setup.as_ref(),
             account,
             locale: &hand.options.locale,
             host_vars: &host.vars,

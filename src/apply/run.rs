@@ -130,7 +130,7 @@ impl Workspace {
             let followed = follower.follow(self, Some(lock)).await?;
             lanes = follower.lanes;
             for lane in &mut lanes {
-                troubles.extend(lane.trouble.take().map(|one| (lane.host.name().clone(), one)));
+                troubles.extend(lane.troubles());
             }
             match followed {
                 Followed::Ended | Followed::LockFree => {}
@@ -225,9 +225,8 @@ impl Workspace {
             };
             let followed = follower.follow(self, None).await?;
             let troubles = follower.lanes.into_iter();
-            let troubles: Vec<(HostName, Trouble)> = troubles
-                .filter_map(|lane| Some((lane.host.name().clone(), lane.trouble?)))
-                .collect();
+            let troubles: Vec<(HostName, Trouble)> =
+                troubles.flat_map(|mut lane| lane.troubles()).collect();
             let how = match followed {
                 Followed::Interrupted(interrupt) => How::Interrupted(interrupt),
                 Followed::TimedOut => How::TimedOut,

@@ -21,6 +21,7 @@ mod printable;
 mod progress;
 mod results;
 mod saved_plan;
+mod setup;
 mod status;
 mod sync;
 mod tables;

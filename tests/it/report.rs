@@ -122,6 +122,7 @@ fn snapshot() -> Snapshot {
             exit_code: None,
         }],
         jobs,
+        setups: Vec::new(),
     }
 }
 
