@@ -114,17 +114,21 @@ run_setup() { # N
       ;;
     75) ;;
     *)
-      [ -z "$SECRET" ] || rm -f "$SECRET"
-      [ -e "$V/$C/paused" ] || setup_runs || sleep 1
+      ! cd "$V/$C/jobs/$_id" || {
+        N=$_n TRY=try-$_n.$RID
+        forget_try
+      }
+      [ -e "$V/$C/paused" ] || setup_runs || is_set_up || setup_failed "$B_SETUP" "$BATCH" || sleep 1
       return 1
       ;;
   esac
 }
 
-# The claim of a setup: fails where another one is under way.
+# The claim of a setup: fails where another one is under way, or has settled the matter since we looked.
 claim_setup() { # in the folder of its job; uses ID N TRY
   {
-    flock 0 && ! setup_runs && rm -f "$V/$C/setup.now" && ln -sn "jobs/$ID/$N" "$V/$C/setup.now" && fault setup-now &&
+    flock 0 && ! setup_runs && ! is_set_up && ! setup_failed "$B_SETUP" "$BATCH" && rm -f "$V/$C/setup.now" &&
+      ln -sn "jobs/$ID/$N" "$V/$C/setup.now" && fault setup-now &&
       ln -sn "$TRY" "$N" 2>/dev/null
   } 0<>"$V/$C/setup.lock"
 }

@@ -117,12 +117,16 @@ impl Follower<'_> {
             AttemptState::Ended(Final::Succeeded) => {
                 lane.setup_failed.take_if(|failed| failed.id == id);
             }
-            AttemptState::Ended(end) => {
+            // Where nobody waits for it any more, it was ended with those who did.
+            AttemptState::Ended(end) if !lane.open.is_empty() => {
                 let detail = detail.clone();
                 lane.setup_failed = Some(SetupFailure { id, attempt, state: end.into(), detail });
                 lane.ask_now = true;
             }
-            AttemptState::Intended | AttemptState::Queued | AttemptState::Running => {}
+            AttemptState::Ended(_)
+            | AttemptState::Intended
+            | AttemptState::Queued
+            | AttemptState::Running => {}
         }
         let kind = EventKind::Setup {
             host: lane.host.name().clone(),
