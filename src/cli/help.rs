@@ -20,6 +20,7 @@ const TOPICS: &[(&str, &str, &str)] = &[
     ("states", "states and reasons, and how they are known", include_str!("../help/states.md")),
     ("hosts", "[hosts], ssh, homes, slots, what lies on a host", include_str!("../help/hosts.md")),
     ("sync", "[sync], snapshots, code-change", include_str!("../help/sync.md")),
+    ("setup", "once for a tree, before the jobs", include_str!("../help/setup.md")),
     ("environment", "what a job finds in its environment", include_str!("../help/environment.md")),
     ("results", "tables, columns, logs", include_str!("../help/results.md")),
     ("exit-codes", "what sp ends with", include_str!("../help/exit-codes.md")),

@@ -38,7 +38,7 @@ pub(super) fn say_failure(
             context.say(&format!("       its log: {}", shown(&log)));
         }
         Err(error) => {
-            context.say(&format!("       its log `{}` cannot be read: {error}", shown(&log)))
+            context.say(&format!("       its log `{}` cannot be read: {error}", shown(&log)));
         }
     }
     context.say("       put right what it says; the next `sp apply` runs it again");
