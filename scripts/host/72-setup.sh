@@ -229,15 +229,16 @@ see_to() { # ID/N
 
 # Before the queue is told of: hand-overs whose setup ended otherwise than well go, also where its runner died.
 tidy_setups() { # uses C
-  [ -h "$V/$C/setup.now" ] || return 0
+  set -- "$V/$C/queue"/[0-9]*~*/setup
+  [ -e "$1" ] || [ -h "$V/$C/setup.now" ] || return 0
   ! setup_runs || (load_attempt "${NOW%/*}" "${NOW#*/}" && verdict && [ "$VERDICT" = dead ] && seal seal none) </dev/null
   ! setup_runs || return 0
-  for _setup in "$V/$C/queue"/[0-9]*~*/setup; do
+  for _setup; do
     _batch=${_setup%/setup}
     { IFS=' ' read -r _ _id _ <"$_setup"; } 2>/dev/null && is_id "$_id" && setup_failed "$_id" "${_batch##*~}" &&
       withdraw_batches "${_batch##*~}"
   done
-  drop_setup_now
+  [ ! -h "$V/$C/setup.now" ] || drop_setup_now
 }
 
 # After entries were taken out of the queue: ends a setup that no entry needs any more.
