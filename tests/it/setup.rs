@@ -33,8 +33,8 @@ fn setups(sandbox: &Sandbox) -> Vec<String> {
 
 /// The last event `setup` of an apply's JSON Lines.
 fn last_event(stdout: &str) -> Value {
-    let events = stdout.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
-    events.filter(|event| event["event"] == "setup").next_back().expect("an event `setup`")
+    let mut events = stdout.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    events.rfind(|event| event["event"] == "setup").expect("an event `setup`")
 }
 
 #[test]
