@@ -8,7 +8,8 @@
 #   run/runner.K run/standby.K   locks: one runner and one standby of slot K; the runner's says who it is, see `pace`
 #   run/life.RID                 lock held as long as the runner RID (pid-starttime-boot) lives
 #   CAMPAIGN/origin              the repository the campaign came from
-#   CAMPAIGN/queue/SEQ~BATCH/    slots, common, c000001… : the entries of one hand-over, in order
+#   server.db                    an index for people and scripts, see `84-index.sh`; nothing rests on it
+#   CAMPAIGN/queue/SEQ~BATCH/    slots (and when), common, c000001… : the entries of one hand-over, in order
 #   CAMPAIGN/withdrawn/BATCH     this hand-over starts nothing any more
 #   CAMPAIGN/jobs/ID/N           a symbolic link to try-N.RID: THE CLAIM of attempt N
 #   CAMPAIGN/jobs/ID/cancelled.N somebody asked for the end of attempt N

@@ -101,7 +101,9 @@ verb_hand_over() { # CAMPAIGN ORIGIN BATCH SHA256 SLOTS
     printf 'refused damaged .\n'
     return
   }
-  printf '%s\n' "$5" >"$_in/slots" && awk -v folder="$_in" '
+  clock_base
+  to_clock "$CS"
+  printf '%s\n' "$5" "$T" >"$_in/slots" && awk -v folder="$_in" '
     NR <= 2 { print >(folder "/common"); next }
     { if ((NR - 3) % 32 == 0) { if (name) close(name); name = sprintf("%s/c%06d", folder, (NR - 3) / 32) }
       print >name }' "$_in/all" && rm -f "$_in/all" && make_durable "$_in"/* "$_in" || refuse_batch
