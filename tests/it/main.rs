@@ -25,6 +25,7 @@ mod report;
 mod secrets;
 mod server_db;
 mod several_hosts;
+mod shell;
 mod slots;
 mod ssh;
 mod store;
