@@ -34,7 +34,7 @@ case $verb in
     shift 2
     "verb_$verb" "$@"
     ;;
-  probe | wait | account | hand_over | kick | cancel | withdraw | accept | evidence | window | log | logs | shell_secrets | \
+  probe | wait | account | hand_over | kick | cancel | withdraw | accept | evidence | window | log | logs | shell_secrets | gc | \
     snapshot_begin | snapshot_publish | snapshot_drop | snapshot_set_up)
     NONCE=${3-}
     is_name "$NONCE" || exit 64

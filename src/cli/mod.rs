@@ -11,6 +11,7 @@ mod error;
 mod exit;
 mod explain;
 mod farewell;
+mod gc;
 mod help;
 mod init;
 mod logs;
@@ -102,6 +103,7 @@ fn run(context: &Context, command: &Command) -> Result<Exit, CliError> {
         Command::Cancel(arguments) => cancel::run(context, arguments),
         Command::Sync(arguments) => sync::run(context, arguments),
         Command::Wait(arguments) => wait::run(context, arguments),
+        Command::Gc(arguments) => gc::run(context, arguments),
         Command::Results(arguments) => results::run(context, arguments),
         Command::Schema => {
             context.out().write_all(crate::campaign::schema::json().as_bytes())?;
