@@ -14,6 +14,7 @@ mod detached;
 mod edits;
 mod environment;
 mod examples;
+mod gc;
 mod help;
 mod host_script;
 mod hostile;
