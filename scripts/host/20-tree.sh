@@ -34,9 +34,10 @@ tree() { # ATTEMPT_FOLDER
   _marked=$(grep -lszxF "SP_OUT_DIR=$1/out" /proc/[0-9]*/environ 2>/dev/null)
   # Who holds the lock `alive` under its inherited number can have it from the job only. The whole path counts: another
   # root of this machine may have the same attempt of the same campaign.
+  # Who only looks whether it is free has it open for reading: that is nobody of the job's.
   # shellcheck disable=SC2012 # busybox has no find -lname
   _holders=$(ls -l /proc/[0-9]*/fd/8 2>/dev/null | MARK=" -> $_mark" awk '
-    index($0, ENVIRON["MARK"]) && /\/alive$/ { sub(/ -> .*/, ""); sub(/.* \/proc\//, ""); sub(/\/.*/, ""); print }')
+    /^l-w/ && index($0, ENVIRON["MARK"]) && /\/alive$/ { sub(/ -> .*/, ""); sub(/.* \/proc\//, ""); sub(/\/.*/, ""); print }')
   for _pid in $_marked $_holders; do
     _pid=${_pid#/proc/}
     _pid=${_pid%/environ}
