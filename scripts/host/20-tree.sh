@@ -16,8 +16,41 @@ tree() { # ATTEMPT_FOLDER
   [ "$F" = "$MACHINE" ] || return 1
   field rid "$R_CLAIM"
   _runner=${F%%-*}
-  _mark=$1
-  _mark=${_mark%/*}/try-${_mark##*/}.
+  _out=$1/out
+  _mark=${1%/*}/try-${1##*/}.
+  # Who is gone before it is looked at may have left a child that came after the list. So nothing is found only where
+  # nobody is new: either a process is found itself, or its child stands in the list that is made after its death.
+  # A machine where others start processes all the time is left after a hundred rounds.
+  set -- /proc/[0-9]*
+  look_at '/proc/[0-9]*' || return 0
+  _look=0
+  while [ $_look -lt 100 ]; do
+    _look=$((_look + 1))
+    _known=$*
+    set -- /proc/[0-9]*
+    [ "$_known" != "$*" ] || return 0
+    _new=$(printf '%s\n' "$_known" "$*" | awk '
+      NR == 1 { for (i = 1; i <= NF; i++) known[$i] = 1 }
+      NR == 2 { for (i = 1; i <= NF; i++) if (!($i in known)) print $i }')
+    [ -n "$_new" ] && look_at "$_new" || return 0
+  done
+  return 0
+}
+
+# The files of this name of the processes looked at -> FILES, words that are yet to be split and expanded.
+files_of() { # PATTERN_OR_FOLDERS /NAME
+  case $1 in
+    *'*') FILES=$1$2 ;;
+    *)
+      FILES=
+      for _one in $1; do FILES="$FILES $_one$2"; done
+      ;;
+  esac
+}
+
+# Adds to TREE who of these processes belongs to the attempt; fails when somebody does.
+# shellcheck disable=SC2086 # lists and patterns
+look_at() { # PATTERN_OR_FOLDERS
   # The kernel gives the number away again only when the last process of the session is gone. So the session is ours as
   # long as the stub leads it; later, when one of its processes carries the mark.
   process "$_stub"
@@ -28,15 +61,18 @@ tree() { # ATTEMPT_FOLDER
     *) _sid=-1 _proof=0 ;;
   esac
   _session=
-  [ "$_sid" = -1 ] || _session=$(cat /proc/[0-9]*/stat 2>/dev/null | awk -v sid="$_sid" -v since="$_since" '
+  files_of "$1" /stat
+  [ "$_sid" = -1 ] || _session=$(cat $FILES 2>/dev/null | awk -v sid="$_sid" -v since="$_since" '
     { pid = $1; sub(/^.*\) /, ""); if ($1 != "Z" && $4 == sid && $20 >= since && pid != sid) print pid }')
   # By whole variables: busybox sees nothing of a file behind the first NUL without -z.
-  _marked=$(grep -lszxF "SP_OUT_DIR=$1/out" /proc/[0-9]*/environ 2>/dev/null)
+  files_of "$1" /environ
+  _marked=$(grep -lszxF "SP_OUT_DIR=$_out" $FILES 2>/dev/null)
   # Who holds the lock `alive` under its inherited number can have it from the job only. The whole path counts: another
   # root of this machine may have the same attempt of the same campaign.
   # Who only looks whether it is free has it open for reading: that is nobody of the job's.
+  files_of "$1" /fd/8
   # shellcheck disable=SC2012 # busybox has no find -lname
-  _holders=$(ls -l /proc/[0-9]*/fd/8 2>/dev/null | MARK=" -> $_mark" awk '
+  _holders=$(ls -l $FILES 2>/dev/null | MARK=" -> $_mark" awk '
     /^l-w/ && index($0, ENVIRON["MARK"]) && /\/alive$/ { sub(/ -> .*/, ""); sub(/.* \/proc\//, ""); sub(/\/.*/, ""); print }')
   for _pid in $_marked $_holders; do
     _pid=${_pid#/proc/}
@@ -48,11 +84,11 @@ tree() { # ATTEMPT_FOLDER
     [ "$P_SID" != "$_sid" ] || _proof=1
     case " $TREE " in *" $_pid "*) ;; *) TREE="$TREE $_pid" ;; esac
   done
-  [ "$_proof" = 1 ] || return 0
   for _pid in $_session; do
+    [ "$_proof" = 1 ] || break
     case " $TREE " in *" $_pid "*) ;; *) TREE="$TREE $_pid" ;; esac
   done
-  return 0
+  [ -z "$TREE" ]
 }
 
 # Signals the tree once. A stopped process gets the signal when it goes on.

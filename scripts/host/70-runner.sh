@@ -504,7 +504,8 @@ nothing_left() {
   ! grep -qszxF "SP_OUT_DIR=$ATT/out" $_suspects || return 1
   # One that has ended meanwhile was not looked at, and may have left a child.
   for _file in $_suspects; do
-    [ -e "$_file" ] || return 1
+    _pid=${_file#/proc/}
+    process "${_pid%/*}" && [ "$P_STATE" != Z ] || return 1
   done
 }
 
