@@ -43,14 +43,14 @@ to_seconds() { # HUNDREDTHS
 
 # PID -> P_START (ticks since boot, 0: no such process), P_SID, P_STATE.
 process() { # PID
-  P_START=0 P_SID=-1 P_STATE=X
+  P_START=0 P_PARENT=0 P_SID=-1 P_STATE=X
   { read -r _stat <"/proc/$1/stat"; } 2>/dev/null || return 1
   _stat=${_stat##*) }
   set -f
   # shellcheck disable=SC2086 # the fields of the file
   set -- $_stat
   set +f
-  P_STATE=$1 P_SID=$4 P_START=${20:-0}
+  P_STATE=$1 P_PARENT=$2 P_SID=$4 P_START=${20:-0}
 }
 
 # -> BOOT: the kernel's boot and the life of pid 1, so that the restart of a container is told from a reboot.

@@ -18,23 +18,45 @@ tree() { # ATTEMPT_FOLDER
   _runner=${F%%-*}
   _out=$1/out
   _mark=${1%/*}/try-${1##*/}.
-  # Who is gone before it is looked at may have left a child that came after the list. So nothing is found only where
-  # nobody is new: either a process is found itself, or its child stands in the list that is made after its death.
-  # A machine where others start processes all the time is left after a hundred rounds.
-  set -- /proc/[0-9]*
-  look_at '/proc/[0-9]*' || return 0
-  _look=0
-  while [ $_look -lt 100 ]; do
-    _look=$((_look + 1))
-    _known=$*
-    set -- /proc/[0-9]*
-    [ "$_known" != "$*" ] || return 0
-    _new=$(printf '%s\n' "$_known" "$*" | awk '
-      NR == 1 { for (i = 1; i <= NF; i++) known[$i] = 1 }
-      NR == 2 { for (i = 1; i <= NF; i++) if (!($i in known)) print $i }')
-    [ -n "$_new" ] && look_at "$_new" || return 0
+  # Who is gone before it is looked at may have left a child that came too late to be looked at. So nothing is found only
+  # where nobody came meanwhile who may be such a child: pids are given out in a ring, and the kernel tells the last one.
+  _looks=0 _reapers=
+  while [ $_looks -lt 5 ]; do
+    _looks=$((_looks + 1))
+    read -r _ _ _ _ _newest </proc/loadavg
+    look_at '/proc/[0-9]*' || return 0
+    while :; do
+      _from=$_newest
+      read -r _ _ _ _ _newest </proc/loadavg
+      [ "$_newest" != "$_from" ] || return 0
+      # The ring has gone round, or too many came.
+      [ "$_newest" -gt "$_from" ] && [ $((_newest - _from)) -le 10000 ] || break
+      orphans_between "$_from" "$_newest"
+      [ -z "$ORPHANED" ] || look_at "$ORPHANED" || return 0
+    done
   done
   return 0
+}
+
+# Whose parent has died, of the processes of these numbers -> ORPHANED, as folders. The parent of such a process is the
+# first process, or one above us or the stub that takes in the children of the dead (prctl(2), PR_SET_CHILD_SUBREAPER).
+# One whose parent lives is no matter: its parent was looked at itself.
+orphans_between() { # BEHIND_PID TO_PID
+  if [ -z "$_reapers" ]; then
+    _reapers=' 0 1 '
+    for _pid in $$ "$_stub"; do
+      while process "$_pid" && [ "$P_PARENT" -gt 1 ]; do
+        _pid=$P_PARENT
+        _reapers="$_reapers$_pid "
+      done
+    done
+  fi
+  ORPHANED='' _pid=$1
+  while [ "$_pid" -lt "$2" ]; do
+    _pid=$((_pid + 1))
+    [ -d "/proc/$_pid" ] && process "$_pid" || continue
+    case $_reapers in *" $P_PARENT "*) ORPHANED="$ORPHANED /proc/$_pid" ;; esac
+  done
 }
 
 # The files of this name of the processes looked at -> FILES, words that are yet to be split and expanded.

@@ -139,7 +139,7 @@ impl Found<'_> {
         for path in listed {
             let path = path.strip_suffix(b"/").unwrap_or(&path);
             let path = at.join(OsStr::from_bytes(path));
-            if self.skips(&path) {
+            if self.rules.is_never(&path) || self.rules.choice(&path) == Choice::Out {
                 continue;
             }
             let Some(about) = self.look(&path)? else { continue };
@@ -157,21 +157,17 @@ impl Found<'_> {
         Ok(())
     }
 
-    /// Whether a path of the list is left out.
-    fn skips(&self, path: &Path) -> bool {
-        self.rules.is_never(path) || self.rules.choice(path) == Choice::Out
-    }
-
     /// Outside of a work tree: a walk that obeys `.gitignore` files below the root, and no others.
     fn walk(&mut self) -> Result<(), SyncError> {
+        let rules = self.rules;
         let nested: Arc<Mutex<Vec<PathBuf>>> = Arc::default();
-        let (note, rules, root) = (Arc::clone(&nested), self.rules.clone(), self.root.to_owned());
+        let (note, kept, root) = (Arc::clone(&nested), self.rules.clone(), self.root.to_owned());
         let mut builder = WalkBuilder::new(self.root);
         builder.hidden(false).require_git(false).parents(false).ignore(false);
         builder.git_global(false).git_exclude(false).follow_links(false);
         builder.filter_entry(move |entry| {
             let Ok(path) = entry.path().strip_prefix(&root) else { return false };
-            if rules.is_never(path) {
+            if kept.is_never(path) {
                 return false;
             }
             let is_folder = entry.file_type().is_some_and(|kind| kind.is_dir());
@@ -181,7 +177,35 @@ impl Found<'_> {
             }
             true
         });
-        for entry in builder.build() {
+        self.take(&builder, |path| !rules.is_never(path) && rules.choice(path) != Choice::Out)?;
+        let nested = nested.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        nested.iter().try_for_each(|at| self.repository(at))
+    }
+
+    /// Adds what `include` names and the list does not have.
+    fn included(&mut self) -> Result<(), SyncError> {
+        let rules = self.rules;
+        for start in rules.starts() {
+            if fs::symlink_metadata(self.root.join(start)).is_err() {
+                continue;
+            }
+            let (kept, root) = (rules.clone(), self.root.to_owned());
+            let mut builder = WalkBuilder::new(self.root.join(start));
+            builder.standard_filters(false).follow_links(false).filter_entry(move |entry| {
+                entry.path().strip_prefix(&root).is_ok_and(|path| !kept.is_never(path))
+            });
+            self.take(&builder, |path| !rules.is_never(path) && rules.choice(path) == Choice::In)?;
+        }
+        Ok(())
+    }
+
+    /// Adds what a walk meets, but for folders and what is not wanted.
+    fn take(
+        &mut self,
+        walk: &WalkBuilder,
+        wanted: impl Fn(&Path) -> bool,
+    ) -> Result<(), SyncError> {
+        for entry in walk.build() {
             let entry = match entry {
                 Ok(entry) => entry,
                 Err(error) => {
@@ -190,46 +214,11 @@ impl Found<'_> {
                 }
             };
             let Ok(path) = entry.path().strip_prefix(self.root) else { continue };
-            if entry.file_type().is_some_and(|kind| kind.is_dir()) || self.skips(path) {
+            if entry.file_type().is_some_and(|kind| kind.is_dir()) || !wanted(path) {
                 continue;
             }
             if let Some(about) = self.look(path)? {
                 self.paths.insert(path.as_os_str().as_bytes().to_vec(), about);
-            }
-        }
-        let nested = nested.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        nested.iter().try_for_each(|at| self.repository(at))
-    }
-
-    /// Adds what `include` names and the list does not have.
-    fn included(&mut self) -> Result<(), SyncError> {
-        for start in self.rules.starts() {
-            if fs::symlink_metadata(self.root.join(start)).is_err() {
-                continue;
-            }
-            let (rules, root) = (self.rules.clone(), self.root.to_owned());
-            let mut builder = WalkBuilder::new(self.root.join(start));
-            builder.standard_filters(false).follow_links(false).filter_entry(move |entry| {
-                entry.path().strip_prefix(&root).is_ok_and(|path| !rules.is_never(path))
-            });
-            for entry in builder.build() {
-                let entry = match entry {
-                    Ok(entry) => entry,
-                    Err(error) => {
-                        self.unreadable(&error);
-                        continue;
-                    }
-                };
-                let Ok(path) = entry.path().strip_prefix(self.root) else { continue };
-                if entry.file_type().is_some_and(|kind| kind.is_dir())
-                    || self.rules.is_never(path)
-                    || self.rules.choice(path) != Choice::In
-                {
-                    continue;
-                }
-                if let Some(about) = self.look(path)? {
-                    self.paths.insert(path.as_os_str().as_bytes().to_vec(), about);
-                }
             }
         }
         Ok(())
