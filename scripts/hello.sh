@@ -1,15 +1,20 @@
 #!/bin/sh
 # What a host reached by ssh is told first, on the stdin of its /bin/sh: makes and checks the root, and says whether the
 # host script is there. The client puts `N=` (a word for the frame), `VERSION=` and `R=` (the root) before it, and behind
-# it `finish`, or the script as a here-document for `cat >"$T"` and then `place`: a text that is cut off is never placed.
+# it `finish`; where that finds no script, the script as a here-document for `cat >"$T"` and then `place`: a text that is
+# cut off is never placed. Where all is there, the script goes on with this conversation.
 # shellcheck disable=SC2154,SC2015 # the client sets them; `a && b || end` is meant so
 umask 077
 LC_ALL=C
 export LC_ALL
 
-# The answer, in its frame: start-up files may have printed before it.
-end() { # WORD…
+# An answer, in its frame: start-up files may have printed before it.
+say() { # WORD…
   printf '\nsp-begin %s\n%s\nsp-end %s\n' "$N" "$*" "$N"
+}
+
+end() { # WORD…
+  say "$@"
   exit
 }
 
@@ -20,8 +25,11 @@ place() {
 }
 
 finish() {
-  [ -s "$B/$VERSION" ] || end bare
-  end root "$R"
+  if [ -s "$B/$VERSION" ]; then
+    say root "$R"
+    exec /bin/sh "$B/$VERSION" talk "$R"
+  fi
+  say bare
 }
 
 B=$R/v1/bin

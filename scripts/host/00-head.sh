@@ -50,7 +50,7 @@ MOMENT=30
 
 # Fault points for tests: die, once, without a trace, at the named step.
 fault() { # STEP
-  [ "${SP_FAULT-}" != "$1" ] || ! mkdir "$HOME/sp-fault.$1" 2>/dev/null || kill -9 $$
+  [ "${SP_FAULT-}" != "$1" ] || ! mkdir "$HOME/sp-fault.$1" 2>/dev/null || kill -9 "${SELF_PID:-$$}"
 }
 
 # Whether nobody holds the lock FILE exclusively. (A redirection of a command is made in its own process, so the lock goes

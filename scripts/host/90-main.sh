@@ -6,41 +6,85 @@ case $ROOT in
   /*) ;;
   *) exit 64 ;;
 esac
-cd "$ROOT/v1" || exit 66
-V=$(pwd -P)
-# Locks of the slots are per user and machine, in one place whatever the root.
-machine_now
-boot_now
-SLOTS=$HOME/.local/share/sp/v1/slots/$MACHINE
-SECRETS=$V/secrets
-if [ -w /dev/shm ] && grep -q ' /dev/shm tmpfs ' /proc/mounts 2>/dev/null; then
-  SECRETS=/dev/shm/sp-$(id -u)
-fi
-for _folder in "$V/run" "$SLOTS" "$SECRETS"; do
-  [ -d "$_folder" ] || mkdir -p "$_folder" || exit 73
-done
-[ -O "$SECRETS" ] && [ ! -h "$SECRETS" ] || exit 73
-[ -s "$V/root-id" ] || {
-  random_word >"$V/root-id.$$" && make_durable "$V/root-id.$$" &&
-    { ln "$V/root-id.$$" "$V/root-id" 2>/dev/null || [ -s "$V/root-id" ]; } &&
-    rm -f "$V/root-id.$$" && make_durable "$V"
-} || exit 73
-read -r ROOTID <"$V/root-id" && is_name "$ROOTID" || exit 73
 
-verb=${1-}
-case $verb in
+# Enters the root, and sees to what every verb stands on.
+enter() {
+  cd "$ROOT/v1" || exit 66
+  V=$(pwd -P)
+  # Locks of the slots are per user and machine, in one place whatever the root.
+  machine_now
+  boot_now
+  SLOTS=$HOME/.local/share/sp/v1/slots/$MACHINE
+  SECRETS=$V/secrets
+  if [ -w /dev/shm ] && grep -q ' /dev/shm tmpfs ' /proc/mounts 2>/dev/null; then
+    SECRETS=/dev/shm/sp-$(id -u)
+  fi
+  for _folder in "$V/run" "$SLOTS" "$SECRETS"; do
+    [ -d "$_folder" ] || mkdir -p "$_folder" || exit 73
+  done
+  [ -O "$SECRETS" ] && [ ! -h "$SECRETS" ] || exit 73
+  [ -s "$V/root-id" ] || {
+    random_word >"$V/root-id.$$" && make_durable "$V/root-id.$$" &&
+      { ln "$V/root-id.$$" "$V/root-id" 2>/dev/null || [ -s "$V/root-id" ]; } &&
+      rm -f "$V/root-id.$$" && make_durable "$V"
+  } || exit 73
+  read -r ROOTID <"$V/root-id" && is_name "$ROOTID" || exit 73
+}
+
+# Answers one question, between two lines that carry its word.
+answer() { # VERB NONCE ARGUMENTS…
+  case $1 in
+    probe | wait | account | hand_over | kick | cancel | move | withdraw | accept | evidence | window | log | logs | \
+      snapshot_begin | snapshot_publish | snapshot_drop | snapshot_set_up | doctor) ;;
+    *) exit 64 ;;
+  esac
+  _verb=$1
+  NONCE=$2
+  is_name "$NONCE" || exit 64
+  shift 2
+  printf 'sp-begin %s\n' "$NONCE"
+  "verb_$_verb" "$@"
+  printf 'sp-end %s\n' "$NONCE"
+}
+
+# Answers question after question, until there are no more. Each is a line, the number of bytes of its input and its words
+# as the shell reads them, and then the input. Each is answered in a process of its own, as if it were the only one; the
+# first that is not answered to its end is the last.
+talk() {
+  while read -r _bytes _words; do
+    case $_bytes in '' | *[!0-9]*) exit 64 ;; esac
+    if [ "$_bytes" = 0 ]; then
+      (answer_line "$_words") </dev/null || exit
+    else
+      head -c "$_bytes" | {
+        (answer_line "$_words") || exit
+        # What the verb had no use for is not the next question.
+        cat >/dev/null
+      } || exit
+    fi
+  done
+}
+
+answer_line() { # WORDS
+  # For who is to die at a step: this process, not the one that reads the questions.
+  read -r SELF_PID _ </proc/self/stat
+  eval "set -- $1"
+  enter
+  answer "$@"
+}
+
+case ${1-} in
   runner | view)
+    enter
+    _verb=$1
     shift 2
-    "verb_$verb" "$@"
+    "verb_$_verb" "$@"
     ;;
-  probe | wait | account | hand_over | kick | cancel | move | withdraw | accept | evidence | window | log | logs | \
-    snapshot_begin | snapshot_publish | snapshot_drop | snapshot_set_up | doctor)
-    NONCE=${3-}
-    is_name "$NONCE" || exit 64
+  talk) talk ;;
+  *)
+    enter
+    _verb=${1-} NONCE=${3-}
     shift 3
-    printf 'sp-begin %s\n' "$NONCE"
-    "verb_$verb" "$@"
-    printf 'sp-end %s\n' "$NONCE"
+    answer "$_verb" "$NONCE" "$@"
     ;;
-  *) exit 64 ;;
 esac

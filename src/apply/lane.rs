@@ -11,8 +11,8 @@ use tokio::task::AbortHandle;
 
 use super::ApplyError;
 use super::collect::Question;
+use super::open::Named;
 use super::revision::SharedRevision;
-use super::run::Named;
 use crate::host::sync::{Made, Source};
 use crate::host::{Account, Batch, Host, HostError, Probe, WantedLog};
 use crate::ids::{ApplyId, Attempt, CampaignName, HostName, JobId};

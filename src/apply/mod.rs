@@ -13,6 +13,7 @@ mod hand_over;
 mod interrupt;
 mod lane;
 mod logs;
+mod open;
 mod revision;
 mod run;
 mod tell;
@@ -25,7 +26,8 @@ pub use hand_over::programs_of;
 pub use interrupt::{Interrupt, Interrupts};
 pub use lane::Trouble;
 pub use logs::log_file;
-pub use run::{Ended, How, Named, RunOptions, new_apply_id};
+pub use open::Named;
+pub use run::{Ended, How, RunOptions, new_apply_id};
 pub use workspace::{Settings, Workspace, hosts_of};
 
 use tokio::task::JoinError;

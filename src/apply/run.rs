@@ -9,12 +9,11 @@ use super::follow::{Followed, Follower};
 use super::hand_over::Hand;
 use super::lane::{Lane, Trouble};
 use super::{ApplyError, Interrupt, Interrupts, Observer, Workspace};
-use crate::ids::{ApplyId, Attempt, HostName, JobId};
-use crate::lifecycle::AttemptState;
+use crate::ids::{ApplyId, HostName, JobId};
 use crate::lifecycle::shares::{Wish, shares};
 use crate::plan::{Action, Known, Plan, Reason};
 use crate::state::State;
-use crate::store::{ApplyLock, OpenAttempt, PlannedJob};
+use crate::store::{ApplyLock, PlannedJob};
 
 /// Entries that leave the queue without a word, because their secrets went with a reboot, are handed over so often.
 const ROUNDS: u32 = 3;
@@ -60,11 +59,6 @@ pub struct Ended {
     pub troubles: Vec<(HostName, Trouble)>,
 }
 
-type Open = BTreeMap<(JobId, Attempt), AttemptState>;
-
-/// Attempts as the host script wants them.
-pub type Named = Vec<(JobId, Attempt, ApplyId)>;
-
 impl Workspace {
     /// Executes a plan: hands over what is to run, follows it and what was under way, to the end.
     pub async fn run(
@@ -88,6 +82,12 @@ impl Workspace {
             .hosts
             .iter()
             .map(|(name, answer)| (name.clone(), answer.missing.clone()))
+            .collect();
+        let asked_for: BTreeSet<JobId> = plan
+            .decisions
+            .iter()
+            .filter(|decision| matches!(decision.action, Action::Run | Action::Wait))
+            .map(|decision| plan.expansion.ids()[decision.job])
             .collect();
         let mut lanes = self.lanes(plan, options)?;
         for lane in &mut lanes {
@@ -156,12 +156,12 @@ impl Workspace {
             if how != How::Done || self.stopped_by_failures(options)? {
                 break;
             }
-            self.take_up_left(&mut lanes, &wanted, &troubles)?;
-            if lanes.iter().all(|lane| lane.jobs.is_empty()) {
+            self.take_up_left(&mut lanes, &wanted, &asked_for, &troubles)?;
+            if lanes.iter().all(Lane::is_quiet) {
                 break;
             }
             if number == ROUNDS {
-                let stuck = lanes.iter().filter(|lane| !lane.jobs.is_empty());
+                let stuck = lanes.iter().filter(|lane| !lane.is_quiet());
                 troubles.extend(stuck.map(|lane| (lane.host.name().clone(), Trouble::Stuck)));
             }
         }
@@ -170,14 +170,17 @@ impl Workspace {
         Ok(Ended { how, troubles })
     }
 
-    /// Gives the lanes again what left a queue without a word; those in trouble, or without a share, get nothing.
+    /// Gives the lanes again what left a queue without a word, and what has not ended by the checkpoint, which is the one to
+    /// say what is still waited for. Those in trouble, or without a share, get nothing.
     fn take_up_left(
         &self,
         lanes: &mut [Lane],
         wanted: &[(usize, usize)],
+        asked_for: &BTreeSet<JobId>,
         troubles: &[(HostName, Trouble)],
     ) -> Result<(), ApplyError> {
         let known = Known::new(self.store.known()?);
+        let mut open = self.open_by_host(|job| asked_for.contains(&job))?;
         for lane in lanes {
             let name = lane.host.name();
             let in_trouble = troubles.iter().any(|(trouble, _)| trouble == name);
@@ -191,6 +194,7 @@ impl Workspace {
                 left && here && !in_trouble && lane.slots > 0
             };
             lane.jobs = wanted.iter().filter(is_left).map(|(_, job)| *job).collect();
+            lane.open = open.remove(name).filter(|_| !in_trouble).unwrap_or_default();
         }
         Ok(())
     }
@@ -331,41 +335,6 @@ impl Workspace {
             }
         }))?;
         Ok(())
-    }
-
-    fn open_in(&self, jobs: Option<&[usize]>) -> Result<BTreeMap<HostName, Open>, ApplyError> {
-        let ids = self.settings.expansion.ids();
-        match jobs {
-            None => self.open_by_host(|job| self.settings.expansion.index_of(job).is_some()),
-            Some(jobs) => {
-                let chosen: BTreeSet<JobId> = jobs.iter().map(|job| ids[*job]).collect();
-                self.open_by_host(|job| chosen.contains(&job))
-            }
-        }
-    }
-
-    fn open_by_host(
-        &self,
-        chosen: impl Fn(JobId) -> bool,
-    ) -> Result<BTreeMap<HostName, Open>, ApplyError> {
-        let mut hosts: BTreeMap<HostName, Open> = BTreeMap::new();
-        for open in self.store.open_attempts()?.into_iter().filter(|open| chosen(open.job)) {
-            let OpenAttempt { job, host, attempt, state, .. } = open;
-            hosts.entry(host).or_default().insert((job, attempt), state);
-        }
-        Ok(hosts)
-    }
-
-    /// Attempts that have not ended, as the host script wants them, by host.
-    pub fn attempts_by_host(
-        &self,
-        chosen: impl Fn(JobId) -> bool,
-    ) -> Result<BTreeMap<HostName, Named>, ApplyError> {
-        let mut hosts: BTreeMap<HostName, Named> = BTreeMap::new();
-        for open in self.store.open_attempts()?.into_iter().filter(|open| chosen(open.job)) {
-            hosts.entry(open.host).or_default().push((open.job, open.attempt, open.apply));
-        }
-        Ok(hosts)
     }
 
     /// Whether so many jobs of this apply failed that nothing of it starts any more.

@@ -57,19 +57,6 @@ pub struct Account {
     pub root: RootFacts,
 }
 
-/// The bytes between `sp-begin NONCE` and `sp-end NONCE`; `None` when either is missing.
-pub(super) fn unframe<'a>(bytes: &'a [u8], nonce: &str) -> Option<&'a [u8]> {
-    let begin = format!("sp-begin {nonce}\n");
-    let end = format!("sp-end {nonce}\n");
-    let start = find(bytes, begin.as_bytes())? + begin.len();
-    let body = bytes.strip_suffix(end.as_bytes())?;
-    body.get(start..)
-}
-
-fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
-    bytes.windows(wanted.len()).position(|window| window == wanted)
-}
-
 /// Value of a field in a record line.
 pub(super) fn field<'a>(line: &'a str, name: &str) -> Option<&'a str> {
     line.split(' ').find_map(|word| word.strip_prefix(name)?.strip_prefix('='))
@@ -174,14 +161,6 @@ pub(super) fn parse_account(host: &str, body: &[u8]) -> Result<Account, HostErro
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_answer_without_its_own_last_line_is_none() {
-        assert_eq!(unframe(b"noise\nsp-begin a\nx\nsp-end a\n", "a"), Some(&b"x\n"[..]));
-        assert_eq!(unframe(b"sp-begin a\nx\n", "a"), None);
-        assert_eq!(unframe(b"sp-begin a\nx\nsp-end b\n", "a"), None);
-        assert_eq!(unframe(b"x\nsp-end a\n", "a"), None);
-    }
 
     #[test]
     fn a_list_of_hosts_that_cannot_be_read_is_no_answer() {

@@ -202,6 +202,8 @@ impl Host {
         found.facts = Some(facts);
         found.account = Some(self.account(programs).await?);
         if let Place::Over(link, _) = &self.place {
+            // Its conversation is a session, too.
+            self.fall_silent();
             found.channels = Some((super::channels::channels(link).await?, CHANNELS));
         }
         Ok(())

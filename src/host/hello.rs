@@ -22,23 +22,16 @@ pub(super) enum Hello {
     Bare,
 }
 
-/// The text to say. `install`: it brings the script.
-pub(super) fn text(
-    host: &HostName,
-    root: Option<&str>,
-    nonce: &str,
-    install: bool,
-) -> Result<String, HostError> {
+/// The first text to say.
+pub(super) fn text(host: &HostName, root: Option<&str>, nonce: &str) -> Result<String, HostError> {
     let root =
         root_word(root).map_err(|why| HostError::RootText { host: host.to_string(), why })?;
-    let mut text = format!("N={nonce}\nVERSION={}\nR={root}\n{BODY}", script::version());
-    if install {
-        let carrier = ["cat >\"$T\" <<'", END, "' || end refused write\n"];
-        text.extend(carrier.into_iter().chain([script::TEXT, END, "\nplace\n"]));
-    } else {
-        text.push_str("finish\n");
-    }
-    Ok(text)
+    Ok(format!("N={nonce}\nVERSION={}\nR={root}\n{BODY}finish\n", script::version()))
+}
+
+/// The second, for a bare host: it brings the script.
+pub(super) fn script() -> String {
+    ["cat >\"$T\" <<'", END, "' || end refused write\n", script::TEXT, END, "\nplace\n"].concat()
 }
 
 /// Reads the body of the answer.

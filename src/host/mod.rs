@@ -19,8 +19,10 @@ mod root;
 mod script;
 mod ssh;
 pub mod sync;
+mod talk;
 mod terminal;
 mod transport;
+mod verbs;
 
 pub use answer::{Account, HostFacts, Probe};
 pub use batch::{Batch, BatchContext, BatchJob};

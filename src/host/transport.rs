@@ -56,6 +56,18 @@ impl Started {
 }
 
 impl Rest {
+    /// Takes what was written to stderr so far, so that a program that goes on is not held up by it.
+    pub(super) async fn forget_stderr(&mut self) {
+        let mut bytes = [0; 4096];
+        loop {
+            tokio::select! {
+                biased;
+                read = self.stderr.read(&mut bytes) => if !matches!(read, Ok(1..)) { return },
+                () = std::future::ready(()) => return,
+            }
+        }
+    }
+
     /// What is known of a program whose output is over: how it ended, and the end of its stderr. For people.
     pub(super) async fn told(mut self) -> Told {
         let mut stderr = Vec::new();

@@ -1,0 +1,56 @@
+//! What has not ended yet, by the checkpoint. Asks no host.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{ApplyError, Workspace};
+use crate::ids::{ApplyId, Attempt, HostName, JobId};
+use crate::lifecycle::AttemptState;
+use crate::store::OpenAttempt;
+
+/// Attempts, and what they are at.
+pub(super) type Open = BTreeMap<(JobId, Attempt), AttemptState>;
+
+/// Attempts as the host script wants them.
+pub type Named = Vec<(JobId, Attempt, ApplyId)>;
+
+impl Workspace {
+    /// What has not ended of these jobs of the file, of all where none are named, by host.
+    pub(super) fn open_in(
+        &self,
+        jobs: Option<&[usize]>,
+    ) -> Result<BTreeMap<HostName, Open>, ApplyError> {
+        let ids = self.settings.expansion.ids();
+        match jobs {
+            None => self.open_by_host(|job| self.settings.expansion.index_of(job).is_some()),
+            Some(jobs) => {
+                let chosen: BTreeSet<JobId> = jobs.iter().map(|job| ids[*job]).collect();
+                self.open_by_host(|job| chosen.contains(&job))
+            }
+        }
+    }
+
+    /// Attempts that have not ended by the checkpoint, by host.
+    pub(super) fn open_by_host(
+        &self,
+        chosen: impl Fn(JobId) -> bool,
+    ) -> Result<BTreeMap<HostName, Open>, ApplyError> {
+        let mut hosts: BTreeMap<HostName, Open> = BTreeMap::new();
+        for open in self.store.open_attempts()?.into_iter().filter(|open| chosen(open.job)) {
+            let OpenAttempt { job, host, attempt, state, .. } = open;
+            hosts.entry(host).or_default().insert((job, attempt), state);
+        }
+        Ok(hosts)
+    }
+
+    /// Attempts that have not ended, as the host script wants them, by host.
+    pub fn attempts_by_host(
+        &self,
+        chosen: impl Fn(JobId) -> bool,
+    ) -> Result<BTreeMap<HostName, Named>, ApplyError> {
+        let mut hosts: BTreeMap<HostName, Named> = BTreeMap::new();
+        for open in self.store.open_attempts()?.into_iter().filter(|open| chosen(open.job)) {
+            hosts.entry(open.host).or_default().push((open.job, open.attempt, open.apply));
+        }
+        Ok(hosts)
+    }
+}

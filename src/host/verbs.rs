@@ -1,0 +1,247 @@
+//! What a host is asked, and told to do: the verbs of its script.
+//!
+//! What a host said comes back as facts; nothing is decided here. Every question may be asked again.
+
+use std::time::Duration;
+
+use tokio::io::AsyncReadExt as _;
+use tokio::time::timeout;
+
+use super::answer::{Account, Probe, parse_account, parse_probe};
+use super::batch::Batch;
+use super::conversation::{Host, PATIENCE};
+use super::doctor::RootFacts;
+use super::error::HostError;
+use super::random_word;
+use super::talk::ANSWER_MAX;
+use crate::ids::{ApplyId, Attempt, CampaignName, HostName, JobId};
+use crate::lifecycle::{HostFact, JournalPosition, LineError, parse_lines};
+
+/// A cancel waits for processes to end: its grace and this.
+const CANCEL_PATIENCE: Duration = Duration::from_mins(2);
+
+impl Host {
+    /// What the host says of itself, of the campaign and of its attempts.
+    pub async fn probe(
+        &self,
+        campaign: &CampaignName,
+        journal: Option<&JournalPosition>,
+        require: &[String],
+    ) -> Result<Probe, HostError> {
+        let offset = journal.map_or(0, |journal| journal.offset).to_string();
+        let generation = journal.map_or("none", |journal| journal.generation.as_str());
+        let mut arguments = vec![campaign.as_str(), generation, &offset];
+        arguments.extend(require.iter().map(String::as_str));
+        let body = self.ask("probe", &arguments, &[], PATIENCE).await?;
+        parse_probe(self.name().as_str(), &body)
+    }
+
+    /// The environment that the account's login shell makes, and which of `programs` it does not find.
+    pub async fn account(&self, programs: &[String]) -> Result<Account, HostError> {
+        let programs: Vec<&str> = programs.iter().map(String::as_str).collect();
+        let body = self.ask("account", &programs, &[], PATIENCE).await?;
+        parse_account(self.name().as_str(), &body)
+    }
+
+    /// Refuses a root on which jobs cannot be kept, by what the host says of it.
+    pub fn check_root(&self, facts: &RootFacts) -> Result<(), HostError> {
+        let Some(trouble) = facts.trouble(!self.is_here()) else { return Ok(()) };
+        let path = self.known_root().unwrap_or_default();
+        Err(HostError::Root { host: self.name().to_string(), path, trouble })
+    }
+
+    /// Hands jobs over and sees to it that runners are there.
+    pub async fn hand_over(
+        &self,
+        campaign: &CampaignName,
+        origin: &str,
+        batch: &Batch,
+        slots: u32,
+    ) -> Result<(), HostError> {
+        let slots = slots.to_string();
+        let arguments = [campaign.as_str(), origin, batch.name(), batch.sha256(), &slots];
+        let body = self.ask("hand_over", &arguments, &batch.bytes(), PATIENCE).await?;
+        match body.as_slice() {
+            b"taken .\n" => Ok(()),
+            b"refused damaged .\n" => Err(HostError::Damaged { host: self.name().to_string() }),
+            b"refused hosts .\n" => Err(HostError::ManyLists {
+                host: self.name().to_string(),
+                campaign: campaign.to_string(),
+            }),
+            other => Err(super::answer::nonsense(self.name().as_str(), "hand_over", other)),
+        }
+    }
+
+    /// Sees to it that runners are there for what is queued or orphaned.
+    pub async fn kick(&self, slots: u32) -> Result<(), HostError> {
+        self.ask("kick", &[&slots.to_string()], &[], PATIENCE).await.map(drop)
+    }
+
+    /// Follows the journal from `journal` on, handing facts to `each` as they come, until every runner has left or
+    /// `seconds` are over. Returns how far the journal was read.
+    pub async fn follow(
+        &self,
+        campaign: &CampaignName,
+        journal: &JournalPosition,
+        seconds: u64,
+        mut each: impl FnMut(Vec<HostFact>, Vec<LineError>, &JournalPosition),
+    ) -> Result<JournalPosition, HostError> {
+        let nonce = random_word();
+        let offset = journal.offset.to_string();
+        let seconds_text = seconds.to_string();
+        let mut started =
+            self.start("wait", &nonce, &[campaign.as_str(), &offset, &seconds_text]).await?;
+        let mut position = journal.clone();
+        let mut pending = Vec::new();
+        let mut begun = false;
+        let begin = format!("sp-begin {nonce}\n");
+        let limit = Duration::from_secs(seconds) + PATIENCE;
+        let mut chunk = vec![0; 64 * 1024];
+        loop {
+            let read = timeout(limit, started.rest.stdout.read(&mut chunk))
+                .await
+                .map_err(|_| self.too_slow("wait", limit))?;
+            let read = read.map_err(|error| self.cut("wait", &error))?;
+            pending.extend_from_slice(&chunk[..read]);
+            if !begun {
+                if let Some(at) = pending.windows(begin.len()).position(|w| w == begin.as_bytes()) {
+                    pending.drain(..at + begin.len());
+                    begun = true;
+                } else if read == 0 || pending.len() > ANSWER_MAX {
+                    break;
+                } else {
+                    continue;
+                }
+            }
+            // Only whole records count: what is cut off is read again by the next probe.
+            let whole = whole_records(&pending);
+            if whole > 0 {
+                let lines = parse_lines(&pending[..whole]);
+                position.offset += whole as u64;
+                pending.drain(..whole);
+                each(lines.facts, lines.errors.into_iter().map(|(_, e)| e).collect(), &position);
+            }
+            if read == 0 {
+                break;
+            }
+        }
+        let end = format!("sp-end {nonce}\n");
+        if begun && pending.ends_with(end.as_bytes()) {
+            Ok(position)
+        } else {
+            Err(self.no_answer("wait", started.rest, b"").await)
+        }
+    }
+
+    /// Ends attempts, whatever they are at. `grace` 0 is KILL at once.
+    pub async fn cancel(
+        &self,
+        campaign: &CampaignName,
+        by: &str,
+        grace: u32,
+        attempts: &[(JobId, Attempt, ApplyId)],
+    ) -> Result<(), HostError> {
+        let lines = listed(attempts);
+        // Without grace too: each mark is made durable by itself.
+        let seconds = u64::from(grace.max(1)) * attempts.len() as u64;
+        let patience = CANCEL_PATIENCE + Duration::from_secs(seconds);
+        self.ask("cancel", &[campaign.as_str(), by, &grace.to_string()], lines.as_bytes(), patience)
+            .await
+            .map(drop)
+    }
+
+    /// Gives attempts that nobody has claimed to another host; the others stay. Returns the ends of those that are moved, as
+    /// facts, and lines that were refused.
+    pub async fn give_away(
+        &self,
+        campaign: &CampaignName,
+        to: &HostName,
+        attempts: &[(JobId, Attempt, ApplyId)],
+    ) -> Result<(Vec<HostFact>, Vec<LineError>), HostError> {
+        let lines = listed(attempts);
+        let arguments = [campaign.as_str(), to.as_str()];
+        let patience = CANCEL_PATIENCE + Duration::from_secs(attempts.len() as u64);
+        let body = self.ask("move", &arguments, lines.as_bytes(), patience).await?;
+        let lines = parse_lines(&body);
+        Ok((lines.facts, lines.errors.into_iter().map(|(_, error)| error).collect()))
+    }
+
+    /// Takes a whole hand-over out of the queue.
+    pub async fn withdraw(
+        &self,
+        campaign: &CampaignName,
+        apply: &ApplyId,
+    ) -> Result<(), HostError> {
+        self.ask("withdraw", &[campaign.as_str(), apply.as_str()], &[], PATIENCE).await.map(drop)
+    }
+
+    /// Records that results count for other jobs, as pairs of new and old.
+    pub async fn accept(
+        &self,
+        campaign: &CampaignName,
+        origin: &str,
+        pairs: &[(JobId, JobId)],
+    ) -> Result<(), HostError> {
+        let lines: Vec<String> = pairs.iter().map(|(new, old)| format!("{new} {old}\n")).collect();
+        let lines = lines.concat();
+        self.ask("accept", &[campaign.as_str(), origin], lines.as_bytes(), PATIENCE).await.map(drop)
+    }
+
+    /// Everything the host knows of one job, as lines.
+    pub async fn evidence(
+        &self,
+        campaign: &CampaignName,
+        job: JobId,
+    ) -> Result<Vec<String>, HostError> {
+        let body =
+            self.ask("evidence", &[campaign.as_str(), &job.to_string()], &[], PATIENCE).await?;
+        Ok(String::from_utf8_lossy(&body).lines().map(str::to_owned).collect())
+    }
+
+    /// Name of the tmux session of a running attempt, which is made if it is not there.
+    pub async fn window(
+        &self,
+        campaign: &CampaignName,
+        job: JobId,
+        attempt: Attempt,
+    ) -> Result<String, HostError> {
+        let (job, attempt) = (job.to_string(), attempt.to_string());
+        let body = self.ask("window", &[campaign.as_str(), &job, &attempt], &[], PATIENCE).await?;
+        let text = String::from_utf8_lossy(&body);
+        let session = text.trim().strip_prefix("window ").and_then(|text| text.strip_suffix(" ."));
+        session
+            .map(str::to_owned)
+            .ok_or_else(|| super::answer::nonsense(self.name().as_str(), "window", &body))
+    }
+}
+
+/// Attempts as lines for the host script.
+fn listed(attempts: &[(JobId, Attempt, ApplyId)]) -> String {
+    let lines: Vec<String> =
+        attempts.iter().map(|(job, attempt, apply)| format!("{job} {attempt} {apply}\n")).collect();
+    lines.concat()
+}
+
+/// Bytes up to the last record before the first line that is none.
+fn whole_records(bytes: &[u8]) -> usize {
+    let mut whole = 0;
+    for line in bytes.split_inclusive(|b| *b == b'\n') {
+        if !line.ends_with(b" .\n") {
+            break;
+        }
+        whole += line.len();
+    }
+    whole
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_that_is_cut_off_is_left() {
+        assert_eq!(whole_records(b"a .\nb .\nc"), 8);
+        assert_eq!(whole_records(b"a .\nbroken\nc .\n"), 4);
+        assert_eq!(whole_records(b"\n"), 0);
+    }
+}
