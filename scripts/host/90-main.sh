@@ -1,4 +1,4 @@
-# sp-host VERB ROOT NONCE ARGUMENTS…; `runner` and `view` are for this script itself and answer nobody.
+# sp-host VERB ROOT NONCE ARGUMENTS…; `runner`, `view` and `index` are for this script itself and answer nobody.
 ROOT=${2-}
 case $ROOT in
   # A list of processes is searched for the root's path, line by line.
@@ -29,7 +29,7 @@ read -r ROOTID <"$V/root-id" && is_name "$ROOTID" || exit 73
 
 verb=${1-}
 case $verb in
-  runner | view)
+  runner | view | index)
     shift 2
     "verb_$verb" "$@"
     ;;
