@@ -1,4 +1,5 @@
-# sp-host VERB ROOT NONCE ARGUMENTS…; `runner`, `view` and `index` are for this script itself and answer nobody.
+# sp-host VERB ROOT NONCE ARGUMENTS…; `runner`, `view` and `index` are for this script itself and answer nobody,
+# nor does `shell`, which is for a person.
 ROOT=${2-}
 case $ROOT in
   # A list of processes is searched for the root's path, line by line.
@@ -29,12 +30,12 @@ read -r ROOTID <"$V/root-id" && is_name "$ROOTID" || exit 73
 
 verb=${1-}
 case $verb in
-  runner | view | index)
+  runner | view | index | shell)
     shift 2
     "verb_$verb" "$@"
     ;;
   probe | wait | account | hand_over | kick | cancel | move | withdraw | accept | evidence | window | log | logs | \
-    snapshot_begin | snapshot_publish | snapshot_drop | snapshot_set_up | doctor)
+    snapshot_begin | snapshot_publish | snapshot_drop | snapshot_set_up | doctor | shell_secrets)
     NONCE=${3-}
     is_name "$NONCE" || exit 64
     shift 3

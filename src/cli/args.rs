@@ -119,6 +119,8 @@ pub(super) enum Command {
     Attach(OneJob),
     /// Print where a job's files are
     Path(OneJob),
+    /// Open a shell where a job's files are, with its environment
+    Shell(OneJob),
     /// End jobs: TERM, grace, KILL to all their processes
     Cancel(Cancel),
     /// Send the code to hosts now, without starting anything

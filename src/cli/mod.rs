@@ -22,6 +22,7 @@ mod printable;
 mod progress;
 mod results;
 mod saved_plan;
+mod shell;
 mod status;
 mod sync;
 mod tables;
@@ -98,6 +99,7 @@ fn run(context: &Context, command: &Command) -> Result<Exit, CliError> {
         Command::Logs(arguments) => logs::run(context, arguments),
         Command::Attach(arguments) => attach::run(context, arguments),
         Command::Path(arguments) => path::run(context, arguments),
+        Command::Shell(arguments) => shell::run(context, arguments),
         Command::Cancel(arguments) => cancel::run(context, arguments),
         Command::Sync(arguments) => sync::run(context, arguments),
         Command::Wait(arguments) => wait::run(context, arguments),

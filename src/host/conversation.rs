@@ -24,7 +24,7 @@ use crate::lifecycle::{HostFact, JournalPosition, LineError, parse_lines};
 use crate::shell::quote;
 
 /// How long a question may take that waits for nothing but the host itself.
-const PATIENCE: Duration = Duration::from_mins(1);
+pub(super) const PATIENCE: Duration = Duration::from_mins(1);
 /// A cancel waits for processes to end: its grace and this.
 const CANCEL_PATIENCE: Duration = Duration::from_mins(2);
 /// More than the journal of a million attempts.

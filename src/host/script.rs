@@ -20,6 +20,7 @@ pub(crate) const TEXT: &str = concat!(
     include_str!("../../scripts/host/82-logs.sh"),
     include_str!("../../scripts/host/84-index.sh"),
     include_str!("../../scripts/host/85-cancel.sh"),
+    include_str!("../../scripts/host/86-shell.sh"),
     include_str!("../../scripts/host/87-snapshots.sh"),
     include_str!("../../scripts/host/88-doctor.sh"),
     include_str!("../../scripts/host/90-main.sh"),

@@ -27,6 +27,7 @@ mod report;
 mod secrets;
 mod server_db;
 mod several_hosts;
+mod shell;
 mod slots;
 mod ssh;
 mod ssh_errors;

@@ -1,0 +1,129 @@
+//! `sp shell`: what it finds there, and that it is no part of the job.
+
+#![expect(clippy::disallowed_methods, reason = "tests start processes and write files as users do")]
+
+use std::io::Write as _;
+use std::process::{Child, Stdio};
+
+use crate::support::{Sandbox, finish, wait_until};
+
+/// A shell that reads its commands from us.
+fn open(sandbox: &Sandbox, job: &str) -> Child {
+    sandbox.command(&["shell", job]).stdin(Stdio::piped()).spawn().expect("sp starts")
+}
+
+fn say(child: &mut Child, text: &str) {
+    child.stdin.as_mut().expect("piped").write_all(text.as_bytes()).expect("it listens");
+}
+
+const LOOK: &str = "pwd; echo $GREETING $SP_PARAM_N $SP_JOB_NAME $SP_ATTEMPT $SP_HOST; echo \"token:$TOKEN\"; \
+                    echo \"inherited:${NOT_THERE-no}\"; ls; env | grep -c SP_SECRET; exit 7\n";
+
+fn job(host: &str) -> String {
+    format!(
+        "name = 'look'\ncommand = 'echo done > $SP_OUT_DIR/result'\n[matrix]\nn = [5]\n[env]\nGREETING = 'good day'\n\
+         TOKEN = {{ from-env = 'TOKEN' }}\n{host}"
+    )
+}
+
+#[test]
+fn it_has_the_environment_of_the_job() {
+    for host in ["", "[hosts.box]\nssh = 'box'\ninit = 'GREETING=\"$GREETING, sir\"'\n"] {
+        let mut sandbox = Sandbox::with(&job(host));
+        if !host.is_empty() {
+            sandbox.hosts(&["box"]);
+        }
+        sandbox.set("TOKEN", "hush");
+        sandbox.set("NOT_THERE", "1");
+        sandbox.expect(0, &["apply"]);
+        let mut shell = open(&sandbox, "n=5");
+        say(&mut shell, LOOK);
+        let run = finish(shell);
+        // The code of the shell is nobody's result.
+        assert_eq!(run.code, 0, "{run:?}");
+        let lines: Vec<&str> = run.stdout.lines().collect();
+        let (greeting, name) =
+            if host.is_empty() { ("good day", "local") } else { ("good day, sir", "box") };
+        assert!(lines[0].ends_with("/out"), "{run:?}");
+        assert_eq!(lines[1], format!("{greeting} 5 n=5 1 {name}"), "{run:?}");
+        assert_eq!(lines[2..], ["token:hush", "inherited:no", "result", "0"], "{run:?}");
+        sandbox.unset("TOKEN");
+        let mut shell = open(&sandbox, "n=5");
+        say(&mut shell, LOOK);
+        let run = finish(shell);
+        assert!(run.stdout.contains("\ntoken:\n"), "{run:?}");
+        assert!(run.stderr.contains("TOKEN is empty there"), "{run:?}");
+    }
+}
+
+#[test]
+fn a_secret_for_it_stays_nowhere() {
+    let mut sandbox = Sandbox::with(&job(""));
+    sandbox.set("TOKEN", "hush-hush-4711");
+    sandbox.expect(0, &["apply"]);
+    let root = std::fs::read_to_string(sandbox.root().join("v1/root-id")).expect("an id");
+    let left = || {
+        let below = crate::support::files_below(&sandbox.path().to_owned());
+        let held = below.iter().filter(|path| {
+            std::fs::read(path)
+                .is_ok_and(|bytes| bytes.windows(14).any(|part| part == b"hush-hush-4711"))
+        });
+        let memory = std::fs::read_dir("/dev/shm").into_iter().flatten().flatten();
+        let memory = memory.flat_map(|folder| crate::support::files_below(&folder.path()));
+        let memory = memory.filter(|path| path.to_string_lossy().contains(root.trim()));
+        held.count() + memory.count()
+    };
+    let mut shell = open(&sandbox, "n=5");
+    say(&mut shell, "touch here\n");
+    wait_until("it reads", || {
+        crate::support::files_below(&sandbox.root()).iter().any(|path| path.ends_with("out/here"))
+    });
+    assert_eq!(left(), 0);
+    for (_, line) in sandbox.processes() {
+        assert!(!line.contains("hush-hush"), "{line}");
+    }
+    say(&mut shell, "exit\n");
+    assert_eq!(finish(shell).code, 0);
+}
+
+#[test]
+fn neither_cancel_nor_the_end_of_the_job_ends_it() {
+    let sandbox = Sandbox::with(
+        "name = 'look'\ncommand = 'touch here.{{ n }}; until [ -e go.{{ n }} ]; do sleep 0.02; done'\n\
+         [matrix]\nn = [0, 1]\n",
+    );
+    let apply = sandbox.spawn(&["apply"]);
+    for (job, end) in [("n=0", "go.0"), ("n=1", "")] {
+        wait_until("the job runs", || {
+            sandbox.campaign().join(format!("here.{}", &job[2..])).exists()
+        });
+        let mut shell = open(&sandbox, job);
+        // A child of the shell is none of the job's either.
+        say(&mut shell, "sleep 600 & child=$!\ntouch $SP_OUT_DIR/looked\n");
+        let looked = || sandbox.attempts("look", "out/looked").len();
+        wait_until("it is open", || looked() == usize::from(end.is_empty()) + 1);
+        if end.is_empty() {
+            sandbox.expect(0, &["cancel", job]);
+        } else {
+            sandbox.write(end, "");
+            wait_until("it has ended", || sandbox.states()[0].0 == "succeeded");
+        }
+        say(&mut shell, "kill -0 $child && echo alive; kill $child; exit\n");
+        let run = finish(shell);
+        assert_eq!((run.code, run.stdout.as_str()), (0, "alive\n"), "{run:?}");
+    }
+    finish(apply);
+    let states: Vec<String> = sandbox.states().into_iter().map(|(state, _)| state).collect();
+    assert_eq!(states, ["succeeded", "cancelled"]);
+    for state in sandbox.attempts("look", "state") {
+        let text = std::fs::read_to_string(state).expect("records");
+        assert!(text.contains(" left=none "), "{text}");
+    }
+}
+
+#[test]
+fn what_has_no_files_is_told() {
+    let sandbox = Sandbox::with("name = 'look'\ncommand = 'true'\n");
+    let run = sandbox.expect(1, &["shell", "look"]);
+    assert!(run.stderr.contains("never started"), "{run:?}");
+}
