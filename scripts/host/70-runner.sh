@@ -536,17 +536,18 @@ check_max_fail() {
 # Secrets that a dead runner had laid out for an attempt. A stub that lives holds `alive`, and takes its own away.
 forget_secrets() {
   for _file in "$SECRETS/$ROOTID".*.*.*.*.*; do
-    [ -e "$_file" ] || continue
-    _rid=${_file##*.}
-    [ ! -e "$V/run/life.$_rid" ] || is_free "$V/run/life.$_rid" || continue
-    _campaign=${_file#"$SECRETS/$ROOTID."}
-    _campaign=${_campaign%%.*}
-    _attempt=${_file%.*}
-    _id=${_attempt%.*}
-    _attempt=$V/$_campaign/jobs/${_id##*.}/${_attempt##*.}
-    [ ! -h "$_attempt" ] || is_free "$_attempt/alive" || continue
-    rm -f "$_file"
+    [ ! -e "$_file" ] || ! is_stale_secret "$_file" || rm -f "$_file"
   done
+}
+is_stale_secret() { # FILE
+  _rid=${1##*.}
+  [ ! -e "$V/run/life.$_rid" ] || is_free "$V/run/life.$_rid" || return 1
+  _campaign=${1#"$SECRETS/$ROOTID."}
+  _campaign=${_campaign%%.*}
+  _attempt=${1%.*}
+  _id=${_attempt%.*}
+  _attempt=$V/$_campaign/jobs/${_id##*.}/${_attempt##*.}
+  [ ! -h "$_attempt" ] || is_free "$_attempt/alive"
 }
 
 # Hand-overs of which every entry is claimed: nothing of them can start any more.

@@ -35,7 +35,7 @@ case $verb in
     "verb_$verb" "$@"
     ;;
   probe | wait | account | hand_over | kick | cancel | move | withdraw | accept | evidence | window | log | logs | \
-    snapshot_begin | snapshot_publish | snapshot_drop | snapshot_set_up | doctor | shell_secrets)
+    snapshot_begin | snapshot_publish | snapshot_drop | snapshot_set_up | doctor | shell_secrets | gc)
     NONCE=${3-}
     is_name "$NONCE" || exit 64
     shift 3

@@ -12,6 +12,7 @@ mod error;
 mod exit;
 mod explain;
 mod farewell;
+mod gc;
 mod help;
 mod init;
 mod logs;
@@ -103,6 +104,7 @@ fn run(context: &Context, command: &Command) -> Result<Exit, CliError> {
         Command::Cancel(arguments) => cancel::run(context, arguments),
         Command::Sync(arguments) => sync::run(context, arguments),
         Command::Wait(arguments) => wait::run(context, arguments),
+        Command::Gc(arguments) => gc::run(context, arguments),
         Command::Results(arguments) => results::run(context, arguments),
         Command::Doctor(arguments) => doctor::run(context, arguments),
         Command::Schema => {

@@ -18,6 +18,7 @@ pub(crate) const TEXT: &str = concat!(
     include_str!("../../scripts/host/70-runner.sh"),
     include_str!("../../scripts/host/80-answers.sh"),
     include_str!("../../scripts/host/82-logs.sh"),
+    include_str!("../../scripts/host/83-gc.sh"),
     include_str!("../../scripts/host/84-index.sh"),
     include_str!("../../scripts/host/85-cancel.sh"),
     include_str!("../../scripts/host/86-shell.sh"),
