@@ -146,8 +146,9 @@ fn a_snapshot_that_was_just_asked_for_stays() {
     send("one");
     age(&sandbox);
     send("two");
-    assert_eq!(kinds(&sandbox.json(&["gc"])), ["snapshots 1"]);
+    assert!(kinds(&sandbox.json(&["gc"])).contains(&"snapshots 1".to_owned()));
     send("one");
+    // With a host named, nothing here is meant.
     assert_eq!(kinds(&sandbox.json(&["gc", "-y", "--host", "local"])), [""; 0]);
 }
 

@@ -1,7 +1,5 @@
 //! `sp shell`: what it finds there, and that it is no part of the job.
 
-#![expect(clippy::disallowed_methods, reason = "tests start processes and write files as users do")]
-
 use std::io::Write as _;
 use std::process::{Child, Stdio};
 
@@ -63,7 +61,7 @@ fn a_secret_for_it_stays_nowhere() {
     sandbox.expect(0, &["apply"]);
     let root = std::fs::read_to_string(sandbox.root().join("v1/root-id")).expect("an id");
     let left = || {
-        let below = crate::support::files_below(&sandbox.path().to_owned());
+        let below = crate::support::files_below(sandbox.path());
         let held = below.iter().filter(|path| {
             std::fs::read(path)
                 .is_ok_and(|bytes| bytes.windows(14).any(|part| part == b"hush-hush-4711"))
