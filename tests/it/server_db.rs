@@ -119,6 +119,17 @@ fn next(sandbox: &Sandbox, jobs: u32) {
 
 const COUNT: &str = "SELECT count(*) FROM jobs WHERE status = 'succeeded'";
 
+/// Waits until the index is whole and holds so many jobs.
+#[track_caller]
+fn comes_to(sandbox: &Sandbox, jobs: u32) {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
+    wait_until("the index is right", || {
+        let found = Connection::open_with_flags(index(sandbox), flags)
+            .and_then(|db| db.query_row(COUNT, [], |row| row.get::<_, u32>(0)));
+        found.is_ok_and(|found| found == jobs)
+    });
+}
+
 #[test]
 fn damage_is_moved_away_and_the_next_drain_writes_it_anew() {
     let sandbox = Sandbox::new();
@@ -135,16 +146,16 @@ fn damage_is_moved_away_and_the_next_drain_writes_it_anew() {
     ] {
         fs::write(index(&sandbox), bytes).expect("a file");
         next(&sandbox, jobs);
-        assert_eq!(query(&sandbox, COUNT), [jobs.to_string()], "{jobs}");
+        comes_to(&sandbox, jobs);
     }
     assert!(index(&sandbox).with_extension("db.damaged").exists());
     fs::remove_file(index(&sandbox)).expect("it goes");
     fs::create_dir(index(&sandbox)).expect("a folder in its place");
     next(&sandbox, 6);
-    assert_eq!(query(&sandbox, COUNT), ["6"]);
+    comes_to(&sandbox, 6);
     fs::remove_file(index(&sandbox)).expect("it goes");
     next(&sandbox, 7);
-    assert_eq!(query(&sandbox, COUNT), ["7"]);
+    comes_to(&sandbox, 7);
 }
 
 #[test]
