@@ -30,12 +30,10 @@ verb_index() {
   { printf '%s\n' "${UP%.*}" >indexed; } 2>/dev/null
   [ ! -d "$V/server.db" ] || set_index_aside || exit 0
   write_index && exit 0
-  # Locked, a full disk, too slow: the next pass. What is no database of ours is moved away; a file that was cut short is
-  # an I/O error to SQLite.
+  # Locked, a full disk, too slow: the next pass. Any other trouble is the file's, so it is moved away.
   case $INDEX_SAID in
-    *'(11)'* | *'(26)'* | *malformed* | *'not a database'* | *'disk I/O error'* | *'to delete view'*)
-      set_index_aside && write_index
-      ;;
+    '' | *'(5)'* | *locked* | *'(13)'* | *'is full'* | *readonly*) ;;
+    *) set_index_aside && write_index ;;
   esac
   exit 0
 }
