@@ -31,6 +31,7 @@ verb_index() {
   [ ! -d "$V/server.db" ] || set_index_aside || exit 0
   write_index && exit 0
   # Locked, a full disk, too slow: the next pass. Any other trouble is the file's, so it is moved away.
+  printf 'server.db: %s\n' "${INDEX_SAID:-too slow}" >&2
   case $INDEX_SAID in
     '' | *'(5)'* | *locked* | *'(13)'* | *'is full'* | *readonly*) ;;
     *) set_index_aside && write_index ;;
@@ -42,8 +43,9 @@ verb_index() {
 set_index_aside() {
   for _part in -journal -wal -shm ''; do
     [ -e "$V/server.db$_part" ] || continue
-    [ ! -d "$V/server.db.damaged$_part" ] || rmdir "$V/server.db.damaged$_part" || return 1
-    mv -f "$V/server.db$_part" "$V/server.db.damaged$_part" || return 1
+    # Neither takes the other's place: a folder a file's, a file a folder's.
+    rm -f "$V/server.db.damaged$_part" || rmdir "$V/server.db.damaged$_part" || return 1
+    mv "$V/server.db$_part" "$V/server.db.damaged$_part" || return 1
   done 2>/dev/null
 }
 
