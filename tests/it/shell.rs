@@ -1,7 +1,9 @@
 //! `sp shell`: what it finds there, and that it is no part of the job.
 
+#![expect(clippy::disallowed_methods, reason = "tests start processes and write files as users do")]
+
 use std::io::Write as _;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use crate::support::{Sandbox, finish, wait_until};
 
@@ -124,4 +126,88 @@ fn what_has_no_files_is_told() {
     let sandbox = Sandbox::with("name = 'look'\ncommand = 'true'\n");
     let run = sandbox.expect(1, &["shell", "look"]);
     assert!(run.stderr.contains("never started"), "{run:?}");
+}
+
+/// A person's terminal: a window of a tmux of the person's own, with a command in it. The window stays when that has ended.
+struct Terminal<'a> {
+    sandbox: &'a Sandbox,
+}
+
+impl<'a> Terminal<'a> {
+    fn open(sandbox: &'a Sandbox, arguments: &[&str]) -> Self {
+        let quoted = |text: &std::ffi::OsStr| {
+            format!("'{}'", text.to_str().expect("UTF-8").replace('\'', r"'\''"))
+        };
+        let command = sandbox.command(arguments);
+        let mut words = vec!["exec env -i TERM=screen".to_owned()];
+        words.extend(command.get_envs().map(|(name, value)| {
+            format!("{}={}", name.to_str().expect("UTF-8"), quoted(value.expect("it is set")))
+        }));
+        words.push(quoted(command.get_program()));
+        words.extend(command.get_args().map(quoted));
+        let terminal = Self { sandbox };
+        std::fs::write(sandbox.path().join("tmux.conf"), "set -g remain-on-exit on\n")
+            .expect("a file");
+        terminal.tmux(&["new-session", "-d", "-x", "150", "-y", "50", &words.join(" ")]);
+        terminal
+    }
+
+    fn tmux(&self, arguments: &[&str]) -> String {
+        let mut tmux = Command::new("tmux");
+        tmux.args(["-L", "person", "-f"]).arg(self.sandbox.path().join("tmux.conf"));
+        tmux.args(arguments).env_remove("TMUX").env("TMUX_TMPDIR", self.sandbox.path());
+        let output = tmux.current_dir(self.sandbox.campaign()).output().expect("tmux starts");
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// Types a line.
+    fn say(&self, line: &str) {
+        self.tmux(&["send-keys", "-l", line]);
+        self.tmux(&["send-keys", "Enter"]);
+    }
+
+    /// Waits until a whole line is to be seen.
+    #[track_caller]
+    fn shows(&self, line: &str) {
+        let mut seen = String::new();
+        wait_until(&format!("{line:?} is to be seen"), || {
+            seen = self.tmux(&["capture-pane", "-p"]);
+            seen.lines().any(|one| one.trim_end() == line)
+        });
+    }
+}
+
+impl Drop for Terminal<'_> {
+    fn drop(&mut self) {
+        self.tmux(&["kill-server"]);
+    }
+}
+
+#[test]
+fn it_is_a_persons_terminal() {
+    for host in ["", "[hosts.box]\nssh = 'box'\ninit = 'GREETING=\"$GREETING, sir\"'\n"] {
+        let mut sandbox = Sandbox::with(&job(host));
+        if !host.is_empty() {
+            sandbox.hosts(&["box"]);
+        }
+        sandbox.set("TOKEN", "hush");
+        sandbox.expect(0, &["apply"]);
+        let terminal = Terminal::open(&sandbox, &["shell", "n=5"]);
+        // Typed text is to be seen, too: so what is looked for stands in no line that is typed.
+        terminal.say("[ -t 0 ] && [ -t 1 ] && echo a ter''minal: $GREETING, $SP_PARAM_N, $TOKEN");
+        let greeting = if host.is_empty() { "good day" } else { "good day, sir" };
+        terminal.shows(&format!("a terminal: {greeting}, 5, hush"));
+        // Ctrl-C ends what runs in the shell, and neither the shell nor `sp`.
+        terminal.say("echo it sle''eps; sleep 600");
+        terminal.shows("it sleeps");
+        terminal.tmux(&["send-keys", "C-c"]);
+        terminal.say("echo still the''re; cat result");
+        terminal.shows("still there");
+        terminal.shows("done");
+        terminal.say("exit 7");
+        wait_until("it has ended", || {
+            terminal.tmux(&["list-panes", "-F", "#{pane_dead} #{pane_dead_status}"]) == "1 0\n"
+        });
+    }
 }
