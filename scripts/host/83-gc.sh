@@ -1,10 +1,11 @@
 # What nothing needs any more, listed or removed. What makes a second start impossible stays for ever: claims and their
-# records. Of an attempt that has no end, or of what may be about to be used, nothing is touched.
+# records, of moved attempts too, and the lists of hosts that jobs were dealt by. Of an attempt that has no end, or of what
+# may be about to be used, nothing is touched.
 
 # Minutes: what is younger may be about to be used.
 GC_YOUNG=10
-# Minutes: a hand-over that was withdrawn is not asked for again after such a time.
-GC_FORGOTTEN=1440
+# Minutes: a hand-over that was withdrawn is not asked for again after such a time, a month.
+GC_FORGOTTEN=43200
 
 # Prints `gc kind= count= kib= .` for each kind that there is; with `remove`, after it was removed. Stdin: `attempt ID N`,
 # ended attempts whose files nobody wants, and `job ID`, jobs that are obsolete.
@@ -19,44 +20,75 @@ verb_gc() { # CAMPAIGN list|remove
   [ -n "$_found" ] || return 0
   # GNU du leaves out what it has counted by another name.
   _sizes=$(printf '%s\n' "$_found" | sed 's/^[^ ]* [^ ]* //' | tr '\n' '\000' | xargs -0 du -sk 2>/dev/null)
+  # What stays after all, and what cannot be removed: few, so a list of them grows, not one of all that goes.
+  _other=
   if [ "$2" = remove ]; then
+    # Large trees were measured meanwhile: so all is looked at again.
+    _found=$(gc_found)
     while read -r _kind _unit _path; do
-      gc_remove "$_kind" "$_path" || printf 'gc kind=left count=1 kib=0 .\n'
+      gc_is_waste "$_kind" "$_unit" "$_path" && gc_remove "$_kind" "$_path"
+      case $? in
+        0) ;;
+        2) _other="${_other}stays $_path$NL" ;;
+        *) _other="${_other}left $_path$NL" ;;
+      esac
     done <<LIST
 $_found
 LIST
   fi
-  printf '%s\n' "$_sizes" '' "$_found" | awk '
-    !found && $0 == "" { found = 1; next }
-    !found { tab = index($0, "\t"); size[substr($0, tab + 1)] = substr($0, 1, tab - 1); next }
+  printf '%s\n' "$_sizes" . "$_other" . "$_found" | awk '
+    $0 == "" { next }
+    $0 == "." { part++; next }
+    !part { tab = index($0, "\t"); size[substr($0, tab + 1)] = substr($0, 1, tab - 1); next }
+    part == 1 { other[substr($0, length($1) + 2)] = $1; next }
     {
       path = substr($0, length($1 $2) + 3)
-      kib[$1] += size[path]
-      if (!(($1, $2) in seen)) count[$1]++
-      seen[$1, $2] = 1
+      kind = $1
+      if (path in other) kind = other[path]
+      if (kind == "stays") next
+      kib[kind] += size[path]
+      if (!((kind, $1, $2) in seen)) count[kind]++
+      seen[kind, $1, $2] = 1
     }
     END { for (kind in count) print "gc kind=" kind " count=" count[kind] " kib=" kib[kind] + 0 " ." }'
 }
 
+# The last look, since what was removed before may have taken its time. Fails with 2 for what stays.
+gc_is_waste() { # KIND UNIT PATH
+  [ -n "$3" ] || return 2
+  case $1 in
+    states) gc_all_over "$2" || return 2 ;;
+    tries) ! gc_is_claimed "$3" || return 2 ;;
+    snapshots) ! gc_is_young "$3" "$3/looks" "$3/asked" || return 2 ;;
+  esac
+}
+
+# Fails with 2 for what stays after all.
 gc_remove() { # KIND PATH
-  _gone=$2
+  _out=$2
   if [ "$1" = snapshots ]; then
     # Out of its name first: a tree of which half is left must not be taken for one.
-    _gone=${2%/*}/in.gone-${2##*/}
-    mv "$2" "$_gone" || return 1
+    _out=${2%/*}/in.gone-${2##*/}
+    mv "$2" "$_out" 2>/dev/null || return 1
+    # Whoever was promised it has left a mark by then; who comes later does not find it.
+    if gc_is_young "$_out/asked"; then
+      mv "$_out" "$2" && return 2
+      return 1
+    fi
   fi
-  rm -rf "$_gone" 2>/dev/null || {
+  rm -rf "$_out" 2>/dev/null || {
     # A job may have taken the rights away.
-    chmod -R u+rwX "$_gone" && rm -rf "$_gone"
+    chmod -R u+rwX "$_out" && rm -rf "$_out"
   } 2>/dev/null
-  [ ! -e "$_gone" ]
+  [ ! -e "$_out" ]
 }
 
 # Prints `KIND UNIT PATH`, a line for each path; a unit is what is counted.
 gc_found() {
-  gc_asked
+  _useless=$(gc_asked)
+  [ -z "$_useless" ] || printf '%s\n' "$_useless"
   gc_tries
-  gc_snapshots
+  gc_snapshots "$_useless"
   gc_queue
   gc_secrets
   gc_root
@@ -66,6 +98,8 @@ gc_print() { # KIND UNIT PATH…
   _kind=$1 _unit=$2
   shift 2
   for _path; do
+    # No name of ours.
+    case $_path in *"$NL"*) continue ;; esac
     [ ! -e "$_path" ] && [ ! -h "$_path" ] || printf '%s %s %s\n' "$_kind" "$_unit" "$_path"
   done
 }
@@ -88,10 +122,7 @@ gc_asked() {
         ;;
       job)
         case $_queued in *"id=$_id "*) continue ;; esac
-        for _claim in "$_job"/[1-9]*; do
-          [ ! -h "$_claim" ] || gc_is_over "$_id" "${_claim##*/}" || continue 2
-        done
-        gc_print states "$_id" "$_job/state"
+        gc_all_over "$_id" && gc_print states "$_id" "$_job/state"
         ;;
     esac
   done <<LIST
@@ -101,6 +132,11 @@ LIST
 
 gc_is_over() { # ID N
   load_attempt "$1" "$2" && [ -n "$R_END" ] && is_free "$ATT/alive"
+}
+gc_all_over() { # ID
+  for _claim in "$C/jobs/$1"/[1-9]*; do
+    [ ! -h "$_claim" ] || gc_is_over "$1" "${_claim##*/}" || return 1
+  done
 }
 
 # Whether the runner of an id lives, or a process that cannot be told from it. One that begins has its file before its lock.
@@ -114,28 +150,43 @@ rid_lives() { # RID
 gc_tries() {
   for _try in "$C"/jobs/*/try-*; do
     [ -d "$_try" ] || continue
-    _name=${_try##*/}
-    _rid=${_name#try-*.}
-    _n=${_name#try-}
-    [ ! "${_try%/*}/${_n%%.*}" -ef "$_try" ] || continue
+    _rid=${_try##*/try-*.}
     case $_rid in
       cancel-*) [ ! -d "/proc/${_rid#cancel-}" ] || continue ;;
       *) ! rid_lives "$_rid" || continue ;;
     esac
+    # Who is gone by now claims nothing any more: so this is looked at after that.
+    ! gc_is_claimed "$_try" || continue
     ! read_state "$_try/state" || { field machine "$R_CLAIM" && [ "$F" = "$MACHINE" ]; } || continue
     is_free "$_try/alive" && gc_print tries "$_try" "$_try"
   done
 }
 
-# Snapshots that no attempt runs in or waits for; the newest and the newest that was set up stay for the next one.
-gc_snapshots() {
+gc_is_claimed() { # TRY_FOLDER
+  _n=${1##*/try-}
+  [ "${1%/*}/${_n%%.*}" -ef "$1" ]
+}
+
+# Snapshots that no attempt waits for or runs in, nor ran in one whose files stay: results may lie in the tree. The newest and
+# the newest that was set up stay for the next one.
+gc_snapshots() { # LINES_OF_gc_asked
   _all=$C/snapshots
   [ -d "$_all" ] || return 0
+  # shellcheck disable=SC2016 # texts for awk
+  # The queue first: what leaves it meanwhile is claimed.
   _used=" $(
+    cat "$C"/queue/*/common "$C"/queue/*/all 2>/dev/null | sed -n "s/.*B_SNAPSHOT='\([0-9a-f]*\)'.*/\1/p" | tr '\n' ' '
     not_in_journal | while read -r _id _n; do
       load_attempt "$_id" "$_n" && field snapshot "$R_CLAIM" && printf '%s ' "$F"
     done
-    cat "$C"/queue/*/common "$C"/queue/*/all 2>/dev/null | sed -n "s/.*B_SNAPSHOT='\([0-9a-f]*\)'.*/\1/p" | tr '\n' ' '
+    {
+      printf '%s\n' "$1" ''
+      printf '%s\n' "$C"/jobs/*/[1-9]*/out
+    } | awk '
+      !listed { split($0, part, " "); useless[part[2]] = 1; listed = $0 == ""; next }
+      { split($0, part, "/") }
+      part[3] ~ /^[0-9a-f]+$/ && !((part[3] "/" part[4]) in useless) { sub(/out$/, "state"); print }' |
+      xargs awk '/^claim .* \.$/ && match($0, / snapshot=[0-9a-f]+ /) { printf "%s ", substr($0, RSTART + 10, RLENGTH - 11) }' 2>/dev/null
   )"
   # shellcheck disable=SC2012 # the names are hex digits
   _kept=" $(cd "$_all" && { ls -t -- */looks | head -n 1; ls -t -- */set-up | head -n 1; } 2>/dev/null | tr '\n' ' ')"
@@ -202,7 +253,7 @@ gc_root() {
   done
   # Whatever names a version may still run it.
   _named=$(
-    cat ./*/queue/*/common 2>/dev/null | sed -n 's/^batch .* script=\([^ ]*\) .*/\1/p'
+    cat ./*/queue/*/common ./*/queue/*/all 2>/dev/null | sed -n 's/^batch .* script=\([^ ]*\) .*/\1/p'
     cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\000' '\n' | sed -n 's,^.*/v1/bin/\([^/]*\)$,\1,p'
   )
   for _file in bin/*; do

@@ -83,9 +83,8 @@ verb_snapshot_begin() { # CAMPAIGN ORIGIN NAME TOKEN PID
   [ -d "$_all" ] || mkdir "$_all" || [ -d "$_all" ] || exit 73
   drop_unpublished
   current_snapshot "$3"
-  if [ -n "$CURRENT" ]; then
-    # Whoever asks is about to use it.
-    true >"$_all/$CURRENT/asked"
+  # Whoever asks is about to use it. One that went this moment, with `gc`, is made anew.
+  if [ -n "$CURRENT" ] && { true >"$_all/$CURRENT/asked" || [ -d "$_all/$CURRENT/tree" ]; } 2>/dev/null; then
     printf 'have folder=%s .\n' "$CURRENT"
     return
   fi

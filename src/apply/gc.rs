@@ -1,18 +1,23 @@
-//! Which attempts, logs and files of the client nothing needs any more. Removes nothing on a host by itself.
+//! Which attempts, logs and files of the client nothing needs any more, and asking the hosts for the rest. What is asked of
+//! a host is looked at again there; nothing here decides what lies safe.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use super::{ApplyError, Workspace, log_file};
+use tokio::task::JoinSet;
+
+use super::{ApplyError, Workspace, joined, log_file};
+use crate::host::Waste;
 use crate::host::sync::Memory;
 use crate::ids::{Attempt, HostName, JobId};
 use crate::lifecycle::AttemptState;
-use crate::store::older_copies;
+use crate::state::State;
+use crate::store::{AttemptRow, older_copies};
 
 /// What nobody wants of a host.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Useless {
-    /// Ended attempts: of obsolete jobs all, of the others those before the newest that has ended.
+    /// Ended attempts: of obsolete jobs all, of the others all but the newest and the newest that has succeeded.
     pub attempts: Vec<(JobId, Attempt)>,
     /// Jobs that left the matrix and of which nothing is queued or runs.
     pub obsolete: Vec<JobId>,
@@ -31,11 +36,19 @@ impl Workspace {
             if obsolete && !job.attempts.iter().all(|row| ended(row.state)) {
                 continue;
             }
-            let newest = job.attempts.iter().rposition(|row| ended(row.state));
-            let rows = job.attempts.iter().enumerate().filter(|(at, row)| {
-                row.host == *host && ended(row.state) && (obsolete || Some(*at) != newest)
+            // The tables show the newest that has ended; one that has succeeded is not given up for one that has not.
+            let last = job.last_ended().map(|row| row.attempt);
+            let succeeded = |row: &&AttemptRow| row.state.shown() == State::Succeeded;
+            let result = job.attempts.iter().rev().find(succeeded).map(|row| row.attempt);
+            let wanted = |row: &AttemptRow| [last, result].contains(&Some(row.attempt));
+            // What was moved has no files.
+            let rows = job.attempts.iter().filter(|row| {
+                row.host == *host
+                    && ended(row.state)
+                    && row.moved_to.is_none()
+                    && (obsolete || !wanted(row))
             });
-            useless.attempts.extend(rows.map(|(_, row)| (job.id, row.attempt)));
+            useless.attempts.extend(rows.map(|row| (job.id, row.attempt)));
             if obsolete && job.attempts.iter().any(|row| row.host == *host) {
                 useless.obsolete.push(job.id);
             }
@@ -43,17 +56,43 @@ impl Workspace {
         Ok(useless)
     }
 
-    /// Keeps the logs of a host's ended attempts here, before they go there.
-    pub async fn keep_all_logs(&self, name: &HostName) -> Result<(), ApplyError> {
-        let host = self.host(name)?;
-        if host.is_here() {
-            return self.keep_logs(name, &self.ended_on(name)?);
+    /// What hosts hold that nothing needs, side by side; with `remove`, after it was removed. Logs that are about to go are
+    /// kept here before.
+    pub async fn gc(
+        &self,
+        asked: &[(HostName, Useless)],
+        remove: bool,
+    ) -> Result<Vec<(HostName, Result<Vec<Waste>, ApplyError>)>, ApplyError> {
+        let mut asking = JoinSet::new();
+        for (at, (name, useless)) in asked.iter().enumerate() {
+            let (host, useless) = (self.host(name)?.clone(), useless.clone());
+            let campaign = self.campaign().name.clone();
+            // On this machine they are linked at once.
+            let wanted = if !remove {
+                Ok(Vec::new())
+            } else if host.is_here() {
+                self.ended_on(name)
+                    .and_then(|ended| self.keep_logs(name, &ended))
+                    .map(|()| Vec::new())
+            } else {
+                self.logs_wanted(name)
+            };
+            asking.spawn(async move {
+                let answer = async {
+                    let wanted = wanted?;
+                    if !wanted.is_empty() {
+                        host.fetch_logs(&campaign, &wanted).await?;
+                    }
+                    Ok(host.gc(&campaign, &useless.attempts, &useless.obsolete, remove).await?)
+                };
+                (at, answer.await)
+            });
         }
-        let wanted = self.logs_wanted(name)?;
-        if !wanted.is_empty() {
-            host.fetch_logs(&self.settings.campaign.name, &wanted).await?;
+        let mut answers = BTreeMap::new();
+        while let Some(answer) = asking.join_next().await {
+            answers.extend(joined(answer));
         }
-        Ok(())
+        Ok(answers.into_iter().map(|(at, answer)| (asked[at].0.clone(), answer)).collect())
     }
 
     /// Logs here of jobs that are obsolete.

@@ -11,8 +11,8 @@ use super::error::CliError;
 use super::exit::Exit;
 use super::plan::{count, warn_of_hosts};
 use super::printable::printable;
-use crate::apply::{ApplyError, Useless, Workspace};
-use crate::host::Waste;
+use crate::apply::{Useless, Workspace};
+use crate::host::{Host, Waste};
 use crate::ids::HostName;
 use crate::store::Lock;
 
@@ -39,33 +39,30 @@ const KINDS: &[(&str, &str, &str)] = &[
     ("logs", "log", "of obsolete jobs"),
 ];
 
-/// A place, and what it holds.
-type Found = Vec<(HostName, Useless, Vec<Waste>)>;
+/// Hosts, and what each holds.
+type Found = Vec<(HostName, Vec<Waste>)>;
 
 pub(super) fn run(context: &Context, arguments: &args::Gc) -> Result<Exit, CliError> {
     let loaded = context.load(&arguments.file.file)?;
     let chosen = context.hosts(&arguments.hosts, &loaded.expansion)?;
     let mut workspace = context.open(&loaded)?;
-    let (mut exit, found) = context.block_on(async {
+    let (mut exit, useless, found) = context.block_on(async {
         let collected = workspace.collect(None).await?;
         let mut exit = warn_of_hosts(context, &collected);
-        let mut found: Found = Vec::new();
-        for host in workspace.hosts() {
-            let name = host.name();
+        let mut useless: Vec<(HostName, Useless)> = Vec::new();
+        for name in workspace.hosts().iter().map(Host::name) {
             let answers = collected.hosts.get(name).is_some_and(|one| one.trouble.is_none());
-            if !answers || chosen.as_ref().is_some_and(|chosen| !chosen.contains(name)) {
-                continue;
-            }
-            let useless = workspace.useless_on(name)?;
-            match ask(&workspace, name, &useless, false).await {
-                Ok(waste) => found.push((name.clone(), useless, waste)),
-                Err(error) => exit = exit.and(context.say_trouble(&error)),
+            if answers && chosen.as_ref().is_none_or(|chosen| chosen.contains(name)) {
+                useless.push((name.clone(), workspace.useless_on(name)?));
             }
         }
-        Ok::<_, CliError>((exit, found))
+        let (found, ended) = ask(context, &workspace, &useless, false).await?;
+        exit = exit.and(ended);
+        useless.retain(|(name, _)| found.iter().any(|(other, _)| other == name));
+        Ok::<_, CliError>((exit, useless, found))
     })??;
-    let here = here(&workspace, arguments, &found)?;
-    let total = found.iter().map(|(_, _, waste)| waste.len()).sum::<usize>() + here.len();
+    let here = here(&workspace, arguments, &useless)?;
+    let total = found.iter().map(|(_, waste)| waste.len()).sum::<usize>() + here.len();
     let may = total > 0 && !arguments.dry_run && (arguments.yes || context.can_ask());
     // With JSON there is one document, which tells what was done.
     if !context.json() || !may {
@@ -92,21 +89,8 @@ pub(super) fn run(context: &Context, arguments: &args::Gc) -> Result<Exit, CliEr
             });
         }
     };
-    let removed = context.block_on(async {
-        let mut removed: Found = Vec::new();
-        for (name, useless, _) in &found {
-            // What only the host has comes here first.
-            let gone = match workspace.keep_all_logs(name).await {
-                Ok(()) => ask(&workspace, name, useless, true).await,
-                Err(error) => Err(error),
-            };
-            match gone {
-                Ok(waste) => removed.push((name.clone(), useless.clone(), waste)),
-                Err(error) => exit = exit.and(context.say_trouble(&error)),
-            }
-        }
-        Ok::<_, CliError>(removed)
-    })??;
+    let (removed, ended) = context.block_on(ask(context, &workspace, &useless, true))??;
+    exit = exit.and(ended);
     let here: Vec<_> = here
         .into_iter()
         .filter(|(kind, _)| *kind != "logs" || removed.len() == found.len())
@@ -121,7 +105,7 @@ pub(super) fn run(context: &Context, arguments: &args::Gc) -> Result<Exit, CliEr
     } else {
         context.note("Removed.");
     }
-    for (name, _, waste) in &removed {
+    for (name, waste) in &removed {
         if let Some(left) = waste.iter().find(|one| one.kind == "left") {
             exit = exit.and(Exit::Person);
             let left = count(usize::try_from(left.count).unwrap_or(usize::MAX), "path");
@@ -133,27 +117,34 @@ pub(super) fn run(context: &Context, arguments: &args::Gc) -> Result<Exit, CliEr
     Ok(exit)
 }
 
+/// Asks hosts for what nothing needs, or has it removed; a host that does not answer is told of.
 async fn ask(
+    context: &Context,
     workspace: &Workspace,
-    name: &HostName,
-    useless: &Useless,
+    useless: &[(HostName, Useless)],
     remove: bool,
-) -> Result<Vec<Waste>, ApplyError> {
-    let campaign = &workspace.campaign().name;
-    let host = workspace.host(name)?;
-    Ok(host.gc(campaign, &useless.attempts, &useless.obsolete, remove).await?)
+) -> Result<(Found, Exit), CliError> {
+    let mut exit = Exit::Done;
+    let mut found = Vec::new();
+    for (name, answer) in workspace.gc(useless, remove).await? {
+        match answer {
+            Ok(waste) => found.push((name, waste)),
+            Err(error) => exit = exit.and(context.say_trouble(&error)),
+        }
+    }
+    Ok((found, exit))
 }
 
 /// Files here, by kind; none where hosts were named.
 fn here(
     workspace: &Workspace,
     arguments: &args::Gc,
-    found: &Found,
+    useless: &[(HostName, Useless)],
 ) -> Result<Vec<(&'static str, Vec<PathBuf>)>, CliError> {
     let mut here = if arguments.hosts.is_empty() { workspace.useless_here()? } else { Vec::new() };
     if arguments.logs {
         let mut logs = Vec::new();
-        for (name, ..) in found {
+        for (name, _) in useless {
             logs.extend(workspace.obsolete_logs(name)?);
         }
         here.push(("logs", logs));
@@ -175,7 +166,7 @@ fn tell(
     };
     if context.json() {
         let row = |kind: &str, count: u64, bytes: u64| json!({ "kind": kind, "count": count, "bytes": bytes });
-        let hosts = found.iter().map(|(name, _, waste)| {
+        let hosts = found.iter().map(|(name, waste)| {
             let rows = waste.iter().map(|one| row(&one.kind, one.count, one.kib * 1024));
             json!({ "name": name, "kinds": rows.collect::<Vec<_>>() })
         });
@@ -196,7 +187,7 @@ fn tell(
         lines += 1;
         writeln!(out, "{}", printable(text.trim_end()))
     };
-    for (name, _, waste) in found {
+    for (name, waste) in found {
         for one in waste {
             line(name.as_str(), &one.kind, one.count, one.kib * 1024)?;
         }

@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests start processes and write files as users do")]
 
 use std::fs;
+use std::path::PathBuf;
 
 use serde_json::Value;
 
@@ -45,7 +46,7 @@ fn what_ended_is_known_for_ever() {
     sandbox.expect(0, &["apply", "-y", "--rerun", "n=2"]);
     sandbox.write("campaign.toml", &campaign("2, 3", WORK));
     sandbox.write("code", "two");
-    sandbox.expect(0, &["apply"]);
+    sandbox.expect(0, &["apply", "-y", "--code-change", "rerun"]);
     sandbox.wait_quiet();
     age(&sandbox);
     fs::write(sandbox.root().join("v1/bin/0123456789abcdef"), "old").expect("a script");
@@ -58,14 +59,14 @@ fn what_ended_is_known_for_ever() {
     fs::create_dir_all(try_folder.join("out")).expect("a folder");
     let before = files_below(&sandbox.root());
     let expected = [
-        "attempts 2",
+        "attempts 3",
         "hand-overs 1",
         "locks 2",
         "scripts 1",
         "snapshots 1",
         "states 1",
         "tries 1",
-        "lists 1",
+        "lists 2",
     ];
     let listed = sandbox.json(&["gc"]);
     assert_eq!(
@@ -76,15 +77,15 @@ fn what_ended_is_known_for_ever() {
     sandbox.expect(0, &["gc", "--dry-run"]);
     assert_eq!(files_below(&sandbox.root()), before, "a listing removes nothing");
     let lines = sandbox.expect(0, &["gc", "-y"]).stdout;
-    assert!(lines.contains("2 attempts files and logs"), "{lines}");
+    assert!(lines.contains("3 attempts files and logs"), "{lines}");
     let again = sandbox.expect(0, &["gc", "-y"]);
     assert!(again.stdout.is_empty() && again.stderr.contains("Nothing to remove"), "{again:?}");
     assert_eq!(kinds(&sandbox.json(&["gc", "--logs"])), ["logs 1"]);
 
     // Records and the newest attempts' files are there; so are the logs, here.
-    assert_eq!(sandbox.attempts("c", "state").len(), 4);
+    assert_eq!(sandbox.attempts("c", "state").len(), 5);
     assert_eq!(sandbox.attempts("c", "out/result").len(), 2);
-    assert_eq!(files_below(&sandbox.campaign().join(".sp/c/logs")).len(), 4);
+    assert_eq!(files_below(&sandbox.campaign().join(".sp/c/logs")).len(), 5);
 
     // Nobody remembers anything, and the old job is back in the matrix.
     let once = ran(&sandbox);
@@ -96,10 +97,71 @@ fn what_ended_is_known_for_ever() {
     let output = sandbox.command_in(&clone, &["apply"]).output().expect("sp starts");
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert_eq!(ran(&sandbox), once);
+    let output = sandbox.command_in(&clone, &["logs", "n=1"]).output().expect("sp starts");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(said.contains("is not on host `local` any more"), "{said}");
     sandbox.expect(0, &["apply"]);
     assert_eq!(ran(&sandbox), once);
     let states: Vec<_> = sandbox.states().into_iter().map(|(state, _)| state).collect();
     assert_eq!(states, ["succeeded", "succeeded"]);
+}
+
+/// A result is not given up for an attempt that ended badly after it, nor the tree that results may lie in.
+#[test]
+fn the_last_results_stay_with_their_trees() {
+    let command = format!("{WORK}; ! [ -e ~/fail ]");
+    let sandbox = Sandbox::with(&campaign("1", &command));
+    sandbox.write("code", "one");
+    sandbox.expect(0, &["apply"]);
+    for code in ["two", "three"] {
+        sandbox.write("code", code);
+        fs::write(sandbox.home().join("fail"), "").expect("a file");
+        sandbox.expect(100, &["apply", "-y", "--rerun", "n=1"]);
+    }
+    sandbox.wait_quiet();
+    age(&sandbox);
+    // Of the three attempts the first has succeeded and the third is the newest.
+    let run = sandbox.expect(0, &["gc", "-y", "--host", "local"]);
+    assert!(run.stdout.contains("1 attempt files"), "{run:?}");
+    let results = sandbox.attempts("c", "out/result");
+    let attempts: Vec<&str> =
+        results.iter().filter_map(|path| path.to_str()?.rsplit('/').nth(2)).collect();
+    assert_eq!(attempts, ["1", "3"]);
+    let trees = fs::read_dir(sandbox.root().join("v1/c/snapshots")).expect("snapshots");
+    let trees =
+        trees.flatten().filter_map(|entry| fs::read_to_string(entry.path().join("tree/code")).ok());
+    let mut trees: Vec<String> = trees.collect();
+    trees.sort();
+    assert_eq!(trees, ["one", "three"]);
+}
+
+#[test]
+fn a_host_that_is_down_is_told_and_left() {
+    let text = |n: &str| {
+        format!(
+            "name = 'c'\ncommand = 'echo {{{{ n }}}}'\n[matrix]\nn = {n}\n[hosts.a]\nssh = 'a'\n[hosts.b]\nssh = 'b'\n"
+        )
+    };
+    let mut sandbox = Sandbox::with(&text("{ from = 1, to = 16 }"));
+    sandbox.hosts(&["a", "b"]);
+    sandbox.expect(0, &["apply"]);
+    sandbox.write("campaign.toml", &text("[99]"));
+    let logs = |host: &str| {
+        let below = files_below(&sandbox.host_root(host).join("v1/c/jobs"));
+        // That of a job which was moved is empty.
+        let written = |path: &&PathBuf| path.metadata().is_ok_and(|about| about.len() > 0);
+        below.iter().filter(|path| path.ends_with("log")).filter(written).count()
+    };
+    let before = [logs("a"), logs("b")];
+    assert!(before[0] > 0 && before[1] > 0 && before[0] + before[1] == 16, "{before:?}");
+    sandbox.unplug("b");
+    let run = sandbox.expect(75, &["gc", "-y"]);
+    assert!(run.stderr.contains("`b`"), "{run:?}");
+    assert_eq!([logs("a"), logs("b")], [0, before[1]]);
+    sandbox.plug_in("b");
+    sandbox.expect(0, &["gc", "-y"]);
+    assert_eq!([logs("a"), logs("b")], [0, 0]);
 }
 
 #[test]
@@ -175,4 +237,22 @@ fn logs_over_ssh_come_here_before_they_go_there() {
     assert_eq!(there, 1);
     sandbox.expect(0, &["gc", "-y", "--logs"]);
     assert_eq!(files_below(&logs).len(), 1);
+
+    // A client that has nothing: the one log is there, the other one is not any more.
+    fs::remove_dir_all(sandbox.campaign().join(".sp")).expect("it goes");
+    sandbox.write("campaign.toml", &text("1, 2"));
+    assert_eq!(sandbox.expect(0, &["logs", "n=2"]).stdout, "said 2\n");
+    let run = sandbox.expect(1, &["logs", "n=1"]);
+    assert!(run.stderr.contains("is not on host `box` any more"), "{run:?}");
+}
+
+#[test]
+fn an_empty_log_is_one() {
+    let text = "name = 'c'\ncommand = 'true'\n[hosts.box]\nssh = 'box'\n";
+    let mut sandbox = Sandbox::with(text);
+    sandbox.hosts(&["box"]);
+    sandbox.expect(0, &["apply"]);
+    fs::remove_dir_all(sandbox.campaign().join(".sp")).expect("it goes");
+    let run = sandbox.expect(0, &["logs", "c"]);
+    assert_eq!((run.stdout.as_str(), run.stderr.as_str()), ("", ""));
 }
