@@ -7,9 +7,10 @@
 #   root-id                      random word; an attempt knows the root it was made in
 #   run/runner.K run/standby.K   locks: one runner and one standby of slot K; the runner's says who it is, see `pace`
 #   run/life.RID                 lock held as long as the runner RID (pid-starttime-boot) lives
+#   server.db                    an index for people and scripts, see `84-index.sh`; nothing rests on it
 #   CAMPAIGN/origin              the repository the campaign came from
 #   CAMPAIGN/hosts               the lists of hosts that hand-overs were dealt by, one a line, each once, never forgotten
-#   CAMPAIGN/queue/SEQ~BATCH/    slots, common, c000001… : the entries of one hand-over, in order
+#   CAMPAIGN/queue/SEQ~BATCH/    slots (and when), common, c000001… : the entries of one hand-over, in order
 #   CAMPAIGN/withdrawn/BATCH     this hand-over starts nothing any more
 #   CAMPAIGN/jobs/ID/N           a symbolic link to try-N.RID: THE CLAIM of attempt N
 #   CAMPAIGN/jobs/ID/cancelled.N somebody asked for the end of attempt N

@@ -33,6 +33,7 @@ watch() { # CS_OF_START
     if [ $_window = 0 ] && [ $((CS - $1)) -ge $MOMENT ]; then
       _window=1 _tick=200
       open_window "$C" "$ID" "$N"
+      update_index_soon
     else
       _tick=1000
     fi

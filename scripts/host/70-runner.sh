@@ -56,6 +56,9 @@ verb_runner() { # SLOT [inherited]
   # Through the descriptor: by its path it may be another root's by now.
   printf 'left\n' >&4
   rm -f "$V/run/life.$RID"
+  # Who waits for us waits no longer.
+  exec 4>&- 7>&- 9>&-
+  [ -z "$LAST$ORPHANS" ] || update_index
   exit 0
 }
 
@@ -200,6 +203,7 @@ serve() {
   eval "$COMMON"
   ran_from "$B_SNAPSHOT" "$B_CODE" "$B_GIT" "$B_DIRTY"
   is_name "$B_ORIGIN" || B_ORIGIN=none
+  { read -r _ && read -r QUEUED; } 2>/dev/null <"$BATCHDIR/slots" || QUEUED=none
   command exec 3<"$CHUNK" || return 0
   AHEAD='' STUCK=0 _entry=''
   fill_pool
@@ -289,8 +293,8 @@ all_before_ended() {
 # One attempt's folder from _try _id _n _text RAN_FROM. `state` comes last: who has one is whole.
 prepare_folder() {
   printf '%s\n%s\n' "$COMMON" "$_text" >"$_try/spec" && true >>"$_try/alive" && true >>"$_try/log" &&
-    printf 'claim v=1 campaign=%s origin=%s script=%s root=%s machine=%s boot=%s %s setup=none apply=%s batch=%s slot=%s rid=%s id=%s n=%s up=%s .\n' \
-      "$C" "$B_ORIGIN" "$VERSION" "$ROOTID" "$MACHINE" "$BOOT" "$RAN_FROM" "$B_APPLY" "$BATCH" "$K" "$RID" "$_id" "$_n" "$UP" \
+    printf 'claim v=1 campaign=%s origin=%s script=%s root=%s machine=%s boot=%s %s setup=none apply=%s batch=%s slot=%s rid=%s id=%s n=%s queued=%s up=%s .\n' \
+      "$C" "$B_ORIGIN" "$VERSION" "$ROOTID" "$MACHINE" "$BOOT" "$RAN_FROM" "$B_APPLY" "$BATCH" "$K" "$RID" "$_id" "$_n" "${QUEUED:-none}" "$UP" \
       >"$_try/state"
 }
 
@@ -532,17 +536,18 @@ check_max_fail() {
 # Secrets that a dead runner had laid out for an attempt. A stub that lives holds `alive`, and takes its own away.
 forget_secrets() {
   for _file in "$SECRETS/$ROOTID".*.*.*.*.*; do
-    [ -e "$_file" ] || continue
-    _rid=${_file##*.}
-    [ ! -e "$V/run/life.$_rid" ] || is_free "$V/run/life.$_rid" || continue
-    _campaign=${_file#"$SECRETS/$ROOTID."}
-    _campaign=${_campaign%%.*}
-    _attempt=${_file%.*}
-    _id=${_attempt%.*}
-    _attempt=$V/$_campaign/jobs/${_id##*.}/${_attempt##*.}
-    [ ! -h "$_attempt" ] || is_free "$_attempt/alive" || continue
-    rm -f "$_file"
+    [ ! -e "$_file" ] || ! is_stale_secret "$_file" || rm -f "$_file"
   done
+}
+is_stale_secret() { # FILE
+  _rid=${1##*.}
+  [ ! -e "$V/run/life.$_rid" ] || is_free "$V/run/life.$_rid" || return 1
+  _campaign=${1#"$SECRETS/$ROOTID."}
+  _campaign=${_campaign%%.*}
+  _attempt=${1%.*}
+  _id=${_attempt%.*}
+  _attempt=$V/$_campaign/jobs/${_id##*.}/${_attempt##*.}
+  [ ! -h "$_attempt" ] || is_free "$_attempt/alive"
 }
 
 # Hand-overs of which every entry is claimed: nothing of them can start any more.

@@ -109,7 +109,9 @@ verb_hand_over() { # CAMPAIGN ORIGIN BATCH SHA256 SLOTS
     printf 'refused damaged .\n'
     return
   }
-  printf '%s\n' "$5" >"$_in/slots" && awk -v folder="$_in" '
+  clock_base
+  to_clock "$CS"
+  printf '%s\n' "$5" "$T" >"$_in/slots" && awk -v folder="$_in" '
     NR <= 2 { print >(folder "/common"); next }
     NR == 3 && sub(/^hosts /, "") { print >(folder "/hosts"); next }
     { if (jobs % 32 == 0) { if (name) close(name); name = sprintf("%s/c%06d", folder, jobs / 32) }

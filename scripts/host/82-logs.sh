@@ -52,13 +52,18 @@ verb_wait() { # CAMPAIGN OFFSET SECONDS
   printf '\n'
 }
 
-# The log of an attempt: all of it, or its last lines; once, or as it grows until the attempt has ended.
+# The log of an attempt: all of it, or its last lines; once, or as it grows until the attempt has ended. Before it stands a
+# line that says whether there is one.
 verb_log() { # CAMPAIGN ID N LINES|all once|SECONDS
   is_name "$1" && is_id "$2" && is_number "$3" || exit 64
   C=$1
-  load_attempt "$2" "$3" || return 0
   _from=-c+1
   [ "$4" = all ] || { is_slot "$4" && _from=-n$4; } || exit 64
+  load_attempt "$2" "$3" && [ -f "$ATT/log" ] || {
+    printf 'log none .\n'
+    return
+  }
+  printf 'log follows .\n'
   if [ "$5" = once ] || [ -n "$R_END" ]; then
     tail "$_from" "$ATT/log"
     return

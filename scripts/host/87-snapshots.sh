@@ -57,18 +57,21 @@ newest_snapshot() { # FILE
 # Removes what was never published and is filled by nobody any more.
 drop_unpublished() {
   for _in in "$_all"/in.*; do
-    [ -d "$_in" ] || continue
-    _pid=0 _start=0 _boot=none
-    [ ! -r "$_in/owner" ] || read -r _pid _start _boot <"$_in/owner"
-    if is_number "$_pid"; then
-      process "$_pid"
-      [ "$P_START" = "$_start" ] && [ "$_boot" = "$BOOT" ] && continue
-    elif [ -n "$(find "$_in" -mmin -60 2>/dev/null | head -n 1)" ]; then
-      # Filled from elsewhere: for an hour nobody has written there.
-      continue
-    fi
-    rm -rf "$_in"
+    [ ! -d "$_in" ] || ! is_abandoned "$_in" || rm -rf "$_in"
   done
+}
+is_abandoned() { # FOLDER
+  # A snapshot on its way out is nobody's.
+  case $1 in */in.gone-*) return 0 ;; esac
+  _pid=0 _start=0 _boot=none
+  [ ! -r "$1/owner" ] || read -r _pid _start _boot <"$1/owner"
+  if is_number "$_pid"; then
+    process "$_pid"
+    [ "$P_START" != "$_start" ] || [ "$_boot" != "$BOOT" ]
+  else
+    # Filled from elsewhere: for an hour nobody has written there.
+    [ -z "$(find "$1" -mmin -60 2>/dev/null | head -n 1)" ]
+  fi
 }
 
 # Whether the host has the tree NAME; else a folder for it, and the snapshot that it shares unchanged files with.
@@ -80,7 +83,8 @@ verb_snapshot_begin() { # CAMPAIGN ORIGIN NAME TOKEN PID
   [ -d "$_all" ] || mkdir "$_all" || [ -d "$_all" ] || exit 73
   drop_unpublished
   current_snapshot "$3"
-  if [ -n "$CURRENT" ]; then
+  # Whoever asks is about to use it. One that went this moment, with `gc`, is made anew.
+  if [ -n "$CURRENT" ] && { true >"$_all/$CURRENT/asked" || [ -d "$_all/$CURRENT/tree" ]; } 2>/dev/null; then
     printf 'have folder=%s .\n' "$CURRENT"
     return
   fi

@@ -1,4 +1,5 @@
-# sp-host VERB ROOT NONCE ARGUMENTS…; `runner` and `view` are for this script itself and answer nobody.
+# sp-host VERB ROOT NONCE ARGUMENTS…; `runner`, `view` and `index` are for this script itself and answer nobody,
+# nor does `shell`, which is for a person.
 ROOT=${2-}
 case $ROOT in
   # A list of processes is searched for the root's path, line by line.
@@ -35,7 +36,7 @@ enter() {
 answer() { # VERB NONCE ARGUMENTS…
   case $1 in
     probe | wait | account | hand_over | kick | cancel | move | withdraw | accept | evidence | window | log | logs | \
-      snapshot_begin | snapshot_publish | snapshot_drop | snapshot_set_up | doctor) ;;
+      snapshot_begin | snapshot_publish | snapshot_drop | snapshot_set_up | doctor | shell_secrets | gc) ;;
     *) exit 64 ;;
   esac
   _verb=$1
@@ -74,7 +75,7 @@ answer_line() { # WORDS
 }
 
 case ${1-} in
-  runner | view)
+  runner | view | index | shell)
     enter
     _verb=$1
     shift 2

@@ -33,8 +33,8 @@ pub enum ApplyError {
         /// The host.
         host: String,
     },
-    /// What is asked for has never been on a host.
-    #[error("no host ever had this job")]
+    /// What is asked for was never on a host, or was moved and not taken up yet.
+    #[error("no host has this job")]
     NoHost,
     /// The host's campaign of this name belongs to another repository.
     #[error(

@@ -134,6 +134,12 @@ impl Workspace {
 
     /// Values of the secrets that jobs of this host need; read from the environment, kept nowhere.
     fn secrets(&self) -> Result<BTreeMap<String, String>, ApplyError> {
+        let (secrets, names) = self.secrets_there();
+        if names.is_empty() { Ok(secrets) } else { Err(ApplyError::Secrets { names }) }
+    }
+
+    /// Values of the secrets that are in the environment, and names of those that are not.
+    pub fn secrets_there(&self) -> (BTreeMap<String, String>, Vec<String>) {
         let campaign = &self.settings.campaign;
         let hosts = campaign.hosts.values().flat_map(|host| host.env.values());
         let wanted: BTreeSet<&String> = campaign
@@ -151,13 +157,11 @@ impl Workspace {
             .filter(|variable| !environment.contains_key(**variable))
             .map(|variable| (*variable).clone())
             .collect();
-        if !names.is_empty() {
-            return Err(ApplyError::Secrets { names });
-        }
-        Ok(wanted
+        let there = wanted
             .into_iter()
             .filter_map(|variable| Some((variable.clone(), environment.get(variable)?.clone())))
-            .collect())
+            .collect();
+        (there, names)
     }
 }
 

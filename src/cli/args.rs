@@ -119,6 +119,8 @@ pub(super) enum Command {
     Attach(OneJob),
     /// Print where a job's files are
     Path(OneJob),
+    /// Open a shell where a job's files are, with its environment
+    Shell(OneJob),
     /// End jobs: TERM, grace, KILL to all their processes
     Cancel(Cancel),
     /// Send the code to hosts now, without starting anything
@@ -127,6 +129,8 @@ pub(super) enum Command {
     Wait(Wait),
     /// Print the table of results
     Results(Results),
+    /// List what nothing needs any more, and remove it
+    Gc(Gc),
     /// Look at everything a run needs, before it is needed
     Doctor(Doctor),
     /// Print the JSON Schema of the campaign file
@@ -410,4 +414,23 @@ pub(super) struct Help {
     /// A topic or a command
     #[arg(value_name = "TOPIC")]
     pub topic: Option<String>,
+}
+
+/// `sp gc`.
+#[derive(Debug, Args)]
+pub(super) struct Gc {
+    #[command(flatten)]
+    pub file: FileArgument,
+    /// Only these hosts, by name or tag; then nothing is removed here
+    #[arg(long = "host", value_name = "NAME|TAG")]
+    pub hosts: Vec<String>,
+    /// Logs of obsolete jobs here, too
+    #[arg(long)]
+    pub logs: bool,
+    /// Only list
+    #[arg(short = 'n', long, conflicts_with = "yes")]
+    pub dry_run: bool,
+    /// Yes to the question
+    #[arg(short, long)]
+    pub yes: bool,
 }

@@ -34,6 +34,8 @@ const TOPICS: &[(&str, &str, &str)] = &[
         "Ctrl-C, kill, reboot, a closed laptop",
         include_str!("../help/interruptions.md"),
     ),
+    ("gc", "what sp gc removes, and what it never does", include_str!("../help/gc.md")),
+    ("server-db", "a host's jobs in SQLite", include_str!("../help/server-db.md")),
     ("secrets", "from-env, and where a secret is", include_str!("../help/secrets.md")),
 ];
 

@@ -9,9 +9,10 @@ use super::args;
 use super::context::{Context, Loaded, resolve};
 use super::error::CliError;
 use super::exit::Exit;
-use crate::apply::{Interrupts, log_file};
+use crate::apply::{ApplyError, Interrupts, log_file};
 use crate::host::Host;
 use crate::ids::{Attempt, JobId};
+use crate::lifecycle::AttemptState;
 use crate::plan::Known;
 
 /// How often a growing log is looked at.
@@ -39,12 +40,21 @@ pub(super) fn run(context: &Context, arguments: &args::Logs) -> Result<Exit, Cli
             },
         ));
     }
-    let host = workspace.host_of(known.get(job.id).expect("it has an attempt"));
+    let snapshot = workspace.store().snapshot()?;
+    let rows = snapshot.jobs.iter().filter(|row| row.id == job.id).flat_map(|row| &row.attempts);
+    // By a moved one it may be another host's than the newest.
+    let row = rows.rev().find(|row| row.attempt == attempt);
+    let ended = row.is_some_and(|row| matches!(row.state, AttemptState::Ended(_)));
+    let host = row.map_or(Err(ApplyError::NoHost), |row| workspace.host(&row.host));
     let kept = log_file(&workspace.state_folder(), job.id, attempt);
     let path = match &host {
         Ok(host) if !host.is_here() && !kept.exists() => {
             let wanted = (job.id, attempt);
-            return context.block_on(remote(context, &loaded, arguments, host, wanted))?;
+            return match context.block_on(remote(&loaded, arguments, host, wanted))?? {
+                None => Ok(Exit::Interrupted),
+                Some(true) => Ok(Exit::Done),
+                Some(false) => no_log(context, arguments, host, ended),
+            };
         }
         Ok(host) if host.is_here() => {
             let folder = host.attempt_folder(&loaded.campaign.name, job.id, attempt);
@@ -56,9 +66,7 @@ pub(super) fn run(context: &Context, arguments: &args::Logs) -> Result<Exit, Cli
     let mut file = match File::open(&path) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            host?;
-            not_started(context, arguments);
-            return Ok(Exit::Done);
+            return no_log(context, arguments, host?, ended);
         }
         Err(error) => {
             return Err(CliError::person(
@@ -92,32 +100,45 @@ pub(super) fn run(context: &Context, arguments: &args::Logs) -> Result<Exit, Cli
     })?
 }
 
-fn not_started(context: &Context, arguments: &args::Logs) {
-    context.note(&format!("Job `{}` has not started yet.", arguments.job));
+/// The host has no log of an attempt that it, or another one, has told of.
+fn no_log(
+    context: &Context,
+    arguments: &args::Logs,
+    host: &Host,
+    ended: bool,
+) -> Result<Exit, CliError> {
+    let job = &arguments.job;
+    if ended {
+        return Err(CliError::person(
+            "log-gone",
+            format!(
+                "the log of job `{job}` is not on host `{}` any more, and was not kept here",
+                host.name()
+            ),
+            "`sp gc` removes logs of attempts that nobody needs; what is on record of it: `sp explain`",
+        ));
+    }
+    context.note(&format!("Job `{job}` has not started yet."));
+    Ok(Exit::Done)
 }
 
-/// A log that lies on another machine.
+/// A log that lies on another machine: whether there is one; `None` where the person had enough.
 async fn remote(
-    context: &Context,
     loaded: &Loaded,
     arguments: &args::Logs,
     host: &Host,
     wanted: (JobId, Attempt),
-) -> Result<Exit, CliError> {
+) -> Result<Option<bool>, CliError> {
     let mut interrupts = Interrupts::new()?;
     let write = |bytes: &[u8]| {
         let mut out = std::io::stdout().lock();
         out.write_all(bytes).and_then(|()| out.flush())
     };
     let campaign = &loaded.campaign.name;
-    let shown = tokio::select! {
-        shown = host.show_log(campaign, wanted, arguments.lines, arguments.follow, write) => shown??,
-        _ = interrupts.next() => return Ok(Exit::Interrupted),
-    };
-    if !shown {
-        not_started(context, arguments);
+    tokio::select! {
+        shown = host.show_log(campaign, wanted, arguments.lines, arguments.follow, write) => Ok(Some(shown??)),
+        _ = interrupts.next() => Ok(None),
     }
-    Ok(Exit::Done)
 }
 
 /// Whether the attempt's records have no end yet.

@@ -12,6 +12,7 @@ mod error;
 mod exit;
 mod explain;
 mod farewell;
+mod gc;
 mod help;
 mod init;
 mod logs;
@@ -22,6 +23,7 @@ mod printable;
 mod progress;
 mod results;
 mod saved_plan;
+mod shell;
 mod status;
 mod sync;
 mod tables;
@@ -98,9 +100,11 @@ fn run(context: &Context, command: &Command) -> Result<Exit, CliError> {
         Command::Logs(arguments) => logs::run(context, arguments),
         Command::Attach(arguments) => attach::run(context, arguments),
         Command::Path(arguments) => path::run(context, arguments),
+        Command::Shell(arguments) => shell::run(context, arguments),
         Command::Cancel(arguments) => cancel::run(context, arguments),
         Command::Sync(arguments) => sync::run(context, arguments),
         Command::Wait(arguments) => wait::run(context, arguments),
+        Command::Gc(arguments) => gc::run(context, arguments),
         Command::Results(arguments) => results::run(context, arguments),
         Command::Doctor(arguments) => doctor::run(context, arguments),
         Command::Schema => {

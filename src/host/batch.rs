@@ -133,7 +133,8 @@ fn refused(job: &str, error: NulError) -> HostError {
     HostError::Job { job: job.to_owned(), why: error.to_string() }
 }
 
-fn secret_lines(secrets: &BTreeMap<String, String>) -> Result<String, NulError> {
+/// Assignments that a stub sources.
+pub(super) fn secret_lines(secrets: &BTreeMap<String, String>) -> Result<String, NulError> {
     secrets.iter().try_fold(String::new(), |mut text, (name, value)| {
         push(&mut text, format_args!("SP_SECRET_{name}={}\n", quote_line(value)?));
         Ok(text)

@@ -145,7 +145,7 @@ impl Host {
     }
 
     /// Writes an attempt's log to `out`: its last `lines` or all of it, and with `follow` what comes until the attempt has
-    /// ended. False where the host has no such attempt.
+    /// ended. False where the host has no such log.
     pub async fn show_log(
         &self,
         campaign: &CampaignName,
@@ -161,29 +161,35 @@ impl Host {
         let arguments = [campaign.as_str(), &job, &attempt, &lines, &how];
         let mut started = self.start("log", &nonce, &arguments).await?;
         let (begin, end) = (format!("sp-begin {nonce}\n"), format!("sp-end {nonce}\n"));
+        let (there, none) =
+            (format!("{begin}log follows .\n"), format!("{begin}log none .\n{end}"));
         let mut pending: Vec<u8> = Vec::new();
-        let (mut begun, mut any) = (false, false);
+        let mut begun = false;
         let mut buffer = vec![0; 64 * 1024];
         loop {
             let read = started.rest.stdout.read(&mut buffer).await;
             let read = read.map_err(|error| self.cut("log", &error))?;
             pending.extend_from_slice(&buffer[..read]);
             if !begun {
-                let at = pending.windows(begin.len()).position(|w| w == begin.as_bytes());
-                let Some(at) = at else {
-                    if read == 0 {
-                        return Err(self.no_answer("log", started.rest, b"").await);
-                    }
-                    continue;
+                let find = |text: &str| {
+                    pending.windows(text.len()).position(|window| window == text.as_bytes())
                 };
-                pending.drain(..at + begin.len());
+                let Some(at) = find(&there) else {
+                    if read > 0 {
+                        continue;
+                    }
+                    if find(&none).is_some() {
+                        return Ok(Ok(false));
+                    }
+                    return Err(self.no_answer("log", started.rest, b"").await);
+                };
+                pending.drain(..at + there.len());
                 begun = true;
             }
             let whole = pending.ends_with(end.as_bytes());
             // The frame's end may come in two pieces.
             let ready = if whole || read > 0 { pending.len().saturating_sub(end.len()) } else { 0 };
             if ready > 0 {
-                any = true;
                 if let Err(error) = out(&pending[..ready]) {
                     return Ok(Err(error));
                 }
@@ -191,7 +197,7 @@ impl Host {
             }
             if read == 0 {
                 return if whole {
-                    Ok(Ok(any))
+                    Ok(Ok(true))
                 } else {
                     Err(self.no_answer("log", started.rest, b"").await)
                 };

@@ -2,12 +2,16 @@
 //!
 //! They end when the person is done; what they return is no state of a job.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::process::{ExitStatus, Stdio};
 
-use super::conversation::Host;
+use super::batch::secret_lines;
+use super::conversation::{Host, PATIENCE};
 use super::error::HostError;
 use super::transport::command;
+use super::{random_word, script};
+use crate::ids::{Attempt, CampaignName, JobId};
 use crate::shell::quote;
 
 impl Host {
@@ -24,6 +28,33 @@ impl Host {
         words.push(&target);
         let plain = terminal.is_none_or(|terminal| terminal == "dumb");
         self.on_terminal(&words, if plain { Some("xterm") } else { None }).await
+    }
+
+    /// Opens a shell in an attempt's out folder, with its job's environment, until the person leaves it. The secrets that
+    /// are given go there in a file, which the shell takes away before anything else. Success is that it was started,
+    /// however it ended.
+    pub async fn shell(
+        &self,
+        campaign: &CampaignName,
+        job: JobId,
+        attempt: Attempt,
+        secrets: &BTreeMap<String, String>,
+    ) -> Result<io::Result<ExitStatus>, HostError> {
+        let (job, attempt) = (job.to_string(), attempt.to_string());
+        let mut word = "none".to_owned();
+        if !secrets.is_empty() {
+            let lines = secret_lines(secrets)
+                .map_err(|error| HostError::Job { job: job.clone(), why: error.to_string() })?;
+            word = random_word();
+            let arguments = [campaign.as_str(), &job, &attempt, &word];
+            self.ask("shell_secrets", &arguments, lines.as_bytes(), PATIENCE).await?;
+        }
+        let root = self.root().await?;
+        let script = root.join("v1/bin").join(script::version());
+        let (script, root) = (script.to_string_lossy(), root.to_string_lossy());
+        let words =
+            ["/bin/sh", &*script, "shell", &*root, campaign.as_str(), &job, &attempt, &word];
+        self.on_terminal(&words, None).await
     }
 
     /// Runs a program on the person's terminal and waits for its end.

@@ -20,7 +20,7 @@ pub use error::StoreError;
 pub use known::OpenAttempt;
 pub use lock::{ApplyLock, Holder, Lock, LockError};
 pub use memory::{Change, HostMemory, HostReport, Intended, Intent, Recorded};
-pub use open::{Opened, folder_of, set_aside};
+pub use open::{Opened, folder_of, older_copies, set_aside};
 pub use plan::PlannedJob;
 pub use snapshot::{ApplyRow, AttemptRow, HostRow, JobRow, Provenance, Snapshot};
 

@@ -323,6 +323,22 @@ fn put_aside(path: &Path) -> Result<PathBuf, StoreError> {
     Ok(target)
 }
 
+/// Checkpoints that were set aside before the last one that was, and their journals.
+pub fn older_copies(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let prefix = format!("{FILE}.corrupt-");
+    let mut copies = Vec::new();
+    for entry in fs::read_dir(folder).map_err(StoreError::io("list", folder))? {
+        let entry = entry.map_err(StoreError::io("list", folder))?;
+        let name = entry.file_name();
+        let number = name.to_str().and_then(|name| name.strip_prefix(&prefix)?.parse::<u32>().ok());
+        copies.extend(number.map(|number| (number, entry.path())));
+    }
+    copies.sort_unstable();
+    copies.pop();
+    let paths = copies.into_iter().flat_map(|(_, path)| [journal_of(&path), path]);
+    Ok(paths.filter(|path| path.exists()).collect())
+}
+
 fn journal_of(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push("-journal");

@@ -255,6 +255,8 @@ fn is_of_others(point: &str) -> bool {
         "host.accept",
         "host.evidence",
         "host.window",
+        "host.shell_secrets",
+        "host.gc",
         "host.snapshot_begin",
         "host.snapshot_publish",
         // Only what went wrong is given up, see `sync`.

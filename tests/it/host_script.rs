@@ -6,6 +6,7 @@
 mod cancel;
 mod crash;
 mod doctor;
+mod gc;
 mod journal;
 mod leftovers;
 mod markers;

@@ -5,8 +5,9 @@
 #![expect(clippy::disallowed_methods, reason = "tests write files as users do")]
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
-use crate::support::{Run, Sandbox, finish, wait_until};
+use crate::support::{Run, Sandbox, files_below, finish, wait_until};
 
 /// A sandbox whose hosts are `all`, and whose campaign has this text and the hosts `named`. `LOG` stands for the file that
 /// jobs append to.
@@ -203,6 +204,43 @@ fn a_moved_job_is_for_the_host_that_got_it() {
     let after = ran(&sandbox);
     assert_eq!(after.get(&blocked[0]).map(String::as_str), Some("a"));
     assert_eq!(after.len(), before.len() + 1);
+}
+
+/// `sp gc` in the middle of a move, by clients that know nothing of it: the one has a fresh checkpoint, the other another
+/// matrix, so that it wants none of the jobs.
+#[test]
+fn gc_keeps_what_a_move_rests_on() {
+    let sandbox = sandbox(&["a", "b"], &[SLOW, FAST], HELD);
+    killed_at(&sandbox, "host.move.after:1");
+    let_go(&sandbox);
+    wait_until("nothing is under way", || {
+        let status = sandbox.json(&["status"]);
+        let jobs = status["jobs"].as_array().expect("a list");
+        !jobs.iter().any(|job| job["state"] == "queued" || job["state"] == "running")
+    });
+    let moved = || {
+        let records = files_below(&sandbox.host_root("a").join("v1/spread/jobs")).into_iter();
+        let records = records.filter(|path| path.ends_with("state"));
+        let given = |path: &PathBuf| {
+            std::fs::read_to_string(path).is_ok_and(|text| text.contains(" reason=moved "))
+        };
+        records.filter(given).count()
+    };
+    let before = (moved(), ran(&sandbox));
+    assert!(before.0 > 0 && before.1.len() + before.0 == 12, "{before:?}");
+    let forget = || std::fs::remove_dir_all(sandbox.campaign().join(".sp")).expect("a checkpoint");
+    forget();
+    ends_with(&sandbox, 0, &["gc", "-y"]);
+    name_hosts(&sandbox, &[SLOW, FAST], &HELD.replace("{ from = 1, to = 12 }", "[99]"));
+    let run = ends_with(&sandbox, 0, &["gc", "-y"]);
+    assert!(run.stdout.contains("files and logs"), "{run:?}");
+    forget();
+    name_hosts(&sandbox, &[SLOW, FAST], HELD);
+    assert_eq!((moved(), ran(&sandbox)), before);
+    // With a choice of hosts nothing moves on from there.
+    ends_with(&sandbox, 0, &["apply", "--host", "b"]);
+    let after = ran(&sandbox);
+    assert_eq!((after.len(), number_on(&after, "a")), (12, number_on(&before.1, "a")), "{after:?}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //!
 //! Only to tell a person what changed, and to save work. A list that is gone costs the one or the other, never an answer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -62,6 +62,27 @@ impl Memory {
         let now = tree.entries.iter().filter(|one| is_code(&one.entry.path));
         let now = now.map(|one| (one.entry.path.clone(), one.canonical())).collect();
         Some(super::hash::changed_paths(&then, &now))
+    }
+
+    /// Lists that nobody asks for: of code with none of these digests, and of snapshots before a host's newest.
+    pub fn useless(&self, digests: &BTreeSet<[u8; 32]>) -> Vec<PathBuf> {
+        let wanted = |hex: &str| {
+            blake3::Hash::from_hex(hex).is_ok_and(|hash| digests.contains(hash.as_bytes()))
+        };
+        // The present code was kept last.
+        let code = self.names("code-").into_iter().skip(1);
+        let mut names: Vec<String> =
+            code.filter(|name| !name.strip_prefix("code-").is_some_and(wanted)).collect();
+        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        let hosts: BTreeSet<String> = entries
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .filter(|name| name.starts_with("host-"))
+            .filter_map(|name| Some(name.rsplit_once('-')?.0.to_owned()))
+            .collect();
+        for host in hosts {
+            names.extend(self.names(&format!("{host}-")).into_iter().skip(1));
+        }
+        names.into_iter().map(|name| self.folder.join(name)).collect()
     }
 
     pub(super) fn keep_snapshot(

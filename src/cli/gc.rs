@@ -1,0 +1,203 @@
+//! `sp gc`: what nothing needs any more, on the hosts and here: listed first, then removed with a yes.
+
+use std::path::PathBuf;
+
+use indicatif::HumanBytes;
+use serde_json::json;
+
+use super::args;
+use super::context::Context;
+use super::error::CliError;
+use super::exit::Exit;
+use super::plan::{count, warn_of_hosts};
+use super::printable::printable;
+use crate::apply::{Useless, Workspace};
+use crate::host::{Host, Waste};
+use crate::ids::HostName;
+use crate::store::Lock;
+
+/// What a kind is, for people; see `sp help gc`.
+const KINDS: &[(&str, &str, &str)] = &[
+    (
+        "attempts",
+        "attempt",
+        "files and logs of attempts: obsolete jobs, and attempts before a job's newest",
+    ),
+    ("states", "state folder", "folders of obsolete jobs that their attempts shared"),
+    ("tries", "folder", "prepared for attempts that never began"),
+    ("snapshots", "snapshot", "that no job uses"),
+    ("unpublished", "snapshot", "never sent to its end"),
+    ("hand-overs", "hand-over", "cut short or damaged"),
+    ("marks", "mark", "of hand-overs that were withdrawn"),
+    ("secrets", "secret file", "of attempts that are over"),
+    ("locks", "lock file", "of processes that are gone"),
+    ("scripts", "host script", "of other versions of sp"),
+    ("index", "index", "that was damaged"),
+    ("left", "path", "that cannot be removed"),
+    ("lists", "list", "of code that no job of the matrix ran with"),
+    ("checkpoints", "checkpoint", "that was damaged, before the last one"),
+    ("logs", "log", "of obsolete jobs"),
+];
+
+/// Hosts, and what each holds.
+type Found = Vec<(HostName, Vec<Waste>)>;
+
+pub(super) fn run(context: &Context, arguments: &args::Gc) -> Result<Exit, CliError> {
+    let loaded = context.load(&arguments.file.file)?;
+    let chosen = context.hosts(&arguments.hosts, &loaded.expansion)?;
+    let mut workspace = context.open(&loaded)?;
+    let (mut exit, useless, found) = context.block_on(async {
+        let collected = workspace.collect(None).await?;
+        let mut exit = warn_of_hosts(context, &collected);
+        let mut useless: Vec<(HostName, Useless)> = Vec::new();
+        for name in workspace.hosts().iter().map(Host::name) {
+            let answers = collected.hosts.get(name).is_some_and(|one| one.trouble.is_none());
+            if answers && chosen.as_ref().is_none_or(|chosen| chosen.contains(name)) {
+                useless.push((name.clone(), workspace.useless_on(name)?));
+            }
+        }
+        let (found, ended) = ask(context, &workspace, &useless, false).await?;
+        exit = exit.and(ended);
+        useless.retain(|(name, _)| found.iter().any(|(other, _)| other == name));
+        Ok::<_, CliError>((exit, useless, found))
+    })??;
+    let here = here(&workspace, arguments, &useless)?;
+    let total = found.iter().map(|(_, waste)| waste.len()).sum::<usize>() + here.len();
+    let may = total > 0 && !arguments.dry_run && (arguments.yes || context.can_ask());
+    // With JSON there is one document, which tells what was done.
+    if !context.json() || !may {
+        tell(context, &found, &here, false)?;
+    }
+    if !may {
+        if total > 0 && !arguments.dry_run {
+            context.note("Nothing was removed: `-y` does it.");
+        }
+        return Ok(exit);
+    }
+    if !arguments.yes && !context.confirm("Remove all of it?")? {
+        return Ok(exit);
+    }
+    let _lock = match workspace.lock()? {
+        Lock::Acquired(lock) => lock,
+        Lock::Held(_) => {
+            return Err(CliError::Said {
+                exit: Exit::Unfinished,
+                code: "busy",
+                message: "an apply of this campaign is under way, so nothing was removed"
+                    .to_owned(),
+                help: "run the same command again once it has ended".to_owned(),
+            });
+        }
+    };
+    let (removed, ended) = context.block_on(ask(context, &workspace, &useless, true))??;
+    exit = exit.and(ended);
+    let here: Vec<_> = here
+        .into_iter()
+        .filter(|(kind, _)| *kind != "logs" || removed.len() == found.len())
+        .collect();
+    for path in here.iter().flat_map(|(_, paths)| paths) {
+        std::fs::remove_file(path).map_err(|error| {
+            CliError::person("remove", format!("cannot remove `{}`: {error}", path.display()), "")
+        })?;
+    }
+    if context.json() {
+        tell(context, &removed, &here, true)?;
+    } else {
+        context.note("Removed.");
+    }
+    for (name, waste) in &removed {
+        if let Some(left) = waste.iter().find(|one| one.kind == "left") {
+            exit = exit.and(Exit::Person);
+            let left = count(usize::try_from(left.count).unwrap_or(usize::MAX), "path");
+            context.say(&format!(
+                "{left} on host `{name}` cannot be removed; do they belong to somebody else?"
+            ));
+        }
+    }
+    Ok(exit)
+}
+
+/// Asks hosts for what nothing needs, or has it removed; a host that does not answer is told of.
+async fn ask(
+    context: &Context,
+    workspace: &Workspace,
+    useless: &[(HostName, Useless)],
+    remove: bool,
+) -> Result<(Found, Exit), CliError> {
+    let mut exit = Exit::Done;
+    let mut found = Vec::new();
+    for (name, answer) in workspace.gc(useless, remove).await? {
+        match answer {
+            Ok(waste) => found.push((name, waste)),
+            Err(error) => exit = exit.and(context.say_trouble(&error)),
+        }
+    }
+    Ok((found, exit))
+}
+
+/// Files here, by kind; none where hosts were named.
+fn here(
+    workspace: &Workspace,
+    arguments: &args::Gc,
+    useless: &[(HostName, Useless)],
+) -> Result<Vec<(&'static str, Vec<PathBuf>)>, CliError> {
+    let mut here = if arguments.hosts.is_empty() { workspace.useless_here()? } else { Vec::new() };
+    if arguments.logs {
+        let mut logs = Vec::new();
+        for (name, _) in useless {
+            logs.extend(workspace.obsolete_logs(name)?);
+        }
+        here.push(("logs", logs));
+    }
+    here.retain(|(_, paths)| !paths.is_empty());
+    Ok(here)
+}
+
+/// Sizes and counts by kind: of each host, and here.
+fn tell(
+    context: &Context,
+    found: &Found,
+    here: &[(&'static str, Vec<PathBuf>)],
+    removed: bool,
+) -> Result<(), CliError> {
+    let mut out = context.out();
+    let size = |paths: &[PathBuf]| -> u64 {
+        paths.iter().filter_map(|path| Some(path.metadata().ok()?.len())).sum()
+    };
+    if context.json() {
+        let row = |kind: &str, count: u64, bytes: u64| json!({ "kind": kind, "count": count, "bytes": bytes });
+        let hosts = found.iter().map(|(name, waste)| {
+            let rows = waste.iter().map(|one| row(&one.kind, one.count, one.kib * 1024));
+            json!({ "name": name, "kinds": rows.collect::<Vec<_>>() })
+        });
+        let here = here.iter().map(|(kind, paths)| row(kind, paths.len() as u64, size(paths)));
+        let document = json!({
+            "schema": 1, "removed": removed, "hosts": hosts.collect::<Vec<_>>(), "here": here.collect::<Vec<_>>(),
+        });
+        writeln!(out, "{document}")?;
+        out.flush()?;
+        return Ok(());
+    }
+    let mut lines = 0;
+    let mut line = |place: &str, kind: &str, number: u64, bytes: u64| {
+        let words = KINDS.iter().find(|(name, ..)| *name == kind);
+        let (noun, what) = words.map_or((kind, ""), |(_, noun, what)| (*noun, *what));
+        let number = count(usize::try_from(number).unwrap_or(usize::MAX), noun);
+        let text = format!("{place:<12} {:>10}  {number} {what}", HumanBytes(bytes).to_string());
+        lines += 1;
+        writeln!(out, "{}", printable(text.trim_end()))
+    };
+    for (name, waste) in found {
+        for one in waste {
+            line(name.as_str(), &one.kind, one.count, one.kib * 1024)?;
+        }
+    }
+    for (kind, paths) in here {
+        line("here", kind, paths.len() as u64, size(paths))?;
+    }
+    if lines == 0 {
+        context.note("Nothing to remove.");
+    }
+    out.flush()?;
+    Ok(())
+}
