@@ -21,6 +21,7 @@ verb_cancel() { # CAMPAIGN BY GRACE
   in_chunks claim_cancelled
   stop_claimed
   drop_drained
+  cancel_setup
   forget_secrets
   settle_campaign
   [ $_failed = 0 ] || exit 73

@@ -23,7 +23,7 @@ pub use collect::{Collected, HostAnswer};
 pub use error::ApplyError;
 pub use hand_over::programs_of;
 pub use interrupt::{Interrupt, Interrupts};
-pub use lane::Trouble;
+pub use lane::{SetupFailure, Trouble};
 pub use logs::log_file;
 pub use run::{Ended, How, Named, RunOptions, new_apply_id};
 pub use workspace::{Settings, Workspace, hosts_of};

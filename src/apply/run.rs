@@ -139,11 +139,12 @@ impl Workspace {
             let followed = follower.follow(self, Some(lock)).await?;
             lanes = follower.lanes;
             for lane in &mut lanes {
-                if let Some(one) = lane.trouble.take() {
-                    troubles.push((lane.host.name().clone(), one));
+                let found = lane.troubles();
+                if !found.is_empty() {
                     lane.fit = Some(false);
                     lane.open.clear();
                 }
+                troubles.extend(found);
             }
             match followed {
                 Followed::Ended | Followed::LockFree => {}
@@ -265,9 +266,8 @@ impl Workspace {
             };
             let followed = follower.follow(self, None).await?;
             let troubles = follower.lanes.into_iter();
-            let troubles: Vec<(HostName, Trouble)> = troubles
-                .filter_map(|lane| Some((lane.host.name().clone(), lane.trouble?)))
-                .collect();
+            let troubles: Vec<(HostName, Trouble)> =
+                troubles.flat_map(|mut lane| lane.troubles()).collect();
             let how = match followed {
                 Followed::Interrupted(interrupt) => How::Interrupted(interrupt),
                 Followed::TimedOut => How::TimedOut,

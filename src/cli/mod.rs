@@ -22,6 +22,7 @@ mod printable;
 mod progress;
 mod results;
 mod saved_plan;
+mod setup;
 mod status;
 mod sync;
 mod tables;

@@ -217,6 +217,19 @@ impl Observer for Screen<'_> {
                     self.line(&format!("{:>10} {files}, {bytes}, to {host} ({short})", "SENT"));
                 }
             }
+            EventKind::Setup { host, state, text, detail, elapsed_s, .. } => {
+                if *state == State::Running && !self.context.verbose() {
+                    return;
+                }
+                let time = elapsed_s.map_or_else(String::new, span);
+                let text = visible(text.lines().next().unwrap_or_default()).into_owned();
+                let end = match state {
+                    State::Running => "runs".to_owned(),
+                    State::Succeeded => String::new(),
+                    state => format!("{state}: {}", visible(detail)),
+                };
+                self.line(format!("{:>10} [{time:>7}] {host}  {text}  {end}", "SETUP").trim_end());
+            }
             EventKind::Plan { .. } | EventKind::Summary { .. } => {}
         }
     }

@@ -25,6 +25,7 @@ mod output;
 mod plan;
 mod report;
 mod secrets;
+mod setup;
 mod several_hosts;
 mod slots;
 mod ssh;
