@@ -426,7 +426,7 @@ run_attempt() { # ID/N/FLAG NEXT_ENTRY
   fault claim-durable
   stand_by
   # Whoever withdraws or cancels writes first and looks for claims then; we claim first and look then. One of us sees.
-  if withdrawn || [ -e "cancelled.$N" ]; then
+  if not_wanted; then
     read_state "$TRY/state"
     STATE=cancelled WHY=withdrawn SIGNAL=none MARKER=none
     if { read -r _by <"cancelled.$N"; } 2>/dev/null && [ "$_by" != withdraw ]; then

@@ -2,7 +2,8 @@
 # the campaign running. Below CAMPAIGN:
 #   queue/SEQ~BATCH/setup   the setup that a hand-over's jobs need: `setup ID TEXT`
 #   jobs/ID/N               its attempts; their records say kind=setup, the jobs' say setup=ID
-#   setups/TREE             ID/N, the setup that was begun last in this tree: a snapshot's folder, or a hash of a path
+#   snapshots/NAME/setup    ID/N, the setup that was begun last in this tree; it goes with the tree
+#   setups/PATH             the same of the campaign's own folder, by a hash of its path
 #   setup.now               link to the attempt of the setup that is under way; one whose attempt has ended means nothing
 #   setup.lock              held while setup.now is made or taken away
 # A job claims first and looks for setup.now then; a setup makes setup.now, claims, and looks for claimed jobs then. One of
@@ -34,9 +35,16 @@ setup_failed() { # ID BATCH
   esac
 }
 
+# -> LAST_SETUP, the file that says what was begun last in the tree of this hand-over.
+last_setup() {
+  LAST_SETUP=$V/$C/setups/$B_TREE
+  [ "$B_SNAPSHOT" = none ] || LAST_SETUP=$V/$C/snapshots/$B_TREE/setup
+}
+
 # Whether what was begun last in the tree of this hand-over is its setup, and ended well.
 is_set_up() {
-  { read -r _last <"$V/$C/setups/$B_TREE"; } 2>/dev/null && [ "${_last%/*}" = "$B_SETUP" ] &&
+  last_setup
+  { read -r _last <"$LAST_SETUP"; } 2>/dev/null && [ "${_last%/*}" = "$B_SETUP" ] &&
     is_number "${_last#*/}" && read_state "$V/$C/jobs/$_last/state" || return 1
   case $R_END in
     *' state=succeeded '*) return 0 ;;
@@ -144,14 +152,14 @@ drop_setup_now() {
 # setup began waits for that one, and says so, lest each waits for the other. An end that is asked for is seen meanwhile.
 stand_by() { # uses ID N TRY
   if [ "$KIND" = setup ]; then
-    while ! withdrawn && [ ! -e "cancelled.$N" ]; do
+    until not_wanted; do
       same_root
       _open=$(open_attempt "$ID/$N" </dev/null)
       [ -n "$_open" ] || break
       pause_for "$_open"
     done
   elif [ -h "$V/$C/setup.now" ]; then
-    while setup_runs && ! withdrawn && [ ! -e "cancelled.$N" ]; do
+    while setup_runs && ! not_wanted; do
       same_root
       true >"$TRY/waits"
       see_to "$NOW"
@@ -159,6 +167,12 @@ stand_by() { # uses ID N TRY
     done
     rm -f "$TRY/waits"
   fi
+}
+
+# Whether the end of what we have claimed was asked for meanwhile. A setup whose hand-over has left the queue goes with it:
+# who takes the last entry looks for setup.now then, and may have looked just before it was claimed.
+not_wanted() { # in the folder of its job; uses N
+  withdrawn || [ -e "cancelled.$N" ] || { [ "$KIND" = setup ] && [ ! -d "$BATCHDIR" ]; }
 }
 
 # Prints one attempt of the campaign that is not over, other than ID/N and those that wait for it.
@@ -186,11 +200,21 @@ pause_for() { # ID/N
 
 # The tree is this setup's from now on, whatever becomes of it.
 begin_setup() {
-  until mkdir -p "$V/$C/setups" && printf '%s\n' "$ID/$N" >"$V/$C/setups/new.$K" &&
-    mv "$V/$C/setups/new.$K" "$V/$C/setups/$B_TREE" && make_durable "$V/$C/setups/$B_TREE" "$V/$C/setups" "$V/$C"; do
+  last_setup
+  until note_setup; do
     sleep 1
     same_root
   done 2>/dev/null
+}
+note_setup() {
+  if [ "$B_SNAPSHOT" = none ]; then
+    mkdir -p "$V/$C/setups" || return 1
+  elif [ ! -d "$V/$C/snapshots/$B_TREE" ]; then
+    # One that is gone has nothing to be set up in, as its setup is about to find out.
+    return 0
+  fi
+  printf '%s\n' "$ID/$N" >"$LAST_SETUP.new" && mv "$LAST_SETUP.new" "$LAST_SETUP" &&
+    make_durable "$LAST_SETUP" "${LAST_SETUP%/*}" "$V/$C"
 }
 
 # This campaign has to wait for its setup NOW. Other campaigns have their turn first; only when all have been met that wait
@@ -242,12 +266,12 @@ tidy_setups() { # uses C
 }
 
 # After entries were taken out of the queue: ends a setup that no entry needs any more.
-cancel_setup() { # uses C and those of `verb_cancel`
+cancel_setup() { # BY GRACE ; uses C and those of `verb_cancel`
   setup_runs || return 0
   for _setup in "$V/$C/queue"/[0-9]*~*/setup; do
     ! { IFS=' ' read -r _ _id _ <"$_setup"; } 2>/dev/null || [ "$_id" != "${NOW%/*}" ] || return 0
   done
-  _list="${NOW%/*} ${NOW#*/} none"
+  _by=$1 _grace=$2 _list="${NOW%/*} ${NOW#*/} none"
   in_chunks mark_cancelled
   stop_claimed
 }

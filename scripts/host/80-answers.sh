@@ -205,8 +205,11 @@ verb_kick() { # SLOTS
 # Takes whole hand-overs out of the queue; what they had not started is as if never handed over.
 verb_withdraw() { # CAMPAIGN BATCH_OR_APPLY
   is_name "$1" && is_name "$2" || exit 64
-  C=$1
+  C=$1 _failed=0
+  clock_base
   withdraw_batches "$2" || exit 73
+  cancel_setup queue "$GRACE"
+  [ $_failed = 0 ] || exit 73
 }
 
 # Results taken over from one job to another: "NEW OLD" a line on stdin.

@@ -186,8 +186,6 @@ impl Workspace {
                 apply: open.apply.clone(),
                 fact: Fact::RootGone,
             }));
-        }
-        if memory.root_id.as_ref().is_some_and(|root| *root != probe.host.root_id) {
             let open = |row: &SetupRow| row.host == name && row.state == AttemptState::Running;
             let setups = self.store.setups()?.into_iter().filter(open);
             facts.extend(setups.map(|row| HostFact::Setup {

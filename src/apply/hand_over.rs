@@ -69,7 +69,7 @@ impl Workspace {
             SetupPlace::Folder { path: &work_dir, code: code.digest, apply: hand.apply },
             SetupPlace::Snapshot,
         );
-        let setup = Setup::of(&campaign, &host, place)?;
+        let setup = Setup::of(&campaign, name, &host, place)?;
         let context = BatchContext {
             apply: hand.apply,
             number: lane.number,

@@ -134,8 +134,11 @@ pub(super) struct Lane {
     pub(super) silent: Option<ApplyError>,
     /// Whether logs may be there that are to be fetched at the end.
     pub(super) logs: bool,
-    /// The setup that failed last; and whether the host was not asked since what came of its jobs.
+    /// Whether its setup runs: then no job does.
+    pub(super) sets_up: bool,
+    /// The setup that failed last.
     pub(super) setup_failed: Option<SetupFailure>,
+    /// Whether the next look asks at once, since what is queued there has changed.
     pub(super) ask_now: bool,
     pub(super) trouble: Option<Trouble>,
 }
@@ -216,6 +219,7 @@ impl Lane {
             down: None,
             silent: None,
             logs: false,
+            sets_up: false,
             setup_failed: None,
             ask_now: false,
             trouble: None,
@@ -233,7 +237,10 @@ impl Lane {
 
     /// Whether the host answers, as far as anybody knows, and jobs can run there.
     pub(super) fn is_of_use(&self) -> bool {
-        self.down.is_none() && self.trouble.is_none() && self.fit != Some(false)
+        self.down.is_none()
+            && self.trouble.is_none()
+            && self.setup_failed.is_none()
+            && self.fit != Some(false)
     }
 
     /// Ends the step under way if it is one that only looks; what it would have told is told by the next one.

@@ -202,6 +202,7 @@ impl Workspace {
         let deciding = |action| plan.decisions.iter().filter(move |one| one.action == action);
         let waiting: BTreeSet<JobId> = deciding(Action::Wait).map(|one| ids[one.job]).collect();
         let mut open = self.open_by_host(|job| waiting.contains(&job))?;
+        let setups = self.store.setups()?;
         let mut lanes = Vec::new();
         for (at, host) in self.hosts.iter().enumerate() {
             let mut lane = Lane::new(at, host.clone(), self.slots(host.name()));
@@ -212,6 +213,8 @@ impl Workspace {
             let here = deciding(Action::Run).filter(|one| one.home == home);
             lane.jobs = here.map(|one| one.job).collect();
             lane.open = open.remove(host.name()).unwrap_or_default();
+            let newest = setups.iter().rfind(|setup| setup.host == *host.name());
+            lane.sets_up = newest.is_some_and(|setup| setup.state == AttemptState::Running);
             lanes.push(lane);
         }
         let most = options.max_parallel.or(self.settings.campaign.max_parallel);

@@ -41,8 +41,10 @@ impl Follower<'_> {
             self.told(workspace, at, facts, &recorded)?;
             recorded_any = true;
             let lane = &mut self.lanes[at];
-            // With its setup failed, what was queued is queued no more.
-            if (lane.is_quiet() || lane.ask_now)
+            if lane.ask_now {
+                lane.stop_looking();
+            }
+            if lane.is_quiet()
                 && let Some((_, step)) = lane.step.take()
             {
                 step.abort();
@@ -105,10 +107,14 @@ impl Follower<'_> {
         let HostFact::Setup { id, attempt, fact, .. } = fact else { return };
         let lane = &mut self.lanes[at];
         lane.news = true;
+        lane.sets_up = state == AttemptState::Running;
         let (mut detail, mut exit_code, mut elapsed_s) = (String::new(), None, None);
+        // Where nobody waits for it any more, it was ended with those who did.
+        let mut needed = !lane.open.is_empty();
         match fact {
             Fact::Ended(ending) => {
                 (exit_code, elapsed_s) = (ending.exit_code.map(i32::from), ending.elapsed_s);
+                needed &= !matches!(ending.reason, Reason::ByQueue | Reason::Withdrawn);
                 detail = ending.detail;
             }
             Fact::RootGone => "the host's records of it are gone".clone_into(&mut detail),
@@ -118,10 +124,10 @@ impl Follower<'_> {
             AttemptState::Ended(Final::Succeeded) => {
                 lane.setup_failed.take_if(|failed| failed.id == id);
             }
-            // Where nobody waits for it any more, it was ended with those who did.
-            AttemptState::Ended(end) if !lane.open.is_empty() => {
+            AttemptState::Ended(end) if needed => {
                 let detail = detail.clone();
                 lane.setup_failed = Some(SetupFailure { id, attempt, state: end.into(), detail });
+                // What was queued is queued no more.
                 lane.ask_now = true;
             }
             AttemptState::Ended(_)

@@ -33,11 +33,14 @@ pub(super) fn run(context: &Context, arguments: &OneJob) -> Result<Exit, CliErro
     })??;
     let snapshot = workspace.store().snapshot()?;
     let row = snapshot.jobs.iter().find(|row| row.id == job.id);
-    let next = match job.index {
-        None => None,
+    let (next, home) = match job.index {
+        None => (None, None),
         Some(index) => {
             let options = Options { selection: Some(vec![index]), ..Options::default() };
-            workspace.plan(Some(&collected), &options)?.decisions.into_iter().next()
+            let plan = workspace.plan(Some(&collected), &options)?;
+            let next = plan.decisions.into_iter().next();
+            let home = next.as_ref().and_then(|next| plan.hosts.into_iter().nth(next.home?));
+            (next, home.map(|home| home.name))
         }
     };
     let name = job.index.map_or_else(
@@ -45,7 +48,7 @@ pub(super) fn run(context: &Context, arguments: &OneJob) -> Result<Exit, CliErro
         |index| loaded.expansion.job(index).name(),
     );
     let state = row.map_or(crate::state::State::Pending, crate::store::JobRow::state);
-    let setup_row = setup::of_job(&snapshot, &evidence);
+    let setup_row = setup::of_job(&snapshot, &evidence, home.as_ref());
     let mut out = context.out();
     if context.json() {
         let next = next.as_ref().map(|next| {

@@ -28,7 +28,7 @@ pub(super) fn run(context: &Context, arguments: &args::Logs) -> Result<Exit, Cli
     let attempt = arguments.attempt.map_or(newest, Attempt);
     if attempt.0 == 0 || attempt > newest {
         let snapshot = workspace.store().snapshot()?;
-        let setup = snapshot.setups.last().filter(|_| newest.0 == 0);
+        let setup = setup::not_well(&snapshot).filter(|_| newest.0 == 0);
         return Err(CliError::person(
             "no-attempt",
             match newest.0 {

@@ -9,6 +9,7 @@ use indicatif::{HumanBytes, ProgressBar, ProgressFinish, ProgressState, Progress
 
 use super::context::Context;
 use super::progress::Progress;
+use super::setup::on_one_line;
 use super::tables::Tables;
 use crate::apply::Observer;
 use crate::campaign::Campaign;
@@ -222,13 +223,15 @@ impl Observer for Screen<'_> {
                     return;
                 }
                 let time = elapsed_s.map_or_else(String::new, span);
-                let text = visible(text.lines().next().unwrap_or_default()).into_owned();
+                let text = on_one_line(text);
                 let end = match state {
                     State::Running => "runs".to_owned(),
                     State::Succeeded => String::new(),
                     state => format!("{state}: {}", visible(detail)),
                 };
-                self.line(format!("{:>10} [{time:>7}] {host}  {text}  {end}", "SETUP").trim_end());
+                let width = self.host_width.unwrap_or(0);
+                let head = format!("{:>10} [{time:>7}] {:width$}", "SETUP", host.as_str());
+                self.line(format!("{head}  {text}  {end}").trim_end());
             }
             EventKind::Plan { .. } | EventKind::Summary { .. } => {}
         }

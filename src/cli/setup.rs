@@ -1,5 +1,6 @@
 //! What is said of the campaign's setup: why it failed, which one a job needs, where its log is.
 
+use std::collections::BTreeMap;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
@@ -11,11 +12,19 @@ use super::printable::printable;
 use crate::apply::{SetupFailure, Workspace, log_file};
 use crate::ids::{Attempt, HostName, JobId};
 use crate::report::{span, visible};
+use crate::state::State;
 use crate::store::{SetupRow, Snapshot};
 
 /// So many last lines of a failed setup's log are shown, from so many last bytes.
 const LINES: usize = 10;
 const BYTES: u64 = 8 * 1024;
+
+/// The text of a setup on one line: its first one, and whether there are more.
+pub(super) fn on_one_line(text: &str) -> String {
+    let text = text.trim();
+    let first = visible(text.lines().next().unwrap_or_default());
+    if text.contains('\n') { format!("{first} …") } else { first.into_owned() }
+}
 
 /// Says why a setup failed, with the last lines of its log and the next step.
 pub(super) fn say_failure(
@@ -45,16 +54,15 @@ pub(super) fn say_failure(
     Exit::Person
 }
 
-/// The setup that the newest attempt of a job names in its records, else the newest one of the campaign.
+/// The setup that the newest attempt of a job names in its records; before its first one the newest one of its home.
 pub(super) fn of_job<'s>(
     snapshot: &'s Snapshot,
     evidence: &[(HostName, Vec<String>)],
+    home: Option<&HostName>,
 ) -> Option<&'s SetupRow> {
     let mut named = None;
-    let mut claimed = false;
     for (host, records) in evidence {
         for line in records.iter().filter(|line| line.starts_with("record claim ")) {
-            claimed = true;
             let id = line.split(' ').find_map(|word| word.strip_prefix("setup="));
             named = id.map(|id| (host, id)).or(named);
         }
@@ -64,9 +72,15 @@ pub(super) fn of_job<'s>(
         Some((host, id)) => {
             newest.filter(|row| row.host == *host).find(|row| row.id.to_string() == id)
         }
-        None if claimed => None,
-        None => newest.into_iter().next(),
+        None => newest.into_iter().find(|row| Some(&row.host) == home),
     }
+}
+
+/// A host's newest setup that has not ended well: why a job that waits has not run.
+pub(super) fn not_well(snapshot: &Snapshot) -> Option<&SetupRow> {
+    let mut newest: BTreeMap<&HostName, &SetupRow> = BTreeMap::new();
+    newest.extend(snapshot.setups.iter().map(|row| (&row.host, row)));
+    newest.into_values().find(|row| row.state.shown() != State::Succeeded)
 }
 
 /// One sentence on a setup: how it stands and where its log is.

@@ -3,18 +3,19 @@
 //! The identity has the form of a job's id, since its attempts lie among those of jobs. It is a hash over
 //!
 //! ```text
-//! setup  = "sp setup 1" place str(text) list(shell) str(init) str(working-dir)
+//! setup  = "sp setup 1" str(host) place str(text) list(shell) str(init) str(working-dir)
 //! place  = 'S' str(folder of the snapshot) | 'F' str(path) str(code digest, hex)    the code is not known: 'F' str(path) 'A' str(apply)
 //! str    = length as 8 bytes, little endian, then the bytes;   list = count as 8 bytes, then str each
 //! ```
 //!
+//! The name of the host is in it, so that attempts on two hosts are told apart by id and number, as those of jobs are.
 //! Whether it has run is the host's to say.
 
 use indexmap::IndexMap;
 
 use crate::campaign::template::{Name, Part, Scope};
 use crate::campaign::{Campaign, EnvValue, Host, Value};
-use crate::ids::{ApplyId, JobId};
+use crate::ids::{ApplyId, HostName, JobId};
 use crate::plan::{CommandSpec, EnvSpec, JobSpec, Markers, PlanError};
 
 /// The tree that is set up.
@@ -49,12 +50,14 @@ impl Setup {
     /// axis.
     pub fn of(
         campaign: &Campaign,
+        name: &HostName,
         host: &Host,
         place: SetupPlace<'_>,
     ) -> Result<Option<Self>, PlanError> {
         let Some(text) = &campaign.setup else { return Ok(None) };
         let mut hash = Canonical(blake3::Hasher::new());
         hash.0.update(b"sp setup 1");
+        hash.text(name.as_str());
         let tree = match place {
             SetupPlace::Snapshot(folder) => {
                 hash.0.update(b"S");

@@ -2,6 +2,8 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests write files as users do")]
 
+mod hosts;
+
 use std::fs;
 
 use rustix::process::Signal;
@@ -41,6 +43,10 @@ fn last_event(stdout: &str) -> Value {
 fn it_runs_once_before_the_jobs_and_they_say_so() {
     for hosts in ["", SNAPSHOT] {
         let sandbox = Sandbox::with(&format!("{}{hosts}", campaign(COUNTS, 3, "")));
+        let plan = sandbox.expect(0, &["plan"]);
+        let told = "Before them, unless it has run in the same tree: echo setup >> ~/ran\n";
+        assert!(plan.stdout.contains(told), "{}", plan.stdout);
+        assert_eq!(sandbox.json(&["plan"])["setup"], COUNTS);
         let run = sandbox.expect(0, &["apply"]);
         assert_eq!(ran(&sandbox), ["setup", "job", "job", "job"], "{hosts}");
         assert!(run.stderr.contains("SETUP ["), "{}", run.stderr);
@@ -209,6 +215,24 @@ fn builds_in_a_kept_folder() {
     sandbox.wait_quiet();
 }
 
+/// A tree that was removed and is sent again is another one, whatever ran in the first.
+#[test]
+fn a_tree_that_is_sent_again_is_set_up_again() {
+    let text = |jobs| {
+        let more = "[sync]\nexclude = ['/campaign.toml']";
+        format!("{}{SNAPSHOT}", campaign(COUNTS, jobs, more))
+    };
+    let sandbox = Sandbox::with(&text(1));
+    sandbox.write("code", "1");
+    sandbox.expect(0, &["apply"]);
+    sandbox.wait_quiet();
+    fs::remove_dir_all(sandbox.root().join("v1/c/snapshots")).expect("trees");
+    sandbox.write("campaign.toml", &text(2));
+    sandbox.expect(0, &["apply"]);
+    assert_eq!(ran(&sandbox), ["setup", "job", "setup", "job"]);
+    sandbox.wait_quiet();
+}
+
 /// In the campaign's own folder what was set up last counts: going back to older code sets it up again.
 #[test]
 fn the_own_folder_is_set_up_for_the_code_that_it_holds() {
@@ -225,20 +249,4 @@ fn the_own_folder_is_set_up_for_the_code_that_it_holds() {
     }
     assert_eq!(ran(&sandbox), ["setup", "one", "setup", "two", "setup", "one", "one"]);
     sandbox.wait_quiet();
-}
-
-#[test]
-fn over_ssh() {
-    let mut sandbox = Sandbox::with(&format!(
-        "{}[hosts.box]\nssh = 'box'\n",
-        campaign("echo $SP_HOST; test -e ~/repaired", 2, "")
-    ));
-    sandbox.hosts(&["box"]);
-    let run = sandbox.expect(1, &["apply"]);
-    assert!(run.stderr.contains("the setup failed on host `box`: exit code 1"), "{}", run.stderr);
-    assert!(run.stderr.contains("| box"), "{}", run.stderr);
-    fs::write(sandbox.host_home("box").join("repaired"), "").expect("a file");
-    sandbox.expect(0, &["apply"]);
-    let ran = fs::read_to_string(sandbox.host_home("box").join("ran")).expect("jobs ran");
-    assert_eq!(ran, "job\njob\n");
 }

@@ -12,6 +12,7 @@ use crate::support::wait_until;
 super::in_every_shell! {
     it_runs_alone other_campaigns_go_on runners_die_at_every_step an_orphan_is_supervised_and_counts
     one_that_is_lost_takes_its_jobs_along cancelled_before_its_start nobody_else_sees_it_fail
+    ended_with_the_last_that_needs_it not_started_for_what_has_left_the_queue
 }
 
 /// Its lines stand in `order`, between them those of nobody else.
@@ -212,5 +213,60 @@ fn nobody_else_sees_it_fail(world: &World) {
     assert_eq!(world.lines("order"), ["begin", "begin", "end", "job-b", "job-b", "job-c"]);
     assert!(batch.jobs.iter().all(|job| !world.attempt(job).exists()));
     assert!(world.records("queued").is_empty());
+    assert_eq!(world.errors(), "");
+}
+
+/// What leaves the queue takes its setup along, unless another hand-over needs that one too.
+fn ended_with_the_last_that_needs_it(world: &World) {
+    let text = |word: &str| format!("echo {word} >>order; until [ -e go ]; do sleep 0.02; done");
+    let begun = |word: &str| wait_until("it runs", || world.lines("order").contains(&word.into()));
+    let end = |word: &str| {
+        let state = world.state(&the_setup(word, 1));
+        state.lines().find(|line| line.starts_with("end ")).map(str::to_owned)
+    };
+    let moves = Batch::new(jobs("a", 2)).after(&id("moved"), &text("moved"));
+    world.hand_over(&moves);
+    begun("moved");
+    let give = |job: &Job| {
+        let line = format!("{} 1 {}\n", job.id, moves.apply);
+        let told = world.ask("move", &[CAMPAIGN, "other"], &line);
+        assert!(told.contains(" reason=moved ") && told.contains(" to=other "), "{told}");
+    };
+    give(&moves.jobs[0]);
+    assert_eq!(end("moved"), None, "one job needs it");
+    give(&moves.jobs[1]);
+    let ended = end("moved").expect("an end");
+    assert!(ended.contains(" state=cancelled reason=by-queue "), "{ended}");
+    assert!(!ended.contains(" to="), "{ended}");
+    let first = Batch::new(jobs("b", 2)).after(&id("shared"), &text("shared"));
+    let second = Batch::new(jobs("c", 2)).after(&id("shared"), &text("shared"));
+    world.hand_over(&first);
+    world.hand_over(&second);
+    begun("shared");
+    world.ask("withdraw", &[CAMPAIGN, &first.apply], "");
+    assert_eq!(end("shared"), None, "another hand-over needs it");
+    world.ask("withdraw", &[CAMPAIGN, &second.apply], "");
+    let ended = end("shared").expect("an end");
+    assert!(ended.contains(" state=cancelled reason=by-queue "), "{ended}");
+    let ends = world.drained();
+    assert_eq!(world.lines("order"), ["moved", "shared"]);
+    assert_eq!(ends.len(), 4, "{ends:#?}");
+    assert_eq!(world.errors(), "");
+}
+
+/// Between its mark and its claim nobody sees it: it looks itself whether it is still needed.
+fn not_started_for_what_has_left_the_queue(world: &World) {
+    let slow = "fault() { [ \"$1\" != setup-now ] || { : >\"$HOME/marked\"; until [ -e \"$HOME/go\" ]; do sleep 0.02; done; }; }\n";
+    world.install(super::world::VERSION, slow);
+    let batch = Batch::new(jobs("a", 1)).after(&id("s"), SETUP);
+    world.hand_over(&batch);
+    wait_until("it is about to be claimed", || world.sandbox.home().join("marked").exists());
+    let line = format!("{} 1 {}\n", batch.jobs[0].id, batch.apply);
+    world.ask("move", &[CAMPAIGN, "other"], &line);
+    fs::write(world.sandbox.home().join("go"), "").expect("a file");
+    let ends = world.drained();
+    let end = &ends[&format!("{}/1", id("s"))];
+    assert_eq!((end["state"].as_str(), end["reason"].as_str()), ("cancelled", "withdrawn"));
+    assert_eq!(world.lines("order"), Vec::<String>::new());
     assert_eq!(world.errors(), "");
 }
