@@ -97,6 +97,25 @@ CREATE TABLE attempt (
     CHECK (state <> 'succeeded' OR exit_code IS NOT NULL)
 ) STRICT;
 
+-- Attempts of the campaign's `setup` on hosts, by what their records said. They are no jobs. Times are the host's.
+CREATE TABLE setup (
+    ordinal    INTEGER PRIMARY KEY,
+    id         BLOB NOT NULL CHECK (length(id) = 16),
+    host       INTEGER NOT NULL REFERENCES host (ordinal),
+    n          INTEGER NOT NULL CHECK (n > 0),
+    apply      INTEGER NOT NULL REFERENCES apply (ordinal),
+    state      TEXT NOT NULL CHECK (state IN ('running', 'succeeded', 'failed', 'timeout', 'stalled', 'oom', 'cancelled',
+                                              'lost')),
+    reason     TEXT NOT NULL DEFAULT '',
+    detail     TEXT NOT NULL DEFAULT '',
+    exit_code  INTEGER CHECK (exit_code BETWEEN 0 AND 255),
+    started_at INTEGER,
+    ended_at   INTEGER,
+    elapsed_s  REAL,
+    UNIQUE (id, host, n),
+    CHECK (state <> 'succeeded' OR exit_code IS NOT NULL)
+) STRICT;
+
 -- What was told and stands in no other table: warnings, hosts that came and went, summaries.
 CREATE TABLE event (
     ordinal INTEGER PRIMARY KEY,

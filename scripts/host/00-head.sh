@@ -11,6 +11,7 @@
 #   CAMPAIGN/origin              the repository the campaign came from
 #   CAMPAIGN/hosts               the lists of hosts that hand-overs were dealt by, one a line, each once, never forgotten
 #   CAMPAIGN/queue/SEQ~BATCH/    slots (and when), common, c000001… : the entries of one hand-over, in order
+#   CAMPAIGN/setup.now, setups/  see 72-setup.sh
 #   CAMPAIGN/withdrawn/BATCH     this hand-over starts nothing any more
 #   CAMPAIGN/jobs/ID/N           a symbolic link to try-N.RID: THE CLAIM of attempt N
 #   CAMPAIGN/jobs/ID/cancelled.N somebody asked for the end of attempt N

@@ -3,6 +3,7 @@
 #   B_…          what all jobs of the hand-over share: B_APPLY B_ORIGIN B_HOST B_WORK B_SLOTS B_LIMIT B_KILL_AFTER B_LOG_MAX
 #                B_CODES B_MARKERS B_STAMP B_PREPARE B_CLEANUP B_SECRETS B_MAX_FAIL B_INIT, functions B_ACCOUNT and B_SHELL;
 #                for the record B_GIT (commit) B_DIRTY (0, 1) B_CODE (digest) B_SNAPSHOT, each of them `none` if not known
+#                B_SETUP the setup that the jobs need, B_TREE what it sets up; a setup's own spec has other limits
 #   ENVIRONMENT  exports [env], the host's env and the parameters;  COMMAND, PREPARE, CLEANUP, MARKERS: functions
 # Arguments of both: attempt folder, id, attempt, slot, campaign, file with secrets or nothing.
 

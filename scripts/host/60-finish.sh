@@ -135,6 +135,10 @@ write_end() { # RC BY LEFT
     set -- "$@" "$F"
   done
   ran_from "$@"
-  END="$END $RAN_FROM${GIVEN_TO:+ to=$GIVEN_TO} ."
+  END="$END $RAN_FROM${GIVEN_TO:+ to=$GIVEN_TO}"
+  case $R_CLAIM in
+    *' kind=setup '*) END="$END kind=setup" ;;
+  esac
+  END="$END ."
   printf '\n%s\n' "$END" >&6
 }

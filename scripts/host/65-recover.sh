@@ -176,6 +176,10 @@ tell_open() {
   fi
   SESSION=none
   command -v tmux >/dev/null && session_name "$C" "$ID"
-  printf 'open id=%s n=%s apply=%s slot=%s verdict=%s t=%s session=%s .\n' \
-    "$ID" "$N" "$_apply" "$_slot" "$VERDICT" "$_t" "$SESSION"
+  case $R_CLAIM in
+    *' kind=setup '*) _kind=' kind=setup' ;;
+    *) _kind= ;;
+  esac
+  printf 'open id=%s n=%s apply=%s slot=%s verdict=%s t=%s session=%s%s .\n' \
+    "$ID" "$N" "$_apply" "$_slot" "$VERDICT" "$_t" "$SESSION" "$_kind"
 }

@@ -36,7 +36,7 @@ verb_runner() { # SLOT [inherited]
     pace
   fi
   clock_base
-  PEND='' PENDLINE='' NEXT='' LOCKER='' LAST=''
+  PEND='' PENDLINE='' NEXT='' LOCKER='' LAST='' KIND=job NEEDS='' BLOCKED=''
   PID_MAX=$(cat /proc/sys/kernel/pid_max)
   forget_secrets
   find_orphans
@@ -190,7 +190,7 @@ serve() {
   fi
   { IFS= read -r HEADER && IFS= read -r COMMON; } 2>/dev/null <"$BATCHDIR/common" || {
     # Withdrawn this moment, or damaged: then it is set aside, and its jobs are as if never handed over.
-    [ ! -e "$CHUNK" ] || mv "$BATCHDIR" "$V/$C/queue/damaged.$BATCH" 2>/dev/null || sleep 1
+    damaged_batch
     return
   }
   field script "$HEADER"
@@ -199,11 +199,13 @@ serve() {
     settle
     cd / && exec "$SP_SH" "$V/bin/$F" runner "$ROOT" "$K" inherited
   fi
-  B_GIT='' B_DIRTY='' B_CODE='' B_SNAPSHOT=''
+  B_GIT='' B_DIRTY='' B_CODE='' B_SNAPSHOT='' B_SETUP=none B_TREE=''
   eval "$COMMON"
+  NEEDS="setup=$B_SETUP"
   ran_from "$B_SNAPSHOT" "$B_CODE" "$B_GIT" "$B_DIRTY"
   is_name "$B_ORIGIN" || B_ORIGIN=none
   { read -r _ && read -r QUEUED; } 2>/dev/null <"$BATCHDIR/slots" || QUEUED=none
+  set_up || return 0
   command exec 3<"$CHUNK" || return 0
   AHEAD='' STUCK=0 _entry=''
   fill_pool
@@ -218,7 +220,16 @@ serve() {
     esac
     run_attempt "$_entry" "${AHEAD%% *}"
     case $? in
-      0) ! contended || break ;;
+      0)
+        BLOCKED=''
+        ! contended || break
+        ;;
+      78)
+        # A setup has begun meanwhile.
+        [ -z "$SECRET" ] || rm -f "$SECRET"
+        stand_back
+        break
+        ;;
       73 | 77)
         [ -z "$SECRET" ] || rm -f "$SECRET"
         [ ! -e "$V/$C/paused" ] || break
@@ -238,6 +249,11 @@ serve() {
     set -- "$BATCHDIR"/c[0-9]*
     [ -e "$1" ] || drop_batch "$BATCHDIR"
   fi
+}
+
+# Sets a hand-over aside that cannot be read.
+damaged_batch() {
+  [ ! -e "$CHUNK" ] || mv "$BATCHDIR" "$V/$C/queue/damaged.$BATCH" 2>/dev/null || sleep 1
 }
 
 # Reads ahead -> AHEAD, STUCK: prepares the attempt folders of the next entries by one mkdir and one sync. An unclaimed one
@@ -290,11 +306,11 @@ all_before_ended() {
   done
 }
 
-# One attempt's folder from _try _id _n _text RAN_FROM. `state` comes last: who has one is whole.
+# One attempt's folder from _try _id _n _text RAN_FROM NEEDS. `state` comes last: who has one is whole.
 prepare_folder() {
   printf '%s\n%s\n' "$COMMON" "$_text" >"$_try/spec" && true >>"$_try/alive" && true >>"$_try/log" &&
-    printf 'claim v=1 campaign=%s origin=%s script=%s root=%s machine=%s boot=%s %s setup=none apply=%s batch=%s slot=%s rid=%s id=%s n=%s queued=%s up=%s .\n' \
-      "$C" "$B_ORIGIN" "$VERSION" "$ROOTID" "$MACHINE" "$BOOT" "$RAN_FROM" "$B_APPLY" "$BATCH" "$K" "$RID" "$_id" "$_n" "${QUEUED:-none}" "$UP" \
+    printf 'claim v=1 campaign=%s origin=%s script=%s root=%s machine=%s boot=%s %s %s apply=%s batch=%s slot=%s rid=%s id=%s n=%s queued=%s up=%s .\n' \
+      "$C" "$B_ORIGIN" "$VERSION" "$ROOTID" "$MACHINE" "$BOOT" "$RAN_FROM" "$NEEDS" "$B_APPLY" "$BATCH" "$K" "$RID" "$_id" "$_n" "${QUEUED:-none}" "$UP" \
       >"$_try/state"
 }
 
@@ -370,7 +386,7 @@ forget_try() {
 }
 
 # Claims an entry and runs it. 0: it was ours; 75: not to be started by us; 73: cannot now; 77: paused, so
-# that it stays in the queue.
+# that it stays in the queue; 78: it stays, too, since a setup is under way.
 run_attempt() { # ID/N/FLAG NEXT_ENTRY
   ID=${1%%/*} _flag=${1##*/}
   N=${1#*/}
@@ -400,8 +416,9 @@ run_attempt() { # ID/N/FLAG NEXT_ENTRY
   command exec 6>>"$TRY/state" || return 73
   # The last look before the claim.
   [ -e "$V/$C/paused" ] && return 77
+  setup_runs && return 78
   fault before-claim
-  ln -sn "$TRY" "$N" 2>/dev/null || {
+  claim || {
     [ -h "$N" ] || return 73
     forget_try
     return 75
@@ -411,8 +428,9 @@ run_attempt() { # ID/N/FLAG NEXT_ENTRY
   durable_at_last ${PEND:+"$PEND"} .
   [ -z "$PEND" ] || journal_pending
   fault claim-durable
+  stand_by
   # Whoever withdraws or cancels writes first and looks for claims then; we claim first and look then. One of us sees.
-  if withdrawn || [ -e "cancelled.$N" ]; then
+  if not_wanted; then
     read_state "$TRY/state"
     STATE=cancelled WHY=withdrawn SIGNAL=none MARKER=none
     if { read -r _by <"cancelled.$N"; } 2>/dev/null && [ "$_by" != withdraw ]; then
@@ -425,12 +443,13 @@ run_attempt() { # ID/N/FLAG NEXT_ENTRY
     settle
     return 0
   fi
+  [ "$KIND" = job ] || begin_setup
   if [ "$_flag" = fresh ] && [ -d state ]; then
     mv state "state-before.$N" && mkdir state
   fi
   if [ -n "$2" ]; then
     lock_next "${2%/*}"
-  elif [ -n "$SECRET" ]; then
+  elif [ -n "$SECRET" ] && [ "$KIND" = job ]; then
     # Nothing of this hand-over is left to be claimed, unless in a later chunk.
     set -- "$BATCHDIR"/c[0-9]*
     [ $# -gt 1 ] || rm -f "$SECRETS/$ROOTID.$C.$BATCH"
@@ -440,13 +459,19 @@ run_attempt() { # ID/N/FLAG NEXT_ENTRY
   CS0=$CS
   read -r _ _ _ _ PID0 </proc/loadavg
   to_clock "$CS"
-  journal "start id=$ID n=$N apply=$B_APPLY slot=$K t=$T up=$UP ."
+  OF_SETUP=''
+  [ "$KIND" = job ] || OF_SETUP=' kind=setup'
+  journal "start id=$ID n=$N apply=$B_APPLY slot=$K t=$T up=$UP$OF_SETUP ."
   (watch "$CS0") &
   setsid "$SP_SH" -c "$STUB" sp-stub "$ATT" "$ID" "$N" "$K" "$C" "$SECRET" \
     3<&- 4>&- 5>&- 9>&- </dev/null >>"$TRY/log" 2>>"$TRY/signal"
   exec 8>&-
   fault job-ended
   finish
+}
+
+claim() {
+  if [ "$KIND" = setup ]; then claim_setup; else ln -sn "$TRY" "$N" 2>/dev/null; fi
 }
 
 # The end of our own attempt.
@@ -528,7 +553,7 @@ check_max_fail() {
   [ -n "$B_MAX_FAIL" ] || return 0
   settle
   _failed=$(awk -v apply="apply=$B_APPLY" '
-    /^end .* \.$/ && $4 == apply && $6 ~ /=(failed|timeout|stalled|oom|lost)$/ { n[$2] = 1 }
+    /^end .* \.$/ && !/ kind=setup / && $4 == apply && $6 ~ /=(failed|timeout|stalled|oom|lost)$/ { n[$2] = 1 }
     END { for (id in n) c++; print c + 0 }' "$V/$C/journal")
   [ "$_failed" -lt "$B_MAX_FAIL" ] || withdraw_batches "$B_APPLY"
 }

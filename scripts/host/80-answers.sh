@@ -30,6 +30,7 @@ verb_probe() { # CAMPAIGN GENERATION OFFSET [PROGRAM…]
   have_journal || known_ends
   # Queue first, claims then, journal last: an entry that moves on meanwhile is seen at least once. In variables, not in
   # files: the disk may be full.
+  tidy_setups
   _queued=$(queued_entries)
   _open=$(settle_campaign)
   [ -z "$_queued" ] || {
@@ -90,8 +91,9 @@ verb_account() { # [PROGRAM…]
   done
 }
 
-# Takes over the specs of one apply from stdin: lines `batch …`, `common`-text, `hosts JSON`, `job …`, then, where there are
-# secrets, `secrets` and their lines. Checked by hash before anything can start; handed over once, however often it is asked.
+# Takes over the specs of one apply from stdin: lines `batch …`, `common`-text, `hosts JSON`, `setup …` where the jobs need
+# one, `job …`, then, where there are secrets, `secrets` and their lines. Checked by hash before anything can start; handed
+# over once, however often it is asked.
 verb_hand_over() { # CAMPAIGN ORIGIN BATCH SHA256 SLOTS
   is_name "$1" && is_name "$2" && is_name "$3" && is_number "$5" || exit 64
   C=$1 _batch=$3
@@ -113,7 +115,8 @@ verb_hand_over() { # CAMPAIGN ORIGIN BATCH SHA256 SLOTS
   to_clock "$CS"
   printf '%s\n' "$5" "$T" >"$_in/slots" && awk -v folder="$_in" '
     NR <= 2 { print >(folder "/common"); next }
-    NR == 3 && sub(/^hosts /, "") { print >(folder "/hosts"); next }
+    !jobs && sub(/^hosts /, "") { print >(folder "/hosts"); next }
+    !jobs && $1 == "setup" { print >(folder "/setup"); next }
     { if (jobs % 32 == 0) { if (name) close(name); name = sprintf("%s/c%06d", folder, jobs / 32) }
       jobs++
       print >name }' "$_in/all" && rm -f "$_in/all" && make_durable "$_in"/* "$_in" || refuse_batch
@@ -204,8 +207,11 @@ verb_kick() { # SLOTS
 # Takes whole hand-overs out of the queue; what they had not started is as if never handed over.
 verb_withdraw() { # CAMPAIGN BATCH_OR_APPLY
   is_name "$1" && is_name "$2" || exit 64
-  C=$1
+  C=$1 _failed=0
+  clock_base
   withdraw_batches "$2" || exit 73
+  cancel_setup queue "$GRACE"
+  [ $_failed = 0 ] || exit 73
 }
 
 # Results taken over from one job to another: "NEW OLD" a line on stdin.

@@ -167,8 +167,8 @@ gc_is_claimed() { # TRY_FOLDER
   [ "${1%/*}/${_n%%.*}" -ef "$1" ]
 }
 
-# Snapshots that no attempt waits for or runs in, nor ran in one whose files stay: results may lie in the tree. The newest and
-# the newest that was set up stay for the next one.
+# Snapshots that no attempt waits for or runs in, nor ran in one whose files stay: results may lie in the tree. What a setup
+# made there alone keeps none; the newest that was set up, and the newest, stay for the next one.
 gc_snapshots() { # LINES_OF_gc_asked
   _all=$C/snapshots
   [ -d "$_all" ] || return 0
@@ -186,7 +186,7 @@ gc_snapshots() { # LINES_OF_gc_asked
       !listed { split($0, part, " "); useless[part[2]] = 1; listed = $0 == ""; next }
       { split($0, part, "/") }
       part[3] ~ /^[0-9a-f]+$/ && !((part[3] "/" part[4]) in useless) { sub(/out$/, "state"); print }' |
-      xargs awk '/^claim .* \.$/ && match($0, / snapshot=[0-9a-f]+ /) { printf "%s ", substr($0, RSTART + 10, RLENGTH - 11) }' 2>/dev/null
+      xargs awk '/^claim .* \.$/ && !/ kind=setup / && match($0, / snapshot=[0-9a-f]+ /) { printf "%s ", substr($0, RSTART + 10, RLENGTH - 11) }' 2>/dev/null
   )"
   # shellcheck disable=SC2012 # the names are hex digits
   _kept=" $(cd "$_all" && { ls -t -- */looks | head -n 1; ls -t -- */set-up | head -n 1; } 2>/dev/null | tr '\n' ' ')"

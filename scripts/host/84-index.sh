@@ -159,7 +159,8 @@ function attempt(id, n, at, status, session, started, error, spec) {
   id = folder
   sub(/\/.*/, "", id)
   n = substr(folder, length(id) + 2)
-  if (claim == "" || id !~ /^[0-9a-f]+$/ || n !~ /^[0-9]+$/) return
+  # A setup is no job.
+  if (claim == "" || claim ~ / kind=setup / || id !~ /^[0-9a-f]+$/ || n !~ /^[0-9]+$/) return
   session = error = "NULL"
   if (end != "") {
     status = field("state", end)

@@ -21,6 +21,7 @@ verb_cancel() { # CAMPAIGN BY GRACE
   in_chunks claim_cancelled
   stop_claimed
   drop_drained
+  cancel_setup "$_by" "$_grace"
   forget_secrets
   settle_campaign
   [ $_failed = 0 ] || exit 73
@@ -42,6 +43,8 @@ verb_move() { # CAMPAIGN TO
 $_list
 LIST
   drop_drained
+  GIVEN_TO=
+  cancel_setup queue "$GRACE"
   forget_secrets
   [ $_failed = 0 ] || exit 73
 }

@@ -4,6 +4,7 @@
 #     tree/            the files, which nobody may write, in folders that may be written
 #     paths            the files' paths, each ended by NUL
 #     looks            hash of how they look: kind, rights, size, time
+#     setup            what ran there last, see 72-setup.sh
 #     set-up           its setup ended well: folders that are its own may be taken from it
 #   in.TOKEN/          on its way; `owner` says who fills it: a process of this host, or 0
 

@@ -24,6 +24,8 @@ pub(super) struct Code {
     pub(super) work_dir: PathBuf,
     /// Name of the snapshot; none where they run in the campaign's own folder.
     pub(super) snapshot: Option<String>,
+    /// Folder of the snapshot on the host.
+    pub(super) folder: Option<String>,
     /// Digest of the code; none where nobody wants to know.
     pub(super) digest: Option<[u8; 32]>,
 }
@@ -240,7 +242,7 @@ impl Workspace {
         }
         // By components, so that `.` leaves no trace in what jobs see.
         let work_dir = source.root().join(&campaign.working_dir).components().collect();
-        Ok(Code { work_dir, snapshot: None, digest })
+        Ok(Code { work_dir, snapshot: None, folder: None, digest })
     }
 
     fn snapshot_on(
@@ -270,6 +272,7 @@ impl Workspace {
         Ok(Code {
             work_dir: folder.join(&self.settings.campaign.working_dir).components().collect(),
             snapshot: Some(made.snapshot.name),
+            folder: Some(made.snapshot.folder),
             digest: Some(made.snapshot.code),
         })
     }

@@ -15,7 +15,9 @@ use crate::lifecycle::event::HostState;
 use crate::lifecycle::sentence::{Context, sentence};
 use crate::lifecycle::{AttemptState, Fact, HostFact, JournalPosition, LineError};
 use crate::plan::{HostStatus, told};
-use crate::store::{ApplyLock, HostMemory, HostReport, Intended, Lock, OpenAttempt, Recorded};
+use crate::store::{
+    ApplyLock, HostMemory, HostReport, Intended, Lock, OpenAttempt, Recorded, SetupRow,
+};
 
 /// How long a host over ssh is waited for by who only wants to know: a host that is down must not hold up the others.
 const ASK_WITHIN: Duration = Duration::from_secs(5);
@@ -184,6 +186,14 @@ impl Workspace {
                 apply: open.apply.clone(),
                 fact: Fact::RootGone,
             }));
+            let open = |row: &SetupRow| row.host == name && row.state == AttemptState::Running;
+            let setups = self.store.setups()?.into_iter().filter(open);
+            facts.extend(setups.map(|row| HostFact::Setup {
+                id: row.id,
+                attempt: row.attempt,
+                apply: row.apply,
+                fact: Fact::RootGone,
+            }));
         }
         facts.extend(probe.facts.iter().cloned());
         self.fill_sentences(&mut facts);
@@ -270,7 +280,14 @@ impl Workspace {
     pub(super) fn fill_sentences(&self, facts: &mut [HostFact]) {
         let expansion = &self.settings.expansion;
         for fact in facts {
-            let HostFact::Attempt { job, fact: Fact::Ended(ending), .. } = fact else { continue };
+            let (job, ending) = match fact {
+                HostFact::Attempt { job, fact: Fact::Ended(ending), .. } => (job, ending),
+                HostFact::Setup { fact: Fact::Ended(ending), .. } => {
+                    ending.detail = sentence(ending, &Context::default());
+                    continue;
+                }
+                _ => continue,
+            };
             let spec = expansion.index_of(*job).and_then(|index| expansion.job(index).spec().ok());
             let text = |rendered: &Rendered| told(rendered);
             let files: Vec<String> =
@@ -298,7 +315,7 @@ fn vanished(before: &[OpenAttempt], probe: &Probe) -> Vec<Intended> {
         .iter()
         .filter_map(|fact| match fact {
             HostFact::Attempt { job, attempt, .. } => Some((*job, *attempt)),
-            HostFact::Accepted { .. } => None,
+            HostFact::Setup { .. } | HostFact::Accepted { .. } => None,
         })
         .collect();
     before

@@ -42,13 +42,16 @@ impl Lane {
             self.waiting().filter_map(|(job, _)| Some((index(job)?, job))).collect();
         queued.sort_unstable();
         let running = |state: &&AttemptState| **state == AttemptState::Running;
+        let running = self.open.values().filter(running).count();
+        let running = u32::try_from(running).unwrap_or(u32::MAX);
         let (ended, seconds) = self.measured;
         Load {
             host: self.host.name().clone(),
             slots: self.slots,
             // One that was not seen to run dry takes nothing.
             reachable: self.is_of_use() && (self.is_dry() || !queued.is_empty()),
-            running: u32::try_from(self.open.values().filter(running).count()).unwrap_or(u32::MAX),
+            // A setup runs alone, so it is on every slot.
+            running: if self.sets_up { self.slots } else { running },
             queued: queued.into_iter().map(|(_, job)| job).collect(),
             mean_s: (ended > 0).then(|| seconds / f64::from(ended)),
         }
@@ -185,7 +188,8 @@ impl Follower<'_> {
             if lane.slots > 0 || lane.jobs.is_empty() || lane.trouble.is_some() {
                 continue;
             }
-            let done = |lane: &Lane| lane.slots > 0 && lane.is_quiet() && lane.is_of_use();
+            let none_starts = |lane: &Lane| lane.is_of_use() || lane.setup_failed.is_some();
+            let done = |lane: &Lane| lane.slots > 0 && lane.is_quiet() && none_starts(lane);
             let Some(from) = self.lanes.iter().position(done) else { return };
             let share = self.lanes[from].slots.min(self.lanes[at].own_slots);
             self.lanes[from].slots -= share;

@@ -207,7 +207,7 @@ impl Follower<'_> {
         lane.kicked = true;
         Ok(Some(Step::Look {
             question: workspace.question(lane.at)?,
-            seconds: (!self.detach).then_some(seconds),
+            seconds: (!self.detach && !std::mem::take(&mut lane.ask_now)).then_some(seconds),
             kick,
             pause: lane.pause(),
         }))

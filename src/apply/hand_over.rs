@@ -12,7 +12,7 @@ use crate::campaign::{Campaign, EnvValue};
 use crate::host::{Account, Batch, BatchContext, BatchJob, script_version};
 use crate::ids::{ApplyId, Attempt, HostName};
 use crate::lifecycle::{Fact, HostFact, Tree};
-use crate::plan::{HostList, Known};
+use crate::plan::{HostList, Known, Setup, SetupPlace};
 use crate::store::{HostMemory, HostReport, Intended, Intent, Provenance};
 
 /// Seconds between TERM and KILL at a time limit.
@@ -64,13 +64,20 @@ impl Workspace {
         let dealt_by = HostList::of(&campaign);
         self.store.keep_lists(std::slice::from_ref(&dealt_by))?;
         let dealt_by = dealt_by.json();
+        let work_dir = code.work_dir.to_string_lossy();
+        let place = code.folder.as_deref().map_or(
+            SetupPlace::Folder { path: &work_dir, code: code.digest, apply: hand.apply },
+            SetupPlace::Snapshot,
+        );
+        let setup = Setup::of(&campaign, name, &host, place)?;
         let context = BatchContext {
             apply: hand.apply,
             number: lane.number,
             host: name,
             origin: self.origin(),
             tree: &tree,
-            work_dir: &code.work_dir.to_string_lossy(),
+            work_dir: &work_dir,
+            setup: setup.as_ref(),
             account,
             // A path or a zone of this machine means nothing on another one.
             locale: if lane.host.is_here() { &hand.options.locale } else { &account.locale },

@@ -17,6 +17,7 @@ use crate::host::sync::{Made, Source};
 use crate::host::{Account, Batch, Host, HostError, Probe, WantedLog};
 use crate::ids::{ApplyId, Attempt, CampaignName, HostName, JobId};
 use crate::lifecycle::{AttemptState, HostFact, JournalPosition, LineError};
+use crate::state::State;
 use crate::store::Intended;
 
 /// Between two tries to reach a host: the first, and the longest.
@@ -57,6 +58,19 @@ pub(super) struct Prepared {
     pub(super) made: Option<(Made, PathBuf)>,
 }
 
+/// A setup that ended otherwise than well: what needed it was not run.
+#[derive(Debug, Clone)]
+pub struct SetupFailure {
+    /// Which setup.
+    pub id: JobId,
+    /// Which of its attempts.
+    pub attempt: Attempt,
+    /// How it ended.
+    pub state: State,
+    /// One sentence.
+    pub detail: String,
+}
+
 /// Why a lane goes no further.
 #[derive(Debug)]
 pub enum Trouble {
@@ -64,6 +78,8 @@ pub enum Trouble {
     Stuck,
     /// An error; the lane's jobs go on without us.
     Error(ApplyError),
+    /// The setup ended otherwise than well; the jobs that need it are as if never handed over.
+    Setup(SetupFailure),
 }
 
 /// A host and what is waited for there.
@@ -118,6 +134,12 @@ pub(super) struct Lane {
     pub(super) silent: Option<ApplyError>,
     /// Whether logs may be there that are to be fetched at the end.
     pub(super) logs: bool,
+    /// Whether its setup runs: then no job does.
+    pub(super) sets_up: bool,
+    /// The setup that failed last.
+    pub(super) setup_failed: Option<SetupFailure>,
+    /// Whether the next look asks at once, since what is queued there has changed.
+    pub(super) ask_now: bool,
     pub(super) trouble: Option<Trouble>,
 }
 
@@ -197,6 +219,9 @@ impl Lane {
             down: None,
             silent: None,
             logs: false,
+            sets_up: false,
+            setup_failed: None,
+            ask_now: false,
             trouble: None,
         }
     }
@@ -212,7 +237,10 @@ impl Lane {
 
     /// Whether the host answers, as far as anybody knows, and jobs can run there.
     pub(super) fn is_of_use(&self) -> bool {
-        self.down.is_none() && self.trouble.is_none() && self.fit != Some(false)
+        self.down.is_none()
+            && self.trouble.is_none()
+            && self.setup_failed.is_none()
+            && self.fit != Some(false)
     }
 
     /// Ends the step under way if it is one that only looks; what it would have told is told by the next one.
@@ -222,6 +250,13 @@ impl Lane {
         {
             step.abort();
         }
+    }
+
+    /// Takes out what kept it from going on.
+    pub(super) fn troubles(&mut self) -> Vec<(HostName, Trouble)> {
+        let failed = self.setup_failed.take().map(Trouble::Setup);
+        let troubles = self.trouble.take().into_iter().chain(failed);
+        troubles.map(|trouble| (self.host.name().clone(), trouble)).collect()
     }
 
     /// How long to wait before the next look.

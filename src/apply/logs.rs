@@ -87,7 +87,11 @@ impl Workspace {
             let rows = rows.filter(|row| matches!(row.state, AttemptState::Ended(_)));
             rows.map(|row| (job.id, row.attempt))
         });
-        Ok(ended.collect())
+        let setups = snapshot
+            .setups
+            .iter()
+            .filter(|row| row.host == *host && matches!(row.state, AttemptState::Ended(_)));
+        Ok(ended.chain(setups.map(|row| (row.id, row.attempt))).collect())
     }
 }
 

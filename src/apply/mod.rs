@@ -26,7 +26,7 @@ pub use error::ApplyError;
 pub use gc::Useless;
 pub use hand_over::programs_of;
 pub use interrupt::{Interrupt, Interrupts};
-pub use lane::Trouble;
+pub use lane::{SetupFailure, Trouble};
 pub use logs::log_file;
 pub use open::Named;
 pub use run::{Ended, How, RunOptions, new_apply_id};

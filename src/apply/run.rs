@@ -10,6 +10,7 @@ use super::hand_over::Hand;
 use super::lane::{Lane, Trouble};
 use super::{ApplyError, Interrupt, Interrupts, Observer, Workspace};
 use crate::ids::{ApplyId, HostName, JobId};
+use crate::lifecycle::AttemptState;
 use crate::lifecycle::shares::{Wish, shares};
 use crate::plan::{Action, Known, Plan, Reason};
 use crate::state::State;
@@ -139,11 +140,12 @@ impl Workspace {
             let followed = follower.follow(self, Some(lock)).await?;
             lanes = follower.lanes;
             for lane in &mut lanes {
-                if let Some(one) = lane.trouble.take() {
-                    troubles.push((lane.host.name().clone(), one));
+                let found = lane.troubles();
+                if !found.is_empty() {
                     lane.fit = Some(false);
                     lane.open.clear();
                 }
+                troubles.extend(found);
             }
             match followed {
                 Followed::Ended | Followed::LockFree => {}
@@ -205,6 +207,7 @@ impl Workspace {
         let deciding = |action| plan.decisions.iter().filter(move |one| one.action == action);
         let waiting: BTreeSet<JobId> = deciding(Action::Wait).map(|one| ids[one.job]).collect();
         let mut open = self.open_by_host(|job| waiting.contains(&job))?;
+        let setups = self.store.setups()?;
         let mut lanes = Vec::new();
         for (at, host) in self.hosts.iter().enumerate() {
             let mut lane = Lane::new(at, host.clone(), self.slots(host.name()));
@@ -215,6 +218,8 @@ impl Workspace {
             let here = deciding(Action::Run).filter(|one| one.home == home);
             lane.jobs = here.map(|one| one.job).collect();
             lane.open = open.remove(host.name()).unwrap_or_default();
+            let newest = setups.iter().rfind(|setup| setup.host == *host.name());
+            lane.sets_up = newest.is_some_and(|setup| setup.state == AttemptState::Running);
             lanes.push(lane);
         }
         let most = options.max_parallel.or(self.settings.campaign.max_parallel);
@@ -269,9 +274,8 @@ impl Workspace {
             };
             let followed = follower.follow(self, None).await?;
             let troubles = follower.lanes.into_iter();
-            let troubles: Vec<(HostName, Trouble)> = troubles
-                .filter_map(|lane| Some((lane.host.name().clone(), lane.trouble?)))
-                .collect();
+            let troubles: Vec<(HostName, Trouble)> =
+                troubles.flat_map(|mut lane| lane.troubles()).collect();
             let how = match followed {
                 Followed::Interrupted(interrupt) => How::Interrupted(interrupt),
                 Followed::TimedOut => How::TimedOut,

@@ -5,12 +5,12 @@
 use std::time::{Duration, Instant};
 
 use super::follow::Follower;
-use super::lane::Chunk;
+use super::lane::{Chunk, SetupFailure};
 use super::run::is_failure;
 use super::{ApplyError, Workspace};
 use crate::ids::{Attempt, HostName, JobId};
 use crate::lifecycle::event::JobAt;
-use crate::lifecycle::{AttemptState, Event, EventKind, Fact, HostFact, LineError, Reason};
+use crate::lifecycle::{AttemptState, Event, EventKind, Fact, Final, HostFact, LineError, Reason};
 use crate::store::{HostMemory, HostReport, Recorded};
 
 /// Between two writings of the tables at least.
@@ -41,6 +41,9 @@ impl Follower<'_> {
             self.told(workspace, at, facts, &recorded)?;
             recorded_any = true;
             let lane = &mut self.lanes[at];
+            if lane.ask_now {
+                lane.stop_looking();
+            }
             if lane.is_quiet()
                 && let Some((_, step)) = lane.step.take()
             {
@@ -74,18 +77,75 @@ impl Follower<'_> {
         let ended: Vec<(JobId, Attempt)> = facts
             .iter()
             .filter_map(|fact| match fact {
-                HostFact::Attempt { job, attempt, fact: Fact::Ended(_), .. } => {
-                    Some((*job, *attempt))
+                HostFact::Attempt { job: id, attempt, fact: Fact::Ended(_), .. }
+                | HostFact::Setup { id, attempt, fact: Fact::Ended(_), .. } => {
+                    Some((*id, *attempt))
                 }
                 _ => None,
             })
             .collect();
         self.lanes[at].logs |= !ended.is_empty();
         workspace.keep_logs(&name, &ended)?;
-        for fact in facts {
-            self.tell(workspace, at, fact);
+        let mut setups = recorded.setups.iter().peekable();
+        for (index, fact) in facts.into_iter().enumerate() {
+            match setups.next_if(|(changed, _)| *changed == index) {
+                Some((_, state)) => self.tell_setup(workspace, at, fact, *state),
+                None => self.tell(workspace, at, fact),
+            }
         }
         Ok(())
+    }
+
+    /// Tells how an attempt of a setup stands now.
+    fn tell_setup(
+        &mut self,
+        workspace: &Workspace,
+        at: usize,
+        fact: HostFact,
+        state: AttemptState,
+    ) {
+        let HostFact::Setup { id, attempt, fact, .. } = fact else { return };
+        let lane = &mut self.lanes[at];
+        lane.news = true;
+        lane.sets_up = state == AttemptState::Running;
+        let (mut detail, mut exit_code, mut elapsed_s) = (String::new(), None, None);
+        // Where nobody waits for it any more, it was ended with those who did.
+        let mut needed = !lane.open.is_empty();
+        match fact {
+            Fact::Ended(ending) => {
+                (exit_code, elapsed_s) = (ending.exit_code.map(i32::from), ending.elapsed_s);
+                needed &= !matches!(ending.reason, Reason::ByQueue | Reason::Withdrawn);
+                detail = ending.detail;
+            }
+            Fact::RootGone => "the host's records of it are gone".clone_into(&mut detail),
+            Fact::Queued | Fact::Started { .. } | Fact::Open { .. } => {}
+        }
+        match state {
+            AttemptState::Ended(Final::Succeeded) => {
+                lane.setup_failed.take_if(|failed| failed.id == id);
+            }
+            AttemptState::Ended(end) if needed => {
+                let detail = detail.clone();
+                lane.setup_failed = Some(SetupFailure { id, attempt, state: end.into(), detail });
+                // What was queued is queued no more.
+                lane.ask_now = true;
+            }
+            AttemptState::Ended(_)
+            | AttemptState::Intended
+            | AttemptState::Queued
+            | AttemptState::Running => {}
+        }
+        let kind = EventKind::Setup {
+            host: lane.host.name().clone(),
+            id,
+            attempt,
+            state: state.shown(),
+            text: workspace.campaign().setup.clone().unwrap_or_default(),
+            detail,
+            exit_code,
+            elapsed_s,
+        };
+        self.observer.event(&Event { ts: workspace.clock().now(), kind });
     }
 
     fn tell(&mut self, workspace: &Workspace, at: usize, fact: HostFact) {

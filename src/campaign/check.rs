@@ -93,6 +93,10 @@ impl Checker<'_> {
         let command = self.command(wire.command, &names);
         let shell = self.shell(wire.shell.as_ref());
         let working_dir = wire.working_dir.and_then(|at| self.folder("working-dir", &at));
+        if let Some(setup) = &wire.setup {
+            self.not_empty(setup, "setup");
+            self.warn_no_template("setup", setup);
+        }
         let mut shell_text = |at: Option<At<String>>, what: &str| {
             let at = at?;
             self.not_empty(&at, what);
@@ -123,6 +127,7 @@ impl Checker<'_> {
             command: command?,
             shell,
             working_dir: working_dir.unwrap_or_else(|| ".".to_owned()),
+            setup: wire.setup.map(|at| at.value),
             prepare,
             cleanup,
             repeat: repeat.unwrap_or(1),

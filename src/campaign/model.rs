@@ -39,6 +39,8 @@ pub struct Campaign {
     pub shell: Vec<String>,
     /// Folder below `sync.root` where a job starts; `.` or a relative path without `..`.
     pub working_dir: String,
+    /// Shell text once per host, snapshot and its own wording; no template.
+    pub setup: Option<String>,
     /// Shell text before each job; its failure is the job's.
     pub prepare: Option<Template>,
     /// Shell text after each job, whatever its end.

@@ -25,13 +25,14 @@ use table::{Table, element, mismatch};
 type Node<'i> = Spanned<DeValue<'i>>;
 
 /// Keys of the file's top level, for keys that stand below a table by mistake. The schema test keeps it whole.
-pub(super) const TOP_LEVEL: [&str; 23] = [
+pub(super) const TOP_LEVEL: [&str; 24] = [
     "version",
     "name",
     "description",
     "command",
     "working-dir",
     "shell",
+    "setup",
     "prepare",
     "cleanup",
     "repeat",
@@ -113,6 +114,7 @@ fn top(reader: &mut Reader<'_>, document: &DeTable<'_>) -> WireCampaign {
         command: table.with(reader, "command", command),
         working_dir: table.string(reader, "working-dir"),
         shell: table.string(reader, "shell"),
+        setup: table.string(reader, "setup"),
         prepare: table.string(reader, "prepare"),
         cleanup: table.string(reader, "cleanup"),
         repeat: table.integer(reader, "repeat"),

@@ -50,6 +50,8 @@ pub(super) struct WireCampaign {
     pub(super) working_dir: Option<At<String>>,
     /// The shell for string commands, `prepare` and `cleanup`. Default: `bash -euo pipefail`.
     pub(super) shell: Option<At<String>>,
+    /// Shell text that runs once on a host for a snapshot, before its jobs; no template.
+    pub(super) setup: Option<At<String>>,
     /// Shell text before each job; its failure is the job's.
     pub(super) prepare: Option<At<String>>,
     /// Shell text after each job, whatever its end.

@@ -190,6 +190,9 @@ impl Task<'_> {
                     ));
                 }
                 Trouble::Error(error) => exit = exit.and(context.say_trouble(error)),
+                Trouble::Setup(failure) => {
+                    exit = exit.and(super::setup::say_failure(context, workspace, host, failure));
+                }
             }
         }
         match ended.how {

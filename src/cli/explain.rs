@@ -6,6 +6,7 @@ use super::args::OneJob;
 use super::context::{Context, Loaded, resolve};
 use super::error::CliError;
 use super::exit::Exit;
+use super::setup;
 use crate::ids::{HostName, JobId};
 use crate::plan::{Action, Decision, Known, Options, Prefixes, Reason};
 use crate::report::text::local;
@@ -32,11 +33,14 @@ pub(super) fn run(context: &Context, arguments: &OneJob) -> Result<Exit, CliErro
     })??;
     let snapshot = workspace.store().snapshot()?;
     let row = snapshot.jobs.iter().find(|row| row.id == job.id);
-    let next = match job.index {
-        None => None,
+    let (next, home) = match job.index {
+        None => (None, None),
         Some(index) => {
             let options = Options { selection: Some(vec![index]), ..Options::default() };
-            workspace.plan(Some(&collected), &options)?.decisions.into_iter().next()
+            let plan = workspace.plan(Some(&collected), &options)?;
+            let next = plan.decisions.into_iter().next();
+            let home = next.as_ref().and_then(|next| plan.hosts.into_iter().nth(next.home?));
+            (next, home.map(|home| home.name))
         }
     };
     let name = job.index.map_or_else(
@@ -44,6 +48,7 @@ pub(super) fn run(context: &Context, arguments: &OneJob) -> Result<Exit, CliErro
         |index| loaded.expansion.job(index).name(),
     );
     let state = row.map_or(crate::state::State::Pending, crate::store::JobRow::state);
+    let setup_row = setup::of_job(&snapshot, &evidence, home.as_ref());
     let mut out = context.out();
     if context.json() {
         let next = next.as_ref().map(|next| {
@@ -53,9 +58,12 @@ pub(super) fn run(context: &Context, arguments: &OneJob) -> Result<Exit, CliErro
             .iter()
             .map(|(host, records)| json!({ "host": host, "records": records }))
             .collect();
-        let document = json!({
+        let mut document = json!({
             "schema": 1, "id": job.id, "name": name, "state": state, "evidence": evidence, "next": next,
         });
+        if let Some(row) = setup_row {
+            document["setup"] = setup::document(&workspace, row);
+        }
         writeln!(out, "{document}")?;
         out.flush()?;
         return Ok(Exit::Done);
@@ -66,6 +74,7 @@ pub(super) fn run(context: &Context, arguments: &OneJob) -> Result<Exit, CliErro
         short: workspace_prefix(&loaded, job.id),
         row,
         next: next.as_ref(),
+        setup: setup_row.map(|row| setup::sentence(&workspace, row)),
         evidence: &evidence,
     };
     out.write_all(told.text().as_bytes())?;
@@ -84,6 +93,8 @@ struct Told<'a> {
     short: String,
     row: Option<&'a JobRow>,
     next: Option<&'a Decision>,
+    /// On its setup.
+    setup: Option<String>,
     /// Of each host that answered.
     evidence: &'a [(HostName, Vec<String>)],
 }
@@ -97,6 +108,7 @@ impl Told<'_> {
         if started {
             lines.push(format!("  Output: sp logs {0}   files: sp path {0}", self.short));
         }
+        lines.extend(self.setup.iter().map(|setup| format!("  Its {setup}")));
         lines.push(String::new());
         for attempt in self.row.into_iter().flat_map(|row| &row.attempts) {
             self.attempt(attempt, &mut lines);

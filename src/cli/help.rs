@@ -20,6 +20,7 @@ const TOPICS: &[(&str, &str, &str)] = &[
     ("states", "states and reasons, and how they are known", include_str!("../help/states.md")),
     ("hosts", "[hosts], ssh, homes, slots, what lies on a host", include_str!("../help/hosts.md")),
     ("sync", "[sync], snapshots, code-change", include_str!("../help/sync.md")),
+    ("setup", "once for a tree, before the jobs", include_str!("../help/setup.md")),
     ("ssh", "from a laptop to a lab machine in ten minutes", include_str!("../help/ssh.md")),
     (
         "doctor",

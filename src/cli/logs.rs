@@ -9,6 +9,7 @@ use super::args;
 use super::context::{Context, Loaded, resolve};
 use super::error::CliError;
 use super::exit::Exit;
+use super::setup;
 use crate::apply::{ApplyError, Interrupts, log_file};
 use crate::host::Host;
 use crate::ids::{Attempt, JobId};
@@ -27,6 +28,8 @@ pub(super) fn run(context: &Context, arguments: &args::Logs) -> Result<Exit, Cli
     let newest = known.get(job.id).map_or(Attempt(0), |known| known.attempt);
     let attempt = arguments.attempt.map_or(newest, Attempt);
     if attempt.0 == 0 || attempt > newest {
+        let snapshot = workspace.store().snapshot()?;
+        let setup = setup::not_well(&snapshot).filter(|_| newest.0 == 0);
         return Err(CliError::person(
             "no-attempt",
             match newest.0 {
@@ -35,7 +38,10 @@ pub(super) fn run(context: &Context, arguments: &args::Logs) -> Result<Exit, Cli
                 n => format!("job `{}` has had {n} attempts", arguments.job),
             },
             match newest.0 {
-                0 => "`sp apply` runs it".to_owned(),
+                0 => match setup {
+                    Some(row) => format!("its {}", setup::sentence(&workspace, row)),
+                    None => "`sp apply` runs it".to_owned(),
+                },
                 n => format!("`--attempt {n}` is its newest; attempts count from 1"),
             },
         ));

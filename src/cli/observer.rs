@@ -9,6 +9,7 @@ use indicatif::{HumanBytes, ProgressBar, ProgressFinish, ProgressState, Progress
 
 use super::context::Context;
 use super::progress::Progress;
+use super::setup::on_one_line;
 use super::tables::Tables;
 use crate::apply::Observer;
 use crate::campaign::Campaign;
@@ -216,6 +217,21 @@ impl Observer for Screen<'_> {
                     let bytes = HumanBytes(*sent_bytes);
                     self.line(&format!("{:>10} {files}, {bytes}, to {host} ({short})", "SENT"));
                 }
+            }
+            EventKind::Setup { host, state, text, detail, elapsed_s, .. } => {
+                if *state == State::Running && !self.context.verbose() {
+                    return;
+                }
+                let time = elapsed_s.map_or_else(String::new, span);
+                let text = on_one_line(text);
+                let end = match state {
+                    State::Running => "runs".to_owned(),
+                    State::Succeeded => String::new(),
+                    state => format!("{state}: {}", visible(detail)),
+                };
+                let width = self.host_width.unwrap_or(0);
+                let head = format!("{:>10} [{time:>7}] {:width$}", "SETUP", host.as_str());
+                self.line(format!("{head}  {text}  {end}").trim_end());
             }
             EventKind::Plan { .. } | EventKind::Summary { .. } => {}
         }

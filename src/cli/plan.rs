@@ -10,6 +10,7 @@ use super::context::{Context, Loaded, resolve};
 use super::error::CliError;
 use super::exit::Exit;
 use super::saved_plan::SavedPlan;
+use super::setup::on_one_line;
 use crate::apply::{CodeNow, Collected, Workspace};
 use crate::plan::{
     Action, CommandSpec, Decision, HostStatus, Known, Options, Plan, PlanView, PlannedHost,
@@ -198,6 +199,11 @@ pub(super) fn show(context: &Context, plan: &Plan, what: Show) -> Result<String,
     }
     if lines > 0 {
         text.push('\n');
+    }
+    if let Some(setup) = plan.expansion.campaign().setup.as_ref().filter(|_| plan.summary.run > 0) {
+        let setup = on_one_line(setup);
+        writeln!(text, "Before them, unless it has run in the same tree: {setup}\n")
+            .expect("a string takes all");
     }
     text.push_str(&summary(plan));
     text.push('\n');

@@ -63,6 +63,9 @@ pub(super) fn run(context: &Context, arguments: &args::Wait) -> Result<Exit, Cli
                 exit = exit.and(Exit::Unfinished);
             }
             Trouble::Error(error) => exit = exit.and(context.say_trouble(error)),
+            Trouble::Setup(failure) => {
+                exit = exit.and(super::setup::say_failure(context, &workspace, host, failure));
+            }
         }
     }
     match ended.how {

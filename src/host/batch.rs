@@ -17,7 +17,7 @@ use crate::campaign::Value;
 use crate::campaign::template::{Part, Reference, Rendered, text_of};
 use crate::ids::{ApplyId, Attempt, AxisName, HostName};
 use crate::lifecycle::Tree;
-use crate::plan::{CommandSpec, CountMarker, EnvSpec, JobSpec};
+use crate::plan::{CommandSpec, CountMarker, EnvSpec, JobSpec, Setup};
 use crate::shell::{NulError, quote_line};
 
 /// What all jobs of a hand-over share.
@@ -39,6 +39,8 @@ pub struct BatchContext<'a> {
     pub account: &'a Account,
     /// Language, time zone and temporary folder of the account.
     pub locale: &'a [(String, String)],
+    /// What must have run in the tree before the jobs.
+    pub setup: Option<&'a Setup>,
     /// `[hosts.NAME] vars`.
     pub host_vars: &'a IndexMap<AxisName, Value>,
     /// `[hosts.NAME] init`.
@@ -93,6 +95,8 @@ impl Batch {
             lines.push('\n');
             first.get_or_insert(job.spec);
         }
+        let setup =
+            setup_line(context).map_err(|why| HostError::Job { job: "setup".to_owned(), why })?;
         let secrets = secret_lines(context.secrets).map_err(|error| refused("(secrets)", error))?;
         let mut text = format!(
             "batch v=1 apply={} script={} secrets={} .\n",
@@ -104,6 +108,7 @@ impl Batch {
             &common_line(context, first.as_ref()).map_err(|error| refused("(all)", error))?,
         );
         push(&mut text, format_args!("\nhosts {}\n", context.dealt_by));
+        text.push_str(&setup);
         text.push_str(&lines);
         let sha256 = sha256_hex(text.as_bytes());
         Ok(Self { name, text, sha256, secrets })
@@ -163,6 +168,10 @@ fn common_line(context: &BatchContext<'_>, job: Option<&JobSpec>) -> Result<Stri
     ] {
         set(name, value.as_deref().unwrap_or("none"))?;
     }
+    let setup = context.setup.map(|setup| (setup.spec.id.to_string(), setup.tree.clone()));
+    let (id, tree) = setup.unwrap_or_else(|| ("none".to_owned(), String::new()));
+    set("B_SETUP", &id)?;
+    set("B_TREE", &tree)?;
     set("B_SLOTS", &context.slots.to_string())?;
     set("B_INIT", context.init.unwrap_or(""))?;
     set("B_KILL_AFTER", &context.kill_after.to_string())?;
@@ -207,14 +216,27 @@ fn seconds(limit: Duration) -> String {
     format!("{}.{:02}", hundredths / 100, hundredths % 100)
 }
 
+/// The setup's line; empty without one. Its exit code alone says how it ended; it has no time limit.
+fn setup_line(context: &BatchContext<'_>) -> Result<String, String> {
+    let Some(setup) = context.setup else { return Ok(String::new()) };
+    let limits =
+        "B_LIMIT='' B_CODES=' 0 ' B_MARKERS=0 B_STAMP=0 B_PREPARE=0 B_CLEANUP=0 B_MAX_FAIL=''";
+    let text = spec_text(&setup.spec, &setup.host_env)?;
+    Ok(format!("setup {} {limits} {text}\n", setup.spec.id))
+}
+
 fn job_line(job: &BatchJob) -> Result<String, String> {
-    let spec = &job.spec;
-    let nul = |error: NulError| error.to_string();
     let flag = if job.fresh_state { "fresh" } else { "-" };
-    let mut line = format!("job {} {} {flag} PARAMS=", spec.id, job.attempt);
+    let text = spec_text(&job.spec, &job.host_env)?;
+    Ok(format!("job {} {} {flag} {text}", job.spec.id, job.attempt))
+}
+
+fn spec_text(spec: &JobSpec, host_env: &IndexMap<String, EnvSpec>) -> Result<String, String> {
+    let nul = |error: NulError| error.to_string();
+    let mut line = "PARAMS=".to_owned();
     line.push_str(&quote_line(&spec.params_json().to_string()).map_err(nul)?);
     line.push_str("; ENVIRONMENT() { export");
-    for (name, value) in spec.env.iter().chain(&job.host_env) {
+    for (name, value) in spec.env.iter().chain(host_env) {
         let value = match value {
             EnvSpec::Text(rendered) => word(rendered).map_err(nul)?,
             EnvSpec::FromEnv(variable) => format!("\"$SP_SECRET_{variable}\""),

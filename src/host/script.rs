@@ -16,6 +16,7 @@ pub(crate) const TEXT: &str = concat!(
     include_str!("../../scripts/host/60-finish.sh"),
     include_str!("../../scripts/host/65-recover.sh"),
     include_str!("../../scripts/host/70-runner.sh"),
+    include_str!("../../scripts/host/72-setup.sh"),
     include_str!("../../scripts/host/80-answers.sh"),
     include_str!("../../scripts/host/82-logs.sh"),
     include_str!("../../scripts/host/83-gc.sh"),

@@ -14,7 +14,7 @@ pub struct Load {
     pub slots: u32,
     /// Whether it answers. One that does not takes nothing and gives nothing.
     pub reachable: bool,
-    /// Jobs that run there.
+    /// Jobs that run there, or slots that nothing can start on.
     pub running: u32,
     /// Jobs of its queue that nobody has claimed, the next one first.
     pub queued: Vec<JobId>,

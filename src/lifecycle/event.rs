@@ -56,6 +56,25 @@ pub enum EventKind {
         /// Their bytes.
         sent_bytes: u64,
     },
+    /// The campaign's setup began on a host, or has ended there.
+    Setup {
+        /// The host.
+        host: HostName,
+        /// Which setup; of the form of a job's id.
+        id: JobId,
+        /// Which of its attempts.
+        attempt: Attempt,
+        /// `running`, or how it ended.
+        state: State,
+        /// The text of the campaign file.
+        text: String,
+        /// One sentence; may be empty.
+        detail: String,
+        /// Exit code as a shell sees it.
+        exit_code: Option<i32>,
+        /// Seconds it ran.
+        elapsed_s: Option<f64>,
+    },
     /// A job lies in a host's queue.
     JobQueued {
         /// The job.
@@ -134,6 +153,7 @@ impl EventKind {
             Self::Plan { .. } => "plan",
             Self::Host { .. } => "host",
             Self::Sync { .. } => "sync",
+            Self::Setup { .. } => "setup",
             Self::JobQueued { .. } => "job-queued",
             Self::JobStarted { .. } => "job-started",
             Self::JobMoved { .. } => "job-moved",

@@ -22,6 +22,17 @@ pub enum HostFact {
         /// What holds of it.
         fact: Fact,
     },
+    /// About an attempt of the campaign's `setup`, which is no job.
+    Setup {
+        /// Which setup; of the form of a job's id.
+        id: JobId,
+        /// Which of its attempts.
+        attempt: Attempt,
+        /// The apply whose hand-over it ran for.
+        apply: ApplyId,
+        /// What holds of it.
+        fact: Fact,
+    },
     /// `sp accept`: the result of `from` counts for `job`.
     Accepted {
         /// The job that has no result of its own.

@@ -72,6 +72,8 @@ reasons! {
     ByUser = "by-user",
     /// Its tmux session was closed.
     ByTmux = "by-tmux",
+    /// A setup that nothing in the queue needed any more.
+    ByQueue = "by-queue",
     /// Taken out of the queue before it started.
     Withdrawn = "withdrawn",
     /// Given to another host before it started; no end of the job.

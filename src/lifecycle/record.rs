@@ -235,11 +235,14 @@ impl<'a> Fields<'a> {
     }
 
     fn attempt(&self, fact: Fact) -> Result<HostFact, LineError> {
-        Ok(HostFact::Attempt {
-            job: self.get("id", parsed::<JobId>)?,
-            attempt: self.get("n", |text| parsed(text).filter(|n| *n > 0).map(Attempt))?,
-            apply: self.get("apply", parsed::<ApplyId>)?,
-            fact,
+        let id = self.get("id", parsed::<JobId>)?;
+        let attempt = self.get("n", |text| parsed(text).filter(|n| *n > 0).map(Attempt))?;
+        let apply = self.get("apply", parsed::<ApplyId>)?;
+        // Only a setup's lines have a kind.
+        let setup = self.get_newer("kind", |word| (word == "setup").then_some(Some(())))?;
+        Ok(match setup {
+            Some(()) => HostFact::Setup { id, attempt, apply, fact },
+            None => HostFact::Attempt { job: id, attempt, apply, fact },
         })
     }
 }

@@ -64,6 +64,7 @@ pub fn sentence(ending: &Ending, context: &Context<'_>) -> String {
         }
         Reason::ByUser => "cancelled by `sp cancel`".to_owned(),
         Reason::ByTmux => "cancelled by closing its tmux session".to_owned(),
+        Reason::ByQueue => "ended when nothing in the queue needed it any more".to_owned(),
         Reason::Withdrawn => "taken out of the queue before it started".to_owned(),
         Reason::Moved => match &ending.moved_to {
             Some(host) => format!("given to host {host} before it started"),

@@ -35,6 +35,7 @@ mod planned;
 mod prefix;
 mod render;
 mod select;
+mod setup;
 mod view;
 
 pub use action::{Action, Reason};
@@ -56,6 +57,7 @@ pub use named_hosts::named_hosts;
 pub use planned::{Decision, Evidence, HostStatus, Obsolete, Plan, PlannedHost, Summary, plan};
 pub use prefix::Prefixes;
 pub use select::{JobRef, SelectError, Selector};
+pub use setup::{Setup, SetupPlace};
 pub use view::PlanView;
 
 /// What expansion needs to know of the campaign's folder. Paths and patterns are relative to `working-dir`.

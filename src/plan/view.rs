@@ -17,9 +17,13 @@ pub struct PlanView<'a>(pub &'a Plan);
 impl Serialize for PlanView<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let plan = self.0;
-        let mut object = serializer.serialize_struct("Plan", 6)?;
+        let mut object = serializer.serialize_struct("Plan", 7)?;
         object.serialize_field("schema", &1)?;
         object.serialize_field("campaign", &plan.expansion.campaign().name)?;
+        match &plan.expansion.campaign().setup {
+            Some(setup) => object.serialize_field("setup", setup)?,
+            None => object.skip_field("setup")?,
+        }
         object.serialize_field("hosts", &Each(&plan.hosts, HostView))?;
         object.serialize_field("jobs", &Each(&plan.decisions, |d| DecisionView(plan, d)))?;
         object.serialize_field("obsolete", &Each(&plan.obsolete, ObsoleteView))?;

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use crate::ids::{Attempt, HostName, JobId};
 use crate::lifecycle::event::HostState;
 use crate::state::State;
-use crate::store::{AttemptRow, JobRow, Snapshot};
+use crate::store::{AttemptRow, JobRow, SetupRow, Snapshot};
 
 /// A host of the campaign as the caller sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,8 +53,41 @@ pub struct HostStatus {
     pub running: Vec<JobId>,
     /// Number of jobs in its queue.
     pub queued: u64,
+    /// The newest setup there; none where the campaign never had one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub setup: Option<SetupStatus>,
     /// When it last answered.
     pub last_seen: Option<Timestamp>,
+}
+
+/// The newest setup of a host in the document.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SetupStatus {
+    /// Which setup; of the form of a job's id.
+    pub id: JobId,
+    /// Which of its attempts.
+    pub attempt: Attempt,
+    /// Present state.
+    pub state: State,
+    /// One sentence; may be empty.
+    pub detail: String,
+    /// When it started.
+    pub started_at: Option<Timestamp>,
+    /// Seconds it ran.
+    pub elapsed_s: Option<f64>,
+}
+
+impl SetupStatus {
+    fn of(row: &SetupRow) -> Self {
+        Self {
+            id: row.id,
+            attempt: row.attempt,
+            state: row.state.shown(),
+            detail: row.detail.clone(),
+            started_at: row.started_at,
+            elapsed_s: row.elapsed_s,
+        }
+    }
 }
 
 /// A job in the document: its newest attempt.
@@ -136,6 +169,7 @@ fn host_status(view: &HostView, snapshot: &Snapshot, jobs: &[&JobRow]) -> HostSt
         slots: view.slots,
         running: there(State::Running).map(|job| job.id).collect(),
         queued: there(State::Queued).count() as u64,
+        setup: snapshot.setups.iter().rfind(|row| row.host == view.name).map(SetupStatus::of),
         last_seen: snapshot
             .hosts
             .iter()

@@ -19,6 +19,7 @@ pub fn status_table(
     now: Timestamp,
 ) -> String {
     let mut sections = vec![headline(status), hosts(status, width, zone)];
+    sections.extend(setups(status, now));
     let running: Vec<&JobStatus> =
         status.jobs.iter().filter(|job| job.state == State::Running).collect();
     if !running.is_empty() {
@@ -65,6 +66,21 @@ fn hosts(status: &Status, width: Option<u16>, zone: &TimeZone) -> String {
         ]);
     }
     finished(table, &["name", "detail", "note"])
+}
+
+/// Setups that run or ended otherwise than well.
+fn setups(status: &Status, now: Timestamp) -> Option<String> {
+    let told = status.hosts.iter().filter_map(|host| {
+        let setup = host.setup.as_ref().filter(|setup| setup.state != State::Succeeded)?;
+        let since = setup.started_at.filter(|_| setup.state == State::Running);
+        let time = since.map(|at| now.duration_since(at).as_secs_f64()).or(setup.elapsed_s);
+        let time = time.map_or_else(String::new, |time| format!(" [{}]", span(time)));
+        let detail = visible(&setup.detail);
+        let line = format!("setup on {}: {}{time}  {detail}", host.name, setup.state);
+        Some(line.trim_end().to_owned())
+    });
+    let lines: Vec<String> = told.collect();
+    (!lines.is_empty()).then(|| lines.join("\n"))
 }
 
 fn running_jobs(

@@ -5,6 +5,7 @@ use rusqlite::{OptionalExtension as _, Transaction, params};
 
 use super::known::parsed;
 use super::memory::{Change, HostReport, Recorded, provenance_ordinal, read_host};
+use super::setups::record_setup;
 use super::snapshot::Provenance;
 use super::{apply_ordinal, host_ordinal, job_ordinal};
 use crate::ids::{ApplyId, Attempt, HostName, JobId};
@@ -29,6 +30,12 @@ pub(super) fn record_report(
     for (index, fact) in report.facts.iter().enumerate() {
         match fact {
             HostFact::Accepted { job, from } => accept(transaction, *job, *from, reading)?,
+            HostFact::Setup { id, attempt, apply, fact } => {
+                match record_setup(transaction, host, (*id, *attempt, apply), fact)? {
+                    Ok(to) => recorded.setups.extend(to.map(|to| (index, to))),
+                    Err(illegal) => recorded.illegal.push((*id, *attempt, illegal)),
+                }
+            }
             HostFact::Attempt { job, attempt, apply, fact } => {
                 let at = Place { transaction, host, job: *job, attempt: *attempt };
                 match at.record(apply, fact)? {

@@ -61,6 +61,8 @@ pub struct Change {
 pub struct Recorded {
     /// What changed, in the order of the facts.
     pub changes: Vec<Change>,
+    /// Attempts of setups whose state changed: index of the fact in the report, and the state now.
+    pub setups: Vec<(usize, AttemptState)>,
     /// Facts that were refused; to be told as warnings.
     pub illegal: Vec<(JobId, Attempt, IllegalEvent)>,
 }

@@ -10,6 +10,7 @@ mod lock;
 mod memory;
 mod open;
 mod plan;
+mod setups;
 mod snapshot;
 
 use std::path::{Path, PathBuf};
@@ -22,6 +23,7 @@ pub use lock::{ApplyLock, Holder, Lock, LockError};
 pub use memory::{Change, HostMemory, HostReport, Intended, Intent, Recorded};
 pub use open::{Opened, folder_of, older_copies, set_aside};
 pub use plan::PlannedJob;
+pub use setups::SetupRow;
 pub use snapshot::{ApplyRow, AttemptRow, HostRow, JobRow, Provenance, Snapshot};
 
 use crate::crash::crash_point;

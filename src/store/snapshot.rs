@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::known::parsed;
+use super::setups::{SetupRow, read_setups};
 use super::{Store, StoreError};
 use crate::ids::{ApplyId, Attempt, HostName, JobId};
 use crate::lifecycle::{AttemptState, Tree};
@@ -69,6 +70,8 @@ pub struct Snapshot {
     pub applies: Vec<ApplyRow>,
     /// Planned jobs in plan order, then obsolete ones in the order they were first met.
     pub jobs: Vec<JobRow>,
+    /// Attempts of setups, in the order they were met.
+    pub setups: Vec<SetupRow>,
 }
 
 /// A host.
@@ -269,6 +272,7 @@ impl Store {
             hosts: hosts.into_values().collect(),
             applies: applies.into_values().collect(),
             jobs,
+            setups: read_setups(&transaction)?,
         })
     }
 }
@@ -295,7 +299,7 @@ fn read_jobs(connection: &rusqlite::Connection) -> rusqlite::Result<BTreeMap<i64
         .collect()
 }
 
-fn moment(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Timestamp>> {
+pub(super) fn moment(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Timestamp>> {
     let millis: Option<i64> = row.get(column)?;
     millis
         .map(|millis| {

@@ -12,6 +12,7 @@ mod leftovers;
 mod markers;
 mod provenance;
 mod queue;
+mod setup;
 mod world;
 
 /// Tests of these cases, one a shell.

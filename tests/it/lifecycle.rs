@@ -189,6 +189,7 @@ fn sentences() {
         "state=failed reason=oom-suspected rc=137 sig=KILL",
         "state=cancelled reason=by-user rc=none",
         "state=cancelled reason=by-tmux rc=none left=cleaned",
+        "state=cancelled reason=by-queue rc=143",
         "state=cancelled reason=withdrawn rc=none",
         "state=lost reason=reboot rc=none",
         "state=lost reason=restart rc=none",

@@ -27,6 +27,7 @@ mod plan;
 mod report;
 mod secrets;
 mod server_db;
+mod setup;
 mod several_hosts;
 mod shell;
 mod slots;

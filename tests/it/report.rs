@@ -123,6 +123,7 @@ fn snapshot() -> Snapshot {
             exit_code: None,
         }],
         jobs,
+        setups: Vec::new(),
     }
 }
 

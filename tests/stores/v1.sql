@@ -95,6 +95,23 @@ INSERT INTO attempt VALUES(1,1,1,1,1,'b1','succeeded','ok','',0,NULL,'runner',NU
 INSERT INTO attempt VALUES(2,2,1,1,1,'b1','failed','marker-missing','',0,NULL,'runner','files.0','none',NULL,NULL,0,1700000000000,1700000000250,1700000002500,2.25,NULL,1);
 INSERT INTO attempt VALUES(3,3,1,1,1,'b1','intended','','',NULL,NULL,NULL,NULL,NULL,NULL,NULL,0,1700000000000,NULL,NULL,NULL,NULL,1);
 INSERT INTO attempt VALUES(4,2,1,2,1,NULL,'running','','',NULL,NULL,NULL,NULL,NULL,0,NULL,0,NULL,1700000000000,NULL,NULL,NULL,NULL);
+CREATE TABLE setup (
+    ordinal    INTEGER PRIMARY KEY,
+    id         BLOB NOT NULL CHECK (length(id) = 16),
+    host       INTEGER NOT NULL REFERENCES host (ordinal),
+    n          INTEGER NOT NULL CHECK (n > 0),
+    apply      INTEGER NOT NULL REFERENCES apply (ordinal),
+    state      TEXT NOT NULL CHECK (state IN ('running', 'succeeded', 'failed', 'timeout', 'stalled', 'oom', 'cancelled',
+                                              'lost')),
+    reason     TEXT NOT NULL DEFAULT '',
+    detail     TEXT NOT NULL DEFAULT '',
+    exit_code  INTEGER CHECK (exit_code BETWEEN 0 AND 255),
+    started_at INTEGER,
+    ended_at   INTEGER,
+    elapsed_s  REAL,
+    UNIQUE (id, host, n),
+    CHECK (state <> 'succeeded' OR exit_code IS NOT NULL)
+) STRICT;
 CREATE TABLE event (
     ordinal INTEGER PRIMARY KEY,
     apply   INTEGER NOT NULL REFERENCES apply (ordinal),

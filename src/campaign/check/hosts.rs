@@ -101,7 +101,7 @@ impl Checker<'_> {
         }
     }
 
-    fn warn_no_template(&mut self, what: &str, at: &At<String>) {
+    pub(super) fn warn_no_template(&mut self, what: &str, at: &At<String>) {
         if at.value.contains("{{") {
             let finding =
                 Finding::warning("sp::campaign::no_template", format!("`{what}` is no template"));

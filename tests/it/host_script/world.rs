@@ -43,6 +43,8 @@ pub(super) struct Job {
 /// A hand-over.
 pub(super) struct Batch {
     pub(super) apply: String,
+    /// What the jobs need, as its line; empty for nothing.
+    pub(super) setup: String,
     pub(super) jobs: Vec<Job>,
     pub(super) common: String,
     pub(super) slots: u32,
@@ -82,13 +84,31 @@ impl Batch {
             jobs.iter().map(|job| format!("{}{}", job.id, job.attempt)).collect();
         let apply = hex(seed.concat().as_bytes())[..24].to_owned();
         let version = VERSION.to_owned();
-        Self { apply, jobs, common: String::new(), slots: 1, secrets: String::new(), version }
+        Self {
+            apply,
+            setup: String::new(),
+            jobs,
+            common: String::new(),
+            slots: 1,
+            secrets: String::new(),
+            version,
+        }
     }
 
     /// Sets variables that all jobs share, over the usual ones.
     pub(super) fn with(mut self, common: &str) -> Self {
         self.common.push_str(common);
         self
+    }
+
+    /// With a setup, whose text is `command`.
+    pub(super) fn after(mut self, id: &str, command: &str) -> Self {
+        self.setup = format!(
+            "setup {id} B_LIMIT='' B_CODES=' 0 ' B_MARKERS=0 B_STAMP=0 B_PREPARE=0 B_CLEANUP=0 B_MAX_FAIL='' PARAMS='{{}}'; \
+             ENVIRONMENT() {{ export X=1; }}; COMMAND() {{ script command {}; }}; MARKERS() {{ :; }}\n",
+            quoted(command)
+        );
+        self.with(&format!("B_SETUP={id} B_TREE=tree B_SNAPSHOT=none "))
     }
 
     pub(super) fn name(&self) -> String {
@@ -236,6 +256,7 @@ impl World {
              B_CODES=' 0 ' B_MARKERS=0 B_STAMP=0 B_CLEANUP=0 B_SECRETS={secrets} B_PREPARE=0 B_MAX_FAIL='' B_INIT='' \
              B_SLOTS={slots} {common}; B_ACCOUNT() {{ export PATH={path}; }}; B_SHELL() {{ run {shell} \"$@\"; }}\n"
         );
+        text += &batch.setup;
         for job in &batch.jobs {
             let Job { id, attempt, command, markers, more } = job;
             writeln!(

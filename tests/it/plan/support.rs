@@ -102,6 +102,7 @@ pub(crate) fn subset(pairs: &[(&str, Value)]) -> IndexMap<AxisName, Value> {
 /// A campaign that runs `command` over `axes` on `local`.
 pub(crate) fn campaign(command: &str, axes: &[(&str, Axis)]) -> Campaign {
     Campaign {
+        setup: None,
         code_change: CodeChange::default(),
         sync: Sync::default(),
         name: "test".parse().unwrap(),
