@@ -294,7 +294,7 @@ fn in_parallel<T: Sync>(cases: &[T], run: impl Fn(&T) + Sync) {
 }
 
 /// Every crash point of the source.
-fn points() -> Vec<String> {
+pub(super) fn points() -> Vec<String> {
     let mut text = String::new();
     read_below(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut text);
     // Without white space a call reads the same however it is laid out.

@@ -15,6 +15,7 @@ mod doctor;
 mod edits;
 mod environment;
 mod examples;
+mod faults;
 mod gc;
 mod help;
 mod host_script;

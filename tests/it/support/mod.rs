@@ -61,6 +61,11 @@ impl Sandbox {
         self.path().join("work")
     }
 
+    /// Leaves its folder in place for whoever looks into what went wrong.
+    pub fn keep(&mut self) {
+        self.folder.disable_cleanup(true);
+    }
+
     /// Root of the host `local`.
     pub fn root(&self) -> PathBuf {
         self.home().join(".local/share/sp")

@@ -1,0 +1,63 @@
+//! The classes of faults: what each runs, and what it does meanwhile. A class ends with the oracle's findings.
+
+mod cancel;
+mod checkpoint;
+mod clients;
+mod connection;
+mod disk;
+mod garbage;
+mod large;
+mod machines;
+mod reboot;
+mod root;
+mod signals;
+mod steps;
+
+use fastrand::Rng;
+
+use super::oracle::Finding;
+use super::trial::{Shape, Trial};
+
+pub(super) struct Class {
+    pub(super) name: &'static str,
+    /// What it runs; `None` where this machine cannot do it.
+    pub(super) shape: fn(&mut Rng) -> Shape,
+    pub(super) play: fn(&mut Trial) -> Vec<Finding>,
+    /// Only in the long form: a trial takes minutes.
+    pub(super) long: bool,
+}
+
+const fn class(
+    name: &'static str,
+    shape: fn(&mut Rng) -> Shape,
+    play: fn(&mut Trial) -> Vec<Finding>,
+) -> Class {
+    Class { name, shape, play, long: false }
+}
+
+const fn long(
+    name: &'static str,
+    shape: fn(&mut Rng) -> Shape,
+    play: fn(&mut Trial) -> Vec<Finding>,
+) -> Class {
+    Class { long: true, ..class(name, shape, play) }
+}
+
+pub(super) const ALL: &[Class] = &[
+    class("signals", signals::shape, signals::play),
+    class("hostile", signals::hostile, signals::play),
+    class("moves", signals::moves, signals::play),
+    class("steps", steps::shape, steps::play),
+    class("clients", clients::shape, clients::play),
+    class("connection", connection::shape, connection::play),
+    class("reboot", reboot::shape, reboot::play),
+    class("checkpoint", checkpoint::shape, checkpoint::play),
+    class("root", root::shape, root::play),
+    class("cancel", cancel::shape, cancel::play),
+    class("disk", disk::shape, disk::play),
+    class("garbage", garbage::shape, garbage::play),
+    class("machines", machines::shape, machines::play),
+    long("suspended", connection::shape, connection::suspended),
+    long("hundred", large::hundred, signals::play),
+    long("thousand", large::thousand, signals::play),
+];

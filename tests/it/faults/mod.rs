@@ -1,0 +1,97 @@
+//! Faults at seeded moments: whatever happens, the final state of a job is what the job did.
+//!
+//! Each trial follows from its class and its seed alone, but for the moments at which the machine runs what. Here are a few
+//! trials of each class; `scripts/soak` runs as many as one likes.
+
+mod classes;
+mod oracle;
+mod procs;
+mod soak;
+mod targets;
+mod trial;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use classes::Class;
+use oracle::{Finding, Kind};
+use trial::Trial;
+
+/// Runs one trial. Where it is not right its world is kept, and what happened is told.
+fn run(class: &Class, seed: u64) -> Result<(), Failure> {
+    // The name is mixed in, so that classes do not run the same numbers.
+    let name = blake3::hash(class.name.as_bytes());
+    let mixed = u64::from_le_bytes(name.as_bytes()[..8].try_into().expect("8 bytes")) ^ seed;
+    let mut rng = fastrand::Rng::with_seed(mixed);
+    let shape = (class.shape)(&mut rng);
+    let mut trial = Trial::new(&shape, rng);
+    let findings = catch_unwind(AssertUnwindSafe(|| (class.play)(&mut trial)));
+    let findings = findings.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        vec![Finding::new(Kind::Wrong, text.unwrap_or_else(|| "a panic".to_owned()))]
+    });
+    let Some(kind) = findings.iter().map(|finding| finding.kind).min() else {
+        return Ok(());
+    };
+    trial.sandbox.keep();
+    trial.sandbox.kill_all();
+    let findings: Vec<String> = findings.iter().map(Finding::to_string).collect();
+    let text = format!(
+        "class {}, seed {seed}; again: scripts/soak 1 --class {} --seed {seed}\nkept: {}\n{}\n{}",
+        class.name,
+        class.name,
+        trial.sandbox.path().display(),
+        trial.story.join("\n"),
+        findings.join("\n")
+    );
+    Err(Failure { kind, text })
+}
+
+/// A trial that was not right.
+struct Failure {
+    kind: Kind,
+    text: String,
+}
+
+/// Some trials of a class, one after the other.
+#[track_caller]
+fn some(name: &str, seeds: std::ops::Range<u64>) {
+    let class = classes::ALL.iter().find(|class| class.name == name).expect("a class");
+    for seed in seeds {
+        if let Err(failure) = run(class, seed) {
+            panic!("{}", failure.text);
+        }
+    }
+}
+
+macro_rules! classes {
+    ($($name:ident $number:literal)*) => {
+        $(#[test]
+        fn $name() {
+            some(stringify!($name), 0..$number);
+        })*
+
+        #[test]
+        fn no_class_is_forgotten() {
+            let here = [$(stringify!($name)),*];
+            let short = classes::ALL.iter().filter(|class| !class.long).map(|class| class.name);
+            assert_eq!(short.collect::<Vec<_>>(), here);
+        }
+    };
+}
+
+classes! {
+    signals 6
+    hostile 2
+    moves 2
+    steps 4
+    clients 3
+    connection 4
+    reboot 3
+    checkpoint 4
+    root 3
+    cancel 4
+    disk 3
+    garbage 3
+    machines 2
+}
