@@ -1,7 +1,6 @@
 //! The long form, for `scripts/soak`: as many trials as wanted, several at once, a table and one closing line.
 
 #![expect(clippy::disallowed_methods, reason = "the script says by the environment what it wants")]
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "it is a program for people")]
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Mutex;

@@ -23,8 +23,7 @@ pub(super) enum Target {
     SshMaster,
     /// What waits on a host for news to tell the client.
     Conversation,
-    /// One end of the relayed connection, see `connection`.
-    Relay,
+    /// The server's end of a relayed connection, see `connection`.
     Sshd,
 }
 
@@ -46,7 +45,6 @@ pub(super) fn find(trial: &Trial, target: Target, rng: &mut Rng) -> Option<Found
             [" wait ", " probe ", " hand_over ", " kick "].iter().any(|verb| line.contains(verb))
         })),
         Target::SshMaster => plain(of_client(trial, |line| line.starts_with("ssh"))),
-        Target::Relay => plain(of_client(trial, |line| line.starts_with("cat -u -"))),
         Target::Sshd => {
             let proxies = of_client(trial, |line| line.contains("proxy.sh"));
             let below = proxies.into_iter().flat_map(Process::below);

@@ -1,10 +1,5 @@
 //! One trial: a world made from a seed, in which a campaign runs while something goes wrong, and is then brought to its end.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "trials start processes and write files as users do"
-)]
-
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -45,9 +45,9 @@ pub(super) fn play(trial: &mut Trial) -> Vec<Finding> {
     while std::time::Instant::now() < end {
         // What is freed meanwhile is taken again.
         if inodes {
-            fill_inodes(&fill)
+            fill_inodes(&fill);
         } else {
-            fill_bytes(&fill)
+            fill_bytes(&fill);
         }
         trial.let_pass(5..=20);
     }
