@@ -260,6 +260,7 @@ damaged_batch() {
 # is harmless.
 fill_pool() {
   cd "$V/$C/jobs" || return 0
+  same_root
   _room=$((POOL / ${B_SLOTS:-1} + 1)) _count=0 _folders='' _pool=''
   while [ $_count -lt $_room ] && IFS=' ' read -r _kind _id _n _flag _text <&3; do
     [ "$_kind" = job ] && is_id "$_id" && is_number "$_n" || continue
@@ -393,6 +394,8 @@ run_attempt() { # ID/N/FLAG NEXT_ENTRY
   N=${N%/*}
   TRY=try-$N.$RID ATT=$V/$C/jobs/$ID/$N SECRET=''
   cd "$V/$C/jobs/$ID" || return 73
+  # What is in this folder is looked at from inside it: a root that comes in its place by now is not met any more.
+  same_root
   # What is cancelled is claimed all the same, so that its end is on record even if who asked for it died in between.
   if [ -h "$N" ] || withdrawn; then
     forget_try

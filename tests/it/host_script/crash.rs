@@ -11,7 +11,7 @@ use super::world::{Batch, CAMPAIGN, Job, World, job, kill, verdict};
 use crate::support::wait_until;
 
 super::in_every_shell! {
-    runner_dies_at_every_step a_runner_that_always_dies_is_paced the_stub_dies runner_and_stub_die an_orphan_is_supervised what_an_orphan_leaves_is_ended a_folder_that_goes_holds_up_nobody everything_dies_then_reboot
+    runner_dies_at_every_step a_runner_that_always_dies_is_paced the_stub_dies runner_and_stub_die an_orphan_is_supervised what_an_orphan_leaves_is_ended a_folder_that_goes_holds_up_nobody a_root_made_anew_is_not_the_old_runners everything_dies_then_reboot
     a_foreign_attempt_is_never_sealed a_stranger_with_our_pid_lives full_disk
 }
 
@@ -174,6 +174,21 @@ fn a_folder_that_goes_holds_up_nobody(world: &World) {
     let ends = world.run(&Batch::new([first, second.clone(), last]));
     assert_eq!(verdict(&ends, &second), "succeeded ok 0 none");
     assert_eq!(world.lines("count"), ["one", "two", "three"]);
+}
+
+/// The root is removed under a job, and made anew in its place: whoever served the old one takes nothing from the new one's
+/// queue. (It has the slot, so it is the first to come by.)
+fn a_root_made_anew_is_not_the_old_runners(world: &World) {
+    let (first, second) = (long("one"), job("echo two >>count"));
+    world.hand_over(&Batch::new([first]));
+    world.wait_for("one");
+    fs::remove_dir_all(&world.root).expect("a root");
+    world.install(super::world::VERSION, "");
+    world.hand_over(&Batch::new([second.clone()]));
+    fs::write(world.at("go"), "").expect("a file");
+    let ends = world.drained();
+    assert_eq!(verdict(&ends, &second), "succeeded ok 0 none");
+    assert_eq!(world.lines("count"), ["one", "two"]);
 }
 
 fn everything_dies_then_reboot(world: &mut World) {
