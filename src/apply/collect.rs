@@ -180,6 +180,8 @@ impl Workspace {
         let mut known_before = self.store.open_attempts()?;
         known_before.retain(|open| open.host == name);
         if memory.root_id.as_ref().is_some_and(|root| *root != probe.host.root_id) {
+            // What was sent to it went with the root: the next hand-over sends it again.
+            self.code.remove(&name);
             facts.extend(known_before.iter().map(|open| HostFact::Attempt {
                 job: open.job,
                 attempt: open.attempt,

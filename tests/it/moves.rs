@@ -243,6 +243,21 @@ fn gc_keeps_what_a_move_rests_on() {
     assert_eq!((after.len(), number_on(&after, "a")), (12, number_on(&before.1, "a")), "{after:?}");
 }
 
+/// A host whose root is wiped in the midst of an apply is sent the code again with the next jobs that it gets.
+#[test]
+fn a_host_that_was_wiped_gets_the_code_again() {
+    let text = "name = 'spread'\ncommand = 'if [ $SP_HOST = b ] && mkdir ~/wiped; then rm -rf ~/.local/share/sp; exit; fi; n=0; until [ $SP_HOST = b ] || [ -e LOG ] || [ $n -ge 400 ]; do n=$((n + 1)); sleep 0.05; done; echo {{ n }} $SP_HOST >> LOG'\n[matrix]\nn = { from = 1, to = 12 }\n";
+    let sandbox = sandbox(&["a", "b"], &[("a", ""), ("b", "")], text);
+    // What had waited there is lost, what comes there later runs.
+    let run = ends_with(&sandbox, 100, &["apply"]);
+    assert!(sandbox.host_home("b").join("wiped").exists(), "{run:?}");
+    let states = sandbox.states();
+    assert!(states.iter().all(|(state, _)| state != "failed"), "{states:?}");
+    let ran = ran(&sandbox);
+    assert!(number_on(&ran, "b") > 0, "{ran:?}\n{run:?}");
+    ends_with(&sandbox, 0, &["apply"]);
+}
+
 #[test]
 fn a_choice_of_hosts_moves_nothing() {
     let sandbox = sandbox(&["a", "b"], &[SLOW, FAST], HELD);
