@@ -64,6 +64,7 @@ fn soak() {
         .collect();
     let known: Vec<&str> = ALL.iter().map(|class| class.name).collect();
     assert!(!classes.is_empty(), "no such class; there are: {}", known.join(" "));
+    let tell = number("SP_SOAK_TELL", 0) > 0;
     let left = Mutex::new(trials(&classes, seed, number("SP_SOAK_TRIALS", 1)));
     let counts: Mutex<BTreeMap<&str, Count>> = Mutex::default();
     std::thread::scope(|scope| {
@@ -73,17 +74,18 @@ fn soak() {
                     let next = left.lock().expect("no panic").pop_front();
                     let Some((class, seed)) = next else { return };
                     let began = std::time::Instant::now();
-                    let failure = run(class, seed).err();
-                    let mut counts = counts.lock().expect("no panic");
-                    counts.entry(class.name).or_default().add(failure.as_ref().map(|one| one.kind));
-                    let word = failure
-                        .as_ref()
-                        .map_or("right".to_owned(), |one| format!("{:?}", one.kind).to_uppercase());
+                    let ended = run(class, seed);
+                    let kind = ended.as_ref().err().map(|failure| failure.kind);
+                    counts.lock().expect("no panic").entry(class.name).or_default().add(kind);
+                    let word =
+                        kind.map_or("right".to_owned(), |kind| format!("{kind:?}").to_uppercase());
                     let seconds = began.elapsed().as_secs_f64();
-                    eprintln!("{:<11} seed {seed:<6} {word:<8} {seconds:>6.1} s", class.name);
-                    if let Some(failure) = failure {
-                        eprintln!("{}\n", failure.text);
-                    }
+                    let text = match ended {
+                        Err(failure) => format!("\n{}\n", failure.text),
+                        Ok(story) if tell => format!("\n{}\n", story.join("\n")),
+                        Ok(_) => String::new(),
+                    };
+                    eprintln!("{:<11} seed {seed:<6} {word:<8} {seconds:>6.1} s{text}", class.name);
                 }
             });
         }
