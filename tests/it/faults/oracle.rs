@@ -295,3 +295,85 @@ fn finals(trial: &Trial, code: i32, rows: &Rows, find: &mut impl FnMut(Kind, Str
         find(Kind::Wrong, format!("apply ended with {code}, and all went well: {all_well}"));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(state: &str, reason: &str, code: Option<i64>, signal: &str) -> Row {
+        Row { state: state.into(), reason: reason.into(), code, signal: signal.into() }
+    }
+
+    #[test]
+    fn an_attempt_is_told_as_it_was_or_found() {
+        let died = Word::Dies("SIGKILL".to_owned());
+        let (start, end) = (Word::Start(7), Word::End);
+        let failed = |code| row("failed", "exit-code", Some(code), "");
+        let cases = [
+            (row("succeeded", "ok", Some(0), ""), vec![start.clone(), end(0)], None),
+            (row("succeeded", "ok", Some(0), ""), vec![start.clone(), end(3)], Some(Kind::Wrong)),
+            (row("succeeded", "ok", Some(0), ""), vec![start.clone()], Some(Kind::Wrong)),
+            (row("succeeded", "ok", Some(0), ""), vec![], Some(Kind::Wrong)),
+            (failed(3), vec![start.clone(), end(3)], None),
+            (failed(4), vec![start.clone(), end(3)], Some(Kind::Wrong)),
+            (failed(0), vec![start.clone(), end(0)], Some(Kind::Wrong)),
+            (failed(143), vec![start.clone()], Some(Kind::Wrong)),
+            (
+                row("failed", "signal", Some(137), "SIGKILL"),
+                vec![start.clone(), died.clone()],
+                None,
+            ),
+            (
+                row("failed", "signal", Some(143), "SIGTERM"),
+                vec![start.clone(), died],
+                Some(Kind::Wrong),
+            ),
+            (row("cancelled", "moved", None, ""), vec![], None),
+            (row("cancelled", "moved", None, ""), vec![start.clone()], Some(Kind::Wrong)),
+            (row("cancelled", "by-user", None, ""), vec![start.clone()], Some(Kind::Wrong)),
+            (row("lost", "before-start", None, ""), vec![], Some(Kind::Lost)),
+            (row("lost", "before-start", None, ""), vec![start.clone()], Some(Kind::Wrong)),
+            (row("lost", "killed", None, ""), vec![start.clone(), end(0)], Some(Kind::Lost)),
+            (row("running", "", None, ""), vec![start.clone(), end(0)], Some(Kind::Lost)),
+            (row("queued", "", None, ""), vec![], Some(Kind::Lost)),
+        ];
+        for (row, words, expected) in cases {
+            let words: Vec<&Word> = words.iter().collect();
+            let found = differs(&row, &words).map(|(kind, _)| kind);
+            assert_eq!(found, expected, "{row:?} {words:?}");
+        }
+    }
+
+    #[test]
+    fn what_runs_twice_is_found() {
+        let well = BTreeMap::from([(("x".to_owned(), 1), row("succeeded", "ok", Some(0), ""))]);
+        let ill = BTreeMap::from([(("x".to_owned(), 1), row("failed", "exit-code", Some(3), ""))]);
+        let (start, again) = ((1, Word::Start(7)), (2, Word::Start(8)));
+        let cases = [
+            (&ill, vec![start.clone(), (1, Word::End(3)), again.clone()], false, None),
+            (
+                &well,
+                vec![start.clone(), (1, Word::End(0)), again.clone()],
+                false,
+                Some(Kind::Doubled),
+            ),
+            (&ill, vec![start.clone(), start.clone()], false, Some(Kind::Doubled)),
+            (&ill, vec![again, start.clone()], false, Some(Kind::Doubled)),
+            (&ill, vec![(1, Word::Overlap), start.clone()], false, Some(Kind::Doubled)),
+            (&ill, vec![(1, Word::Overlap), start.clone()], true, None),
+            (&ill, vec![(1, Word::Crowd), start], false, Some(Kind::Wrong)),
+        ];
+        for (rows, words, records_gone, expected) in cases {
+            let mut found = None;
+            order("x", &words, rows, records_gone, &mut |kind, _| found = Some(kind));
+            assert_eq!(found, expected, "{words:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_job_says_is_read() {
+        assert_eq!(word("start 2 77"), (2, Word::Start(77)));
+        assert_eq!(word("end 1 255"), (1, Word::End(255)));
+        assert_eq!(word("dies 1 TERM"), (1, Word::Dies("SIGTERM".to_owned())));
+    }
+}
