@@ -89,7 +89,7 @@ fn a_secret_for_it_stays_nowhere() {
 #[test]
 fn neither_cancel_nor_the_end_of_the_job_ends_it() {
     let sandbox = Sandbox::with(
-        "name = 'look'\ncommand = 'touch here.{{ n }}; until [ -e go.{{ n }} ]; do sleep 0.02; done'\n\
+        "name = 'look'\ncommand = 'mkfifo go.{{ n }} && touch here.{{ n }} && read word <go.{{ n }}'\n\
          [matrix]\nn = [0, 1]\n",
     );
     let apply = sandbox.spawn(&["apply"]);
@@ -105,7 +105,7 @@ fn neither_cancel_nor_the_end_of_the_job_ends_it() {
         if end.is_empty() {
             sandbox.expect(0, &["cancel", job]);
         } else {
-            sandbox.write(end, "");
+            sandbox.write(end, "go\n");
             wait_until("it has ended", || sandbox.states()[0].0 == "succeeded");
         }
         say(&mut shell, "kill -0 $child && echo alive; kill $child; exit\n");
@@ -128,7 +128,8 @@ fn what_has_no_files_is_told() {
     assert!(run.stderr.contains("never started"), "{run:?}");
 }
 
-/// A person's terminal: a window of a tmux of the person's own, with a command in it. The window stays when that has ended.
+/// A person's terminal: a window of a tmux of the person's own, with a command in it. When that has ended it says how, and
+/// stays.
 struct Terminal<'a> {
     sandbox: &'a Sandbox,
 }
@@ -139,22 +140,21 @@ impl<'a> Terminal<'a> {
             format!("'{}'", text.to_str().expect("UTF-8").replace('\'', r"'\''"))
         };
         let command = sandbox.command(arguments);
-        let mut words = vec!["exec env -i TERM=screen".to_owned()];
+        let mut words = vec!["env -i TERM=screen".to_owned()];
         words.extend(command.get_envs().map(|(name, value)| {
             format!("{}={}", name.to_str().expect("UTF-8"), quoted(value.expect("it is set")))
         }));
         words.push(quoted(command.get_program()));
         words.extend(command.get_args().map(quoted));
+        words.push("; echo sp ended with $?; read word".to_owned());
         let terminal = Self { sandbox };
-        std::fs::write(sandbox.path().join("tmux.conf"), "set -g remain-on-exit on\n")
-            .expect("a file");
         terminal.tmux(&["new-session", "-d", "-x", "150", "-y", "50", &words.join(" ")]);
         terminal
     }
 
     fn tmux(&self, arguments: &[&str]) -> String {
         let mut tmux = Command::new("tmux");
-        tmux.args(["-L", "person", "-f"]).arg(self.sandbox.path().join("tmux.conf"));
+        tmux.args(["-L", "person", "-f", "/dev/null"]);
         tmux.args(arguments).env_remove("TMUX").env("TMUX_TMPDIR", self.sandbox.path());
         let output = tmux.current_dir(self.sandbox.campaign()).output().expect("tmux starts");
         assert!(output.status.success(), "{arguments:?}: {output:?}");
@@ -206,8 +206,6 @@ fn it_is_a_persons_terminal() {
         terminal.shows("still there");
         terminal.shows("done");
         terminal.say("exit 7");
-        wait_until("it has ended", || {
-            terminal.tmux(&["list-panes", "-F", "#{pane_dead} #{pane_dead_status}"]) == "1 0\n"
-        });
+        terminal.shows("sp ended with 0");
     }
 }
