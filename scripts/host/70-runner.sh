@@ -479,7 +479,9 @@ claim() {
 
 # The end of our own attempt.
 finish() {
-  read_state "$ATT/state"
+  # A root that was removed meanwhile takes the name of the file along, not what we have open: the job's processes are ended
+  # all the same.
+  read_state "$ATT/state" || read_state /proc/self/fd/6
   LEFT=none
   SURE=1
   nothing_left || clean_tree

@@ -94,8 +94,16 @@ verb_account() { # [PROGRAM…]
 # Takes over the specs of one apply from stdin: lines `batch …`, `common`-text, `hosts JSON`, `setup …` where the jobs need
 # one, `job …`, then, where there are secrets, `secrets` and their lines. Checked by hash before anything can start; handed
 # over once, however often it is asked.
-verb_hand_over() { # CAMPAIGN ORIGIN BATCH SHA256 SLOTS
+verb_hand_over() { # CAMPAIGN ORIGIN BATCH SHA256 SLOTS [ROOT_ID|none]
   is_name "$1" && is_name "$2" && is_name "$3" && is_number "$5" || exit 64
+  # What is meant for a root that was here before may have begun there, and nobody knows.
+  case ${6-none} in
+    none | "$ROOTID") ;;
+    *)
+      printf 'refused root .\n'
+      return
+      ;;
+  esac
   C=$1 _batch=$3
   make_campaign "$2" || exit 73
   _in=$V/$C/queue/in.$_batch.$$

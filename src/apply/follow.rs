@@ -12,7 +12,7 @@ use super::hand_over::{Hand, prepare_step};
 use super::lane::{Chunk, IDLE_ROUNDS, Lane, Prepared, Said, Step, Trouble};
 use super::tell::job_at;
 use super::{ApplyError, Interrupt, Interrupts, Observer, Workspace, joined};
-use crate::host::Probe;
+use crate::host::{HostError, Probe};
 use crate::ids::JobId;
 use crate::lifecycle::event::HostState;
 use crate::lifecycle::{AttemptState, Event, EventKind};
@@ -236,6 +236,8 @@ impl Follower<'_> {
             Said::Withdrawn(Ok(())) => self.lanes[at].withdraw = false,
             Said::Gave(gave) => return self.gave(workspace, at, gave),
             Said::HandedOver(Ok(())) => self.arrived(workspace, at)?,
+            // What became of what was there is told by the next look.
+            Said::HandedOver(Err(HostError::OtherRoot { .. })) => self.lanes[at].await_sent(),
             Said::Looked(Ok(probe)) => self.looked(workspace, at, &probe, lock)?,
             Said::HandedOver(Err(error))
             | Said::Looked(Err(error))
@@ -346,9 +348,7 @@ impl Follower<'_> {
         }
         let lane = &mut self.lanes[at];
         // Whether the hand-over arrived is told by the next look.
-        for one in std::mem::take(&mut lane.sent) {
-            lane.open.entry((one.job, one.attempt)).or_insert(AttemptState::Intended);
-        }
+        lane.await_sent();
         let again =
             !lane.host.is_here() && matches!(&error, ApplyError::Host(error) if error.may_pass());
         if !again {

@@ -115,6 +115,7 @@ impl Workspace {
             origin: self.origin().to_owned(),
             batch: Box::new(batch),
             slots: lane.slots,
+            root_id: self.store.host(lane.host.name())?.root_id,
         };
         Ok((step, intended))
     }

@@ -162,6 +162,7 @@ pub(super) enum Step {
         origin: String,
         batch: Box<Batch>,
         slots: u32,
+        root_id: Option<String>,
     },
     /// `seconds`: how long to follow the journal first.
     Look {
@@ -243,6 +244,13 @@ impl Lane {
             && self.fit != Some(false)
     }
 
+    /// Waits for what was handed over last as if it had arrived.
+    pub(super) fn await_sent(&mut self) {
+        for one in std::mem::take(&mut self.sent) {
+            self.open.entry((one.job, one.attempt)).or_insert(AttemptState::Intended);
+        }
+    }
+
     /// Ends the step under way if it is one that only looks; what it would have told is told by the next one.
     pub(super) fn stop_looking(&mut self) {
         if self.looking
@@ -299,8 +307,9 @@ impl Step {
                     prepare(&host, &campaign, &origin, &programs, missing, source, revision).await;
                 Said::Prepared(Box::new(ready))
             }
-            Self::HandOver { host, campaign, origin, batch, slots } => {
-                Said::HandedOver(host.hand_over(&campaign, &origin, &batch, slots).await)
+            Self::HandOver { host, campaign, origin, batch, slots, root_id } => {
+                let root_id = root_id.as_deref();
+                Said::HandedOver(host.hand_over(&campaign, &origin, &batch, slots, root_id).await)
             }
             Self::Look { question, seconds, kick, pause } => {
                 tokio::time::sleep(pause).await;

@@ -199,6 +199,9 @@ pub(super) fn host_help(error: &HostError) -> (Exit, &'static str, String) {
             "damaged",
             "make room on the host's disk, then run the same command again".to_owned(),
         ),
+        HostError::OtherRoot { .. } => {
+            (Exit::Unfinished, "root-gone", "run the same command again".to_owned())
+        }
         HostError::ManyLists { .. } => (
             Exit::Person,
             "many-host-lists",

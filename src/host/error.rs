@@ -62,6 +62,12 @@ pub enum HostError {
         /// The host.
         host: String,
     },
+    /// The root is another one than when the host was last asked.
+    #[error("the root of host `{host}` was made anew: what it had is gone")]
+    OtherRoot {
+        /// The host.
+        host: String,
+    },
     /// The host keeps as many lists of hosts as it can.
     #[error(
         "host `{host}` keeps no further list of hosts for the campaign `{campaign}`: `[hosts]` was edited too often"
@@ -144,6 +150,7 @@ impl HostError {
             | Self::Nonsense { .. }
             | Self::Damaged { .. }
             | Self::ManyLists { .. }
+            | Self::OtherRoot { .. }
             | Self::Io { .. }
             | Self::Root { .. }
             | Self::RootText { .. }

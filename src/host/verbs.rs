@@ -50,20 +50,24 @@ impl Host {
         Err(HostError::Root { host: self.name().to_string(), path, trouble })
     }
 
-    /// Hands jobs over and sees to it that runners are there.
+    /// Hands jobs over and sees to it that runners are there. They are for the root of this id, as the host last told it,
+    /// and refused by another one.
     pub async fn hand_over(
         &self,
         campaign: &CampaignName,
         origin: &str,
         batch: &Batch,
         slots: u32,
+        root_id: Option<&str>,
     ) -> Result<(), HostError> {
         let slots = slots.to_string();
-        let arguments = [campaign.as_str(), origin, batch.name(), batch.sha256(), &slots];
+        let root_id = root_id.unwrap_or("none");
+        let arguments = [campaign.as_str(), origin, batch.name(), batch.sha256(), &slots, root_id];
         let body = self.ask("hand_over", &arguments, &batch.bytes(), PATIENCE).await?;
         match body.as_slice() {
             b"taken .\n" => Ok(()),
             b"refused damaged .\n" => Err(HostError::Damaged { host: self.name().to_string() }),
+            b"refused root .\n" => Err(HostError::OtherRoot { host: self.name().to_string() }),
             b"refused hosts .\n" => Err(HostError::ManyLists {
                 host: self.name().to_string(),
                 campaign: campaign.to_string(),

@@ -250,9 +250,12 @@ impl Source {
         let mut refused = String::new();
         let mut known = self.known.clone();
         for _ in 0..ROUNDS {
-            let reading = match known.take() {
-                Some(reading) => reading,
-                None => self.read_apart().await?,
+            let reading = if let Some(reading) = known.take() {
+                reading
+            } else {
+                // While files are read the connection is made; what is wrong with it is told by the first question.
+                let (reading, _greeted) = tokio::join!(self.read_apart(), host.root());
+                reading?
             };
             if !reading.problems.is_empty() {
                 return Err(SyncError::Entries { entries: reading.problems.clone() }.into());

@@ -79,6 +79,10 @@ fn damaged_repeated_and_weird(world: &World) {
     let cut = &text[..text.len() - 5];
     let refused = world.ask("hand_over", &[CAMPAIGN, "none", &name, &hash, "1"], cut);
     assert_eq!(refused, "refused damaged .\n");
+    // Meant for a root that was here before.
+    let other = "0123456789abcdef";
+    let refused = world.ask("hand_over", &[CAMPAIGN, "none", &name, &hash, "1", other], &text);
+    assert_eq!(refused, "refused root .\n");
     assert!(world.records("queued").is_empty());
     for _ in 0..3 {
         world.hand_over(&batch);
