@@ -31,9 +31,9 @@ stop_master() { ssh -F "$ssh_dir/config" -O exit bench 2>/dev/null; }
 # add_host NAME: a host that is a home of its own, $ssh_dir/home-NAME.
 add_host() {
   local home=$ssh_dir/home-$1
-  mkdir "$home"
+  mkdir -p "$home/tmux"
   ssh-keygen -q -t ed25519 -N '' -f "$ssh_dir/key-$1"
-  printf 'environment="HOME=%s",environment="TMUX_TMPDIR=%s" %s\n' "$home" "$home" "$(<"$ssh_dir/key-$1.pub")" \
+  printf 'environment="HOME=%s",environment="TMUX_TMPDIR=%s/tmux" %s\n' "$home" "$home" "$(<"$ssh_dir/key-$1.pub")" \
     >>"$ssh_dir/authorized_keys"
   cat >>"$ssh_dir/hosts" <<CONF
 Host $1
