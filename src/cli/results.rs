@@ -33,8 +33,16 @@ pub(super) fn run(context: &Context, arguments: &args::Results) -> Result<Exit, 
     let mut out = context.out();
     match format {
         Format::Table => {
-            let text = report::write::terminal(&table, context.columns(), &context.zone());
-            out.write_all(text.as_bytes())?;
+            let (text, left_out) =
+                report::write::terminal(&table, context.columns(), &context.zone());
+            writeln!(out, "{}", text.trim_end())?;
+            if !left_out.is_empty() {
+                out.flush()?;
+                context.note(&format!(
+                    "({} left out for want of room; `--format csv` has all)",
+                    left_out.join(", ")
+                ));
+            }
         }
         Format::Csv => report::write::csv(&table, &mut out)?,
         Format::Tsv => report::write::tsv(&table, &mut out)?,

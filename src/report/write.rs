@@ -3,11 +3,13 @@
 //! In files a value stays what it is: nothing is cut or escaped beyond what the format needs, and what is missing is empty.
 //! Only for the eye, in Markdown and on a terminal, control characters are written out.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use comfy_table::{ColumnConstraint, ContentArrangement, Table as Drawn, presets};
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value, json};
+use unicode_width::UnicodeWidthStr as _;
 
 use super::results::{Cell, Column, Table};
 use super::text::{local, utc, visible};
@@ -96,11 +98,17 @@ pub fn markdown(table: &Table, out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
+/// Columns that a narrow terminal does without, the first of them first: what others say too, or is seldom looked for.
+const SPARED: [&str; 9] =
+    ["name", "snapshot", "git_rev", "dirty", "index", "ended_at", "started_at", "attempt", "host"];
+
 /// A table for a terminal of `width` columns, or as wide as it gets without one. Columns without any value are left out.
-pub fn terminal(table: &Table, width: Option<u16>, zone: &TimeZone) -> String {
-    let kept: Vec<usize> = (0..table.columns.len())
+/// Where room is short some others are, too: the second value names them.
+pub fn terminal(table: &Table, width: Option<u16>, zone: &TimeZone) -> (String, Vec<&'static str>) {
+    let mut kept: Vec<usize> = (0..table.columns.len())
         .filter(|place| table.rows.iter().any(|row| row[*place] != Cell::Empty))
         .collect();
+    let spared = width.map_or(Vec::new(), |width| spare(table, &mut kept, width, zone));
     let mut drawn = plain_table(width);
     drawn.set_header(kept.iter().map(|place| visible(table.columns[*place].name()).into_owned()));
     for row in &table.rows {
@@ -123,7 +131,33 @@ pub fn terminal(table: &Table, width: Option<u16>, zone: &TimeZone) -> String {
         .filter(|column| matches!(column, Column::Axis(_) | Column::Fixed("name" | "detail")))
         .map(Column::name)
         .collect();
-    finished(drawn, &flowing)
+    (finished(drawn, &flowing), spared)
+}
+
+/// Takes columns out until the rest has room, if that is enough; their names.
+fn spare(table: &Table, kept: &mut Vec<usize>, width: u16, zone: &TimeZone) -> Vec<&'static str> {
+    let wide = |place: usize| {
+        let column = &table.columns[place];
+        let cells = table.rows.iter().map(|row| visible(&shown(&row[place], column, zone)).width());
+        cells.chain([visible(column.name()).width()]).max().unwrap_or(0) + 2
+    };
+    let widths: BTreeMap<usize, usize> = kept.iter().map(|place| (*place, wide(*place))).collect();
+    let mut spared = Vec::new();
+    for name in SPARED {
+        let needed: usize = kept.iter().map(|place| widths[place]).sum();
+        if needed <= usize::from(width) {
+            break;
+        }
+        let is_it =
+            |place: &usize| matches!(table.columns[*place], Column::Fixed(fixed) if fixed == name);
+        // Without axes the name alone says which job a row is.
+        let axes = table.columns.iter().any(|column| matches!(column, Column::Axis(_)));
+        if let Some(at) = kept.iter().position(is_it).filter(|_| axes || name != "name") {
+            kept.remove(at);
+            spared.push(name);
+        }
+    }
+    spared
 }
 
 /// The look of every table on a terminal: no frame, blanks between columns.

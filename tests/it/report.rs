@@ -140,7 +140,7 @@ fn every_job_has_a_row() {
     insta::assert_snapshot!("results_jsonl", written(|out| write::jsonl(&table, out)));
     insta::assert_snapshot!("results_tsv", written(|out| write::tsv(&table, out)));
     insta::assert_snapshot!("results_md", written(|out| write::markdown(&table, out)));
-    insta::assert_snapshot!("results_terminal", write::terminal(&table, None, &TimeZone::UTC));
+    insta::assert_snapshot!("results_terminal", write::terminal(&table, None, &TimeZone::UTC).0);
 }
 
 #[test]
@@ -270,7 +270,7 @@ fn what_steers_a_terminal_is_written_out() {
     );
     let table = results(&snapshot(), &[], true);
     for shown in [
-        write::terminal(&table, Some(80), &TimeZone::UTC),
+        write::terminal(&table, Some(80), &TimeZone::UTC).0,
         written(|out| write::markdown(&table, out)),
     ] {
         assert!(!shown.contains('\u{1b}'));
@@ -280,6 +280,26 @@ fn what_steers_a_terminal_is_written_out() {
         spans,
         ["0.00s", "0.42s", "3.1s", "59s", "1m 00s", "12m 05s", "2h 03m", "4d 15h", "0.00s"]
     );
+}
+
+/// Whole columns go, those first that say least; what is left is not broken into letters.
+#[test]
+fn a_narrow_terminal_does_without_some_columns() {
+    let jobs = (1..=3).map(|n| {
+        let name = format!("a-rather-long-name-{n}");
+        job(n, &name, &json!({ "n": n }), vec![attempt(1, AttemptState::Ended(Final::Succeeded))])
+    });
+    let table = results(&Snapshot { jobs: jobs.collect(), ..Snapshot::default() }, &["n"], false);
+    let (whole, none) = write::terminal(&table, None, &TimeZone::UTC);
+    assert!(none.is_empty() && whole.contains("a-rather-long-name-2"));
+    // The last column has its blanks, too.
+    let widest = whole.lines().map(str::len).max().unwrap_or_default() + 2;
+    let (same, none) = write::terminal(&table, u16::try_from(widest).ok(), &TimeZone::UTC);
+    assert_eq!((same, none), (whole, vec![]));
+    let narrow = u16::try_from(widest - 1).ok();
+    let (shown, left_out) = write::terminal(&table, narrow, &TimeZone::UTC);
+    assert_eq!(left_out, ["name"]);
+    assert_eq!(shown.lines().count(), 4, "{shown}");
 }
 
 /// A job that was given to another host and is on its way there has no result of that attempt.
