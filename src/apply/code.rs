@@ -183,6 +183,9 @@ impl Workspace {
         now: &CodeNow,
         plan: &Plan,
     ) -> Result<Option<MoreChanged>, ApplyError> {
+        if !self.store.has_other_code(now.digest())? {
+            return Ok(None);
+        }
         let chosen: std::collections::BTreeSet<_> =
             plan.decisions.iter().map(|decision| plan.expansion.ids()[decision.job]).collect();
         let mut digests: BTreeMap<[u8; 32], usize> = BTreeMap::new();

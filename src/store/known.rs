@@ -146,6 +146,12 @@ impl Store {
         Ok(jobs)
     }
 
+    /// Whether any attempt ran with other code than this. Far cheaper than to read what is known of every job.
+    pub fn has_other_code(&self, digest: [u8; 32]) -> Result<bool, StoreError> {
+        let codes = self.read_codes().map_err(StoreError::of(&self.path))?;
+        Ok(codes.values().any(|code| *code != digest))
+    }
+
     /// Digests of the code by provenance; what is no digest is none.
     fn read_codes(&self) -> rusqlite::Result<BTreeMap<i64, [u8; 32]>> {
         let mut rows = self.connection.prepare(
