@@ -163,7 +163,11 @@ impl Host {
             Ok(Err(Broken::TooLong)) => {
                 Err(HostError::TooLong { host: self.name.to_string(), verb, limit: ANSWER_MAX })
             }
-            Err(_) => Err(self.too_slow(verb, patience)),
+            Err(_) => {
+                // The connection may be dead without anybody having noticed.
+                self.begin_anew().await;
+                Err(self.too_slow(verb, patience))
+            }
         }
     }
 

@@ -1,9 +1,9 @@
-//! One host reached by ssh: its master connection, made when it is first needed, owned by this process and ended with
-//! its control folder.
+//! One host reached by ssh: its master connection. One that the user keeps open serves first, since a login costs more than
+//! all that is said after it, and may take a person; it is never closed. Else one is made when it is first needed, owned by
+//! this process and ended with its control folder.
 //!
 //! It decides nothing about trying again: a caller that is told of a cut connection asks again, and then a new one is
-//! made. A master that the user keeps open is used where ours may not log in (a second factor, a passphrase), and never
-//! closed.
+//! made.
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -27,6 +27,10 @@ use crate::shell::quote;
 pub(super) const CHANNELS: usize = 8;
 /// TCP, key exchange and login.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
+/// A session more over a connection that is there; the server gives it before any start-up file is read.
+const SESSION_WITHIN: Duration = Duration::from_secs(20);
+/// The same over the user's: nobody may have noticed that its network is dead, and ours takes its place.
+const USERS_SESSION_WITHIN: Duration = Duration::from_secs(3);
 /// A dead network is noticed after about four of these (`ServerAliveCountMax` is 3, `ssh_config(5)`).
 const ALIVE_EVERY: Duration = Duration::from_secs(15);
 /// How long a master of ours stays when this process is killed.
@@ -56,8 +60,24 @@ pub(super) struct Link {
     host: HostName,
     destination: Destination,
     control: Arc<ControlFolder>,
-    open: Mutex<Option<Arc<Session>>>,
+    open: Mutex<Open>,
     channels: Arc<Semaphore>,
+}
+
+/// The connection that is open, and what is known of the user's.
+#[derive(Debug, Default)]
+struct Open {
+    session: Option<Arc<Session>>,
+    /// Whether it is the user's.
+    users: bool,
+    /// Whether the user's has failed once: then ours comes first, and the user's only where ours may not log in.
+    failed: bool,
+}
+
+impl Open {
+    fn leave(&mut self) {
+        self.failed |= self.session.take().is_some() && self.users;
+    }
 }
 
 /// A program that runs over a link; holds one of its channels.
@@ -91,7 +111,7 @@ impl Link {
             host,
             destination,
             control,
-            open: Mutex::new(None),
+            open: Mutex::default(),
             channels: Arc::new(Semaphore::new(CHANNELS)),
         }
     }
@@ -105,32 +125,56 @@ impl Link {
     pub(super) async fn start(&self, words: &[&str]) -> Result<Started, HostError> {
         let permit = Arc::clone(&self.channels).acquire_owned().await.expect("never closed");
         let line = command_line(words);
-        let mut fresh = false;
         loop {
-            let session = self.open(&mut fresh).await?;
-            match spawn(session, &line).await {
-                Ok((child, streams)) => {
+            let (session, made) = self.open().await?;
+            let users = self.is_users().await;
+            let within = if users { USERS_SESSION_WITHIN } else { SESSION_WITHIN };
+            // The user's may be at the end of its sessions, or of its life; and ours may have died since it was last used:
+            // one more connection, unless this one is new.
+            match timeout(within, spawn(Arc::clone(&session), &line)).await {
+                Ok(Ok((child, streams))) => {
                     return Ok(Started::over(Channel { child, _permit: permit }, streams));
                 }
-                // The master died since it was last used: one more connection, unless this one is new already.
-                Err(openssh::Error::Disconnected) if !fresh => self.forget().await,
-                Err(error) => return Err(self.trouble(&error)),
+                Ok(Err(openssh::Error::Disconnected)) if !made || users => {
+                    self.leave(&session).await;
+                }
+                Ok(Err(_)) | Err(_) if users => self.leave(&session).await,
+                Ok(Err(error)) => return Err(self.trouble(&error)),
+                Err(_) => {
+                    self.leave(&session).await;
+                    return Err(self.error(SshTrouble::NoAnswer, String::new()));
+                }
             }
         }
     }
 
-    /// The connection, which is made where there is none; `fresh` is set then.
-    async fn open(&self, fresh: &mut bool) -> Result<Arc<Session>, HostError> {
+    /// The connection, which is found or made where there is none, and whether it was.
+    async fn open(&self) -> Result<(Arc<Session>, bool), HostError> {
         let mut open = self.open.lock().await;
-        if let Some(session) = open.as_ref() {
-            return Ok(Arc::clone(session));
+        if let Some(session) = open.session.as_ref() {
+            return Ok((Arc::clone(session), false));
         }
-        *fresh = true;
-        let session = match self.connect().await {
-            Ok(session) => session,
-            Err(error) => self.users_master(&error).await.ok_or(error)?,
+        let users = if open.failed { None } else { self.users_master().await };
+        open.users = users.is_some();
+        let session = match users {
+            Some(session) => session,
+            None => match self.connect().await {
+                Ok(session) => session,
+                Err(error @ HostError::Ssh { trouble: SshTrouble::Login, .. }) => {
+                    let session = self.users_master().await.ok_or(error)?;
+                    open.users = true;
+                    session
+                }
+                Err(error) => return Err(error),
+            },
         };
-        Ok(Arc::clone(open.insert(Arc::new(session))))
+        Ok((Arc::clone(open.session.insert(Arc::new(session))), true))
+    }
+
+    /// Whether what goes over this link goes over a connection of the user's that has not failed yet.
+    async fn is_users(&self) -> bool {
+        let open = self.open.lock().await;
+        open.session.is_some() && open.users && !open.failed
     }
 
     async fn connect(&self) -> Result<Session, HostError> {
@@ -161,9 +205,9 @@ impl Link {
         }
     }
 
-    /// A live master of the user's own, where a login without a person was refused.
-    async fn users_master(&self, error: &HostError) -> Option<Session> {
-        let HostError::Ssh { trouble: SshTrouble::Login, .. } = error else { return None };
+    /// A live master of the user's own, at the place that the configuration names. Whether its network is alive nobody knows
+    /// before something went over it.
+    async fn users_master(&self) -> Option<Session> {
         let mut ssh = command("ssh");
         ssh.arg("-G");
         if let Some(config) = &self.destination.config {
@@ -177,18 +221,26 @@ impl Link {
             return None;
         }
         let session = Session::resume_mux(Path::new(path).into(), None);
-        session.check().await.ok()?;
+        timeout(CONNECT_WITHIN, session.check()).await.ok()?.ok()?;
         Some(session)
+    }
+
+    /// Lets go of this connection, unless somebody has already.
+    async fn leave(&self, session: &Arc<Session>) {
+        let mut open = self.open.lock().await;
+        if open.session.as_ref().is_some_and(|open| Arc::ptr_eq(open, session)) {
+            open.leave();
+        }
     }
 
     /// Lets go of a connection that does not serve any more; what still runs over it keeps it.
     pub(super) async fn forget(&self) {
-        drop(self.open.lock().await.take());
+        self.open.lock().await.leave();
     }
 
     /// The words of an `ssh` that goes over this connection to the same host, for rsync's `--rsh`. Makes the connection.
     pub(super) async fn remote_shell(&self) -> Result<Vec<String>, HostError> {
-        let session = self.open(&mut false).await?;
+        let (session, _) = self.open().await?;
         let socket = session.control_socket().to_string_lossy().into_owned();
         let mut words = vec!["ssh".to_owned()];
         if let Some(config) = &self.destination.config {

@@ -1,7 +1,10 @@
 //! The way in: name, port, keys, login, connection.
 
 use std::fs;
-use std::process::Command;
+use std::io::{Read as _, Write as _};
+use std::process::{Command, Stdio};
+
+use rustix::process::Signal;
 
 use super::{one, read, refused, says};
 use crate::support::{Sandbox, finish, kill, wait_until};
@@ -87,26 +90,97 @@ fn a_login_that_is_refused() {
     );
 }
 
-/// Where a login takes a person (a second factor, a passphrase), the connection that the person keeps open serves, and stays.
-#[test]
-fn a_connection_of_the_users_own_serves_where_ours_is_refused() {
-    let sandbox = one("box", "", "echo done");
-    let socket = sandbox.path().join("ssh/mine");
-    sandbox.ssh_config(&format!("Host box\n  ControlPath {}\n", socket.display()));
-    let config = sandbox.path().join("ssh/config");
-    let ssh = |arguments: &[&str]| {
+/// A connection that the person keeps open, at the place that the configuration names.
+struct Users<'a>(&'a Sandbox);
+
+impl<'a> Users<'a> {
+    fn open(sandbox: &'a Sandbox) -> Self {
+        let socket = sandbox.path().join("ssh/mine");
+        sandbox.ssh_config(&format!("Host box\n  ControlPath {}\n", socket.display()));
+        let users = Self(sandbox);
+        assert!(users.ssh(&["-M", "-N", "-f", "box"]), "the user logs in");
+        users
+    }
+
+    fn ssh(&self, arguments: &[&str]) -> bool {
         let mut ssh = Command::new("ssh");
-        ssh.arg("-F").arg(&config).args(arguments).env("HOME", sandbox.home());
-        ssh.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null());
-        ssh.stderr(std::process::Stdio::null()).status().expect("ssh starts").success()
-    };
-    assert!(ssh(&["-M", "-N", "-f", "box"]), "the user logs in");
-    fs::write(sandbox.path().join("ssh/authorized_keys"), "").expect("a file");
+        ssh.arg("-F").arg(self.0.path().join("ssh/config")).args(arguments);
+        ssh.env("HOME", self.0.home()).stdin(Stdio::null()).stdout(Stdio::null());
+        ssh.stderr(Stdio::null()).status().expect("ssh starts").success()
+    }
+
+    fn is_open(&self) -> bool {
+        self.ssh(&["-O", "check", "box"])
+    }
+}
+
+impl Drop for Users<'_> {
+    fn drop(&mut self) {
+        self.ssh(&["-O", "exit", "box"]);
+    }
+}
+
+/// How often somebody has logged in there.
+fn logins(sandbox: &Sandbox) -> usize {
+    sandbox.ssh_log("box").matches("Accepted publickey").count()
+}
+
+/// It costs no login, serves where a login takes a person (a second factor, a passphrase), and stays.
+#[test]
+fn a_connection_of_the_users_own_serves_first() {
+    let sandbox = one("box", "", "echo done");
+    let users = Users::open(&sandbox);
+    assert_eq!(logins(&sandbox), 1);
+    let keys = sandbox.path().join("ssh/authorized_keys");
+    let allowed = read(&keys);
+    fs::write(&keys, "").expect("a file");
     let run = sandbox.expect(0, &["apply"]);
     says(&run, &["1 succeeded"]);
-    assert!(ssh(&["-O", "check", "box"]), "it is still there");
-    assert!(ssh(&["-O", "exit", "box"]));
-    refused(&sandbox, 1, "login-refused");
+    assert!(users.is_open(), "it is still there");
+    fs::write(&keys, allowed).expect("a file");
+    sandbox.expect(0, &["status"]);
+    assert_eq!(logins(&sandbox), 1);
+    drop(users);
+    sandbox.expect(0, &["status"]);
+    assert_eq!(logins(&sandbox), 2);
+}
+
+#[test]
+fn a_connection_of_the_users_own_that_has_no_session_left_is_not_needed() {
+    let sandbox = one("box", "", "echo done");
+    sandbox.sshd_config("MaxSessions 1");
+    let users = Users::open(&sandbox);
+    let mut shell = Command::new("ssh");
+    shell.arg("-F").arg(sandbox.path().join("ssh/config")).args(["box", "cat"]);
+    shell.env("HOME", sandbox.home()).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut shell = shell.spawn().expect("ssh starts");
+    let mut stdin = shell.stdin.take().expect("piped");
+    stdin.write_all(b"x").expect("it reads");
+    let mut byte = [0];
+    shell.stdout.take().expect("piped").read_exact(&mut byte).expect("it is there");
+    sandbox.expect(0, &["status"]);
+    assert_eq!(logins(&sandbox), 2);
+    drop(stdin);
+    assert!(shell.wait().expect("it ends").success());
+    assert!(users.is_open());
+}
+
+/// Its network is gone, and nobody has noticed: the server says nothing any more.
+#[test]
+fn a_connection_of_the_users_own_that_is_dead_is_not_waited_for() {
+    let sandbox = one("box", "", "echo done");
+    let users = Users::open(&sandbox);
+    let first = servers(&sandbox);
+    for pid in &first {
+        kill(*pid, Signal::STOP);
+    }
+    let run = sandbox.sp(&["status"]);
+    for pid in &first {
+        kill(*pid, Signal::CONT);
+    }
+    assert_eq!(run.code, 0, "{run:?}");
+    assert_eq!(logins(&sandbox), 2);
+    assert!(users.is_open());
 }
 
 /// What nologin(8) prints, on stdout, and its code.
@@ -144,7 +218,7 @@ fn a_server_that_is_restarted_in_the_middle() {
     let first = servers(&sandbox);
     assert!(!first.is_empty(), "{:?}", sandbox.processes());
     for pid in &first {
-        kill(*pid, rustix::process::Signal::KILL);
+        kill(*pid, Signal::KILL);
     }
     wait_until("there is another connection", || {
         servers(&sandbox).iter().any(|pid| !first.contains(pid))
