@@ -268,9 +268,9 @@ fn killed_at_every_step_of_an_attempt() {
         ("end-written", 1, pair("succeeded", "ok"), 0),
     ];
     for (fault, ran, state, code) in cases {
-        let sandbox = campaign("[1, 2, 3]");
+        let mut sandbox = campaign("[1, 2, 3]");
         sandbox.write("go", "");
-        let run = with_fault(&sandbox, fault, &["apply"]);
+        let run = with_fault(&mut sandbox, fault, &["apply"]);
         assert_eq!(run.code, code, "{fault}: {run:?}");
         // The fault is met once, by the first job; the others run as ever.
         let others = |first: usize| -> Vec<String> {
@@ -293,13 +293,16 @@ fn killed_at_every_step_of_an_attempt() {
 
 #[test]
 fn killed_before_the_claim() {
-    let sandbox = campaign("[1, 2, 3]");
+    let mut sandbox = campaign("[1, 2, 3]");
     sandbox.write("go", "");
     // The runner that dies had claimed nothing; who stood by goes on.
-    assert_eq!(with_fault(&sandbox, "before-claim", &["apply"]).code, 0);
+    assert_eq!(with_fault(&mut sandbox, "before-claim", &["apply"]).code, 0);
     assert_eq!(sandbox.lines("ran"), numbers(3));
 }
 
-fn with_fault(sandbox: &Sandbox, fault: &str, arguments: &[&str]) -> Run {
-    Run::of(&sandbox.command(arguments).env("SP_FAULT", fault).output().expect("sp starts"))
+fn with_fault(sandbox: &mut Sandbox, fault: &str, arguments: &[&str]) -> Run {
+    sandbox.set("SP_FAULT", fault);
+    let run = sandbox.sp(arguments);
+    sandbox.unset("SP_FAULT");
+    run
 }

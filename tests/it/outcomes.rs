@@ -75,7 +75,7 @@ echo {{{{ case }}}} >>runs
 exec sh cases/{{{{ case }}}}.sh
 """
 prepare = "[ {{{{ case }}}} != prepare ] || [ -e fixed ] || exit 7"
-cleanup = "echo {{{{ case }}}} >>cleaned"
+cleanup = "echo {{{{ case }}}} >>{{{{ work_dir }}}}/cleaned"
 log-max = "64KiB"
 [matrix]
 case = [{}]
@@ -86,6 +86,10 @@ count = {{ files = "frames/*.png", min = 2 }}
 "#,
         names.join(", ")
     ));
+    // Wherever the jobs run, what they make there is one folder.
+    let made = sandbox.path().join("made");
+    fs::create_dir(&made).unwrap();
+    std::os::unix::fs::symlink(&made, sandbox.campaign().join("made")).unwrap();
     sandbox.write("good.sh", GOOD_SCRIPT);
     sandbox.write("old.txt", "old");
     for (case, script, ..) in CASES {

@@ -5,6 +5,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests start processes and write files as users do")]
 
+mod over;
 mod sshd;
 
 use std::fs;
@@ -35,9 +36,13 @@ pub struct Run {
 impl Sandbox {
     pub fn new() -> Self {
         let folder = tempfile::Builder::new().prefix("sp-test-").tempdir().expect("a folder");
-        let sandbox = Self { folder, variables: Vec::new() };
+        let mut sandbox = Self { folder, variables: Vec::new() };
         fs::create_dir(sandbox.home()).expect("a home");
         fs::create_dir(sandbox.campaign()).expect("a campaign folder");
+        if over::ssh() {
+            std::os::unix::fs::symlink(sandbox.home(), sandbox.host_home("local")).expect("a link");
+            sandbox.hosts(&["local"]);
+        }
         sandbox
     }
 
@@ -75,18 +80,21 @@ impl Sandbox {
     pub fn set(&mut self, name: &str, value: &str) {
         self.variables.retain(|(known, _)| known != name);
         self.variables.push((name.to_owned(), value.to_owned()));
+        self.tell_host(name, value);
     }
 
     /// Takes a variable away again.
     pub fn unset(&mut self, name: &str) {
         self.variables.retain(|(known, _)| known != name);
+        self.tell_host(name, "");
     }
 
     /// Writes a file below the campaign's folder.
     pub fn write(&self, path: &str, text: &str) {
+        let text = &self.over_ssh(path, text);
         let path = self.campaign().join(path);
         fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
-        fs::write(path, text).expect("a file");
+        fs::write(path, text.as_bytes()).expect("a file");
     }
 
     /// Reads a file below the campaign's folder; empty when it is not there.
@@ -239,9 +247,11 @@ impl Sandbox {
         found
     }
 
-    /// Processes that a finished campaign must not leave: all but the tmux server.
+    /// Processes that a finished campaign must not leave: all but the tmux server, and the masters of clients that were
+    /// killed, which end by themselves.
     pub fn leftovers(&self) -> Vec<(i32, String)> {
-        self.processes().into_iter().filter(|(_, line)| !line.starts_with("tmux ")).collect()
+        let may_stay = |line: &str| line.starts_with("tmux ") || over::is_master(line);
+        self.processes().into_iter().filter(|(_, line)| !may_stay(line)).collect()
     }
 
     /// Waits until nothing of this sandbox runs any more.

@@ -14,6 +14,9 @@ impl Sandbox {
     /// Makes hosts that `ssh NAME` reaches; their homes are `host-NAME` in the sandbox.
     pub fn hosts(&mut self, names: &[&str]) {
         let folder = self.path().join("ssh");
+        if folder.exists() {
+            fs::remove_dir_all(&folder).expect("it can be made anew");
+        }
         fs::create_dir(&folder).expect("a folder");
         make_key(&folder.join("host_key"));
         let public = fs::read_to_string(folder.join("host_key.pub")).expect("a key");
@@ -31,7 +34,9 @@ impl Sandbox {
         let mut client = Vec::new();
         for name in names {
             let home = self.host_home(name);
-            fs::create_dir(&home).expect("a home");
+            if !home.exists() {
+                fs::create_dir(&home).expect("a home");
+            }
             let key = folder.join(format!("key-{name}"));
             make_key(&key);
             let public = fs::read_to_string(key.with_extension("pub")).expect("a key");
