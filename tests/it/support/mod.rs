@@ -42,6 +42,7 @@ impl Sandbox {
         if over::ssh() {
             std::os::unix::fs::symlink(sandbox.home(), sandbox.host_home("local")).expect("a link");
             sandbox.hosts(&["local"]);
+            sandbox.host_variable("local", "TMUX_TMPDIR", &sandbox.path().to_string_lossy());
         }
         sandbox
     }
