@@ -44,10 +44,34 @@ child() (
   "$@"
 )'
 
+# How often the kernel has killed for memory in the group of this process (cgroups(7); memory.events of version 2,
+# memory.oom_control of version 1) -> OOM, empty where it does not say. In a container the files of its own group are at the
+# top, whatever its path. No process is started for it.
+# shellcheck disable=SC2016 # a text for another shell
+KILLS_FOR_MEMORY='
+kills_for_memory() {
+  OOM= F=
+  while IFS=: read -r _ L GROUP; do
+    case ",$L," in
+      ,,) set -- "$GROUP/memory.events" /memory.events ;;
+      *,memory,*) set -- "/memory$GROUP/memory.oom_control" /memory/memory.oom_control ;;
+      *) continue ;;
+    esac
+    for L; do
+      [ -r "/sys/fs/cgroup$L" ] || continue
+      [ -n "$F" ] || F=/sys/fs/cgroup$L
+    done
+  done </proc/self/cgroup
+  [ -n "$F" ] || return 0
+  while read -r L U; do
+    [ "$L" != oom_kill ] || OOM=$U
+  done <"$F"
+}'
+
 # The stub: parent of the job's processes and leader of their session, the second witness of the exit code. Its stderr is
 # the file `signal`: there the shell says that its child was killed.
 # shellcheck disable=SC2016 # a text for another shell
-STUB='
+STUB=$KILLS_FOR_MEMORY'
 # bash as sh says nothing of the death of a child.
 [ -z "${BASH_VERSION-}" ] || set +o posix
 trap : HUP TERM INT QUIT USR1 USR2
@@ -65,6 +89,8 @@ if [ -n "$B_LIMIT" ]; then
   export SP_TIME_LIMIT="${B_LIMIT%.*}" SP_DEADLINE="$(($(date +%s) + ${B_LIMIT%.*}))"
 fi
 true >signal
+kills_for_memory 2>/dev/null
+KILLS=$OOM
 rc=0
 if [ "$B_PREPARE" = 1 ]; then
   child PREPARE
@@ -78,8 +104,13 @@ fi
 fault stub-ended
 sig=no
 [ $rc -gt 128 ] && [ -s signal ] && sig=yes
+oom=
+if [ $rc -ne 0 ] && [ -n "$KILLS" ]; then
+  kills_for_memory 2>/dev/null
+  [ "${OOM:-$KILLS}" = "$KILLS" ] || oom=" oom=yes"
+fi
 read -r U L </proc/uptime
-END="exit rc=$rc sig=$sig up=$U ."
+END="exit rc=$rc sig=$sig$oom up=$U ."
 printf "%s\n" "$END" >&6 || until printf "\n%s\n" "$END" >&6; do sleep 1; done
 exit $rc'
 

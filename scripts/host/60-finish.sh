@@ -46,6 +46,16 @@ judge_stop() {
   esac
 }
 
+# Whether no other slot of this user has run a job since this attempt started: what the kernel killed for memory was this
+# attempt's. A slot's lock is held, or was written to, by who ran there since; params.json is as old as the start.
+alone() {
+  field slot "$R_CLAIM"
+  for _lock in "$SLOTS"/*; do
+    [ "$_lock" != "$SLOTS/$F" ] && [ -e "$_lock" ] || continue
+    is_free "$_lock" && [ ! "$_lock" -nt "$ATT/params.json" ] || return 1
+  done
+}
+
 # -> STATE WHY SIGNAL MARKER of an attempt whose exit is on record.
 judge() { # RC
   SIGNAL=none MARKER=none
@@ -66,6 +76,9 @@ judge() { # RC
     *)
       STATE=failed WHY=exit-code
       [ "$SIGNAL" = none ] || WHY=signal
+      case $R_EXIT in
+        *' oom=yes '*) if alone; then STATE=oom WHY=memory; else WHY=oom-suspected; fi ;;
+      esac
       return
       ;;
   esac

@@ -469,6 +469,8 @@ run_attempt() { # ID/N/FLAG NEXT_ENTRY
   setsid "$SP_SH" -c "$STUB" sp-stub "$ATT" "$ID" "$N" "$K" "$C" "$SECRET" \
     3<&- 4>&- 5>&- 9>&- </dev/null >>"$TRY/log" 2>>"$TRY/signal"
   exec 8>&-
+  # When a job last ran in this slot, see `alone`.
+  true >"$SLOTS/$K"
   fault job-ended
   finish
 }

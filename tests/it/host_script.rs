@@ -10,6 +10,7 @@ mod gc;
 mod journal;
 mod leftovers;
 mod markers;
+mod memory;
 mod provenance;
 mod queue;
 mod setup;

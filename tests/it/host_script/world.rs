@@ -13,7 +13,7 @@ use std::process::{Child, Command, Stdio};
 use rustix::process::{Pid, Signal, kill_process};
 use sha2::{Digest as _, Sha256};
 
-use crate::support::{Sandbox, wait_until};
+use crate::support::{MemoryGroup, Sandbox, wait_until};
 
 pub(super) const CAMPAIGN: &str = "camp";
 pub(super) const VERSION: &str = "version-a";
@@ -26,6 +26,8 @@ pub(super) struct World {
     shell: PathBuf,
     path: String,
     variables: BTreeMap<String, String>,
+    /// The memory group of what is started from now on.
+    pub(super) group: Option<MemoryGroup>,
     /// Where the script works; the sandbox's own unless a test puts it on another disk.
     pub(super) root: PathBuf,
 }
@@ -155,7 +157,7 @@ impl World {
             other => panic!("no shell {other}"),
         };
         let root = sandbox.path().join("root");
-        let world = Self { sandbox, shell, path, variables: BTreeMap::new(), root };
+        let world = Self { sandbox, shell, path, variables: BTreeMap::new(), group: None, root };
         world.install(VERSION, "");
         world
     }
@@ -189,7 +191,15 @@ impl World {
     }
 
     fn command(&self, verb: &str, arguments: &[&str]) -> Command {
-        let mut command = Command::new(&self.shell);
+        let mut command = match &self.group {
+            None => Command::new(&self.shell),
+            Some(group) => {
+                let mut command = Command::new("/bin/sh");
+                command.args(["-c", "echo $$ >\"$0/cgroup.procs\" && exec \"$@\""]);
+                command.arg(group.path()).arg(&self.shell);
+                command
+            }
+        };
         command.arg(self.root.join("v1/bin").join(VERSION)).arg(verb).arg(&self.root).arg("nonce");
         command.args(arguments).env_clear().current_dir(self.sandbox.path());
         command.env("PATH", &self.path).env("HOME", self.sandbox.home()).env("SP_SH", &self.shell);

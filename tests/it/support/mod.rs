@@ -5,6 +5,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests start processes and write files as users do")]
 
+mod memory;
 mod over;
 mod sshd;
 
@@ -15,6 +16,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
+
+pub use memory::MemoryGroup;
 
 /// How long anything may take on a loaded machine before a test gives up.
 pub const PATIENCE: Duration = Duration::from_mins(1);
