@@ -52,7 +52,8 @@ alone() {
   field slot "$R_CLAIM"
   for _lock in "$SLOTS"/*; do
     [ "$_lock" != "$SLOTS/$F" ] && [ -e "$_lock" ] || continue
-    is_free "$_lock" && [ ! "$_lock" -nt "$ATT/params.json" ] || return 1
+    # busybox knows whole seconds: what is not surely older counts.
+    is_free "$_lock" && [ "$ATT/params.json" -nt "$_lock" ] || return 1
   done
 }
 
