@@ -64,6 +64,9 @@ fn which_of_two_jobs_at_once_it_was_is_not_known(world: &mut World) {
     world.hand_over(&batch);
     wait_until("the first has ended", || !world.ends().is_empty());
     std::fs::write(world.sandbox.home().join("go"), "").expect("a file");
-    let wanted = [words("failed", "oom-suspected", "137"), words("failed", "oom-suspected", "4")];
-    assert_eq!(ended(&world, &batch), wanted);
+    for (state, reason, code) in ended(world, &batch) {
+        assert_eq!((state.as_str(), reason.as_str()), ("failed", "oom-suspected"));
+        // The kernel may have ended the second one, too.
+        assert!(code == "137" || code == "4", "{code}");
+    }
 }
