@@ -49,6 +49,25 @@ case $2 in
     env -i setsid sleep 1000 >/dev/null 2>&1 &
     say end 0
     ;;
+  # Takes more memory than there is; were there no limit after all, its own ends it.
+  eats)
+    say dies memory
+    ulimit -v 500000
+    exec tail /dev/zero
+    ;;
+  # Takes all the room that the disk has, and gives it back.
+  fills)
+    { head -c 8000000 /dev/zero >"$SP_OUT_DIR/fill"; } 2>/dev/null
+    sleep 0.3
+    rm -f "$SP_OUT_DIR/fill"
+    say end 0
+    ;;
+  # Leaves no room.
+  floods)
+    { head -c 8000000 /dev/zero >"$SP_OUT_DIR/fill"; } 2>/dev/null
+    say end 4
+    exit 4
+    ;;
   # Its children do not go when they are asked to.
   stubborn)
     sh -c 'trap "" TERM HUP INT; while :; do sleep 0.1; done' &

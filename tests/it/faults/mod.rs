@@ -92,6 +92,9 @@ trials! {
     root: first 1;
     cancel: first 1 second 2;
     disk: first 1;
+    flood: first 1;
+    memory: first 1;
+    clock: first 1;
     garbage: first 1;
     machines: first 1;
 }

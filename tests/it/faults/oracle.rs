@@ -62,6 +62,8 @@ pub(super) enum Word {
     Start(i32),
     End(i64),
     Dies(String),
+    /// It goes on until the kernel ends it for its memory.
+    Eats,
     Overlap,
     Crowd,
 }
@@ -91,6 +93,7 @@ fn word(line: &str) -> (u32, Word) {
     let word = match kind {
         "start" => Word::Start(i32::try_from(number(value)).expect("a pid")),
         "end" => Word::End(number(value)),
+        "dies" if value == "memory" => Word::Eats,
         "dies" => Word::Dies(format!("SIG{value}")),
         "overlap" => Word::Overlap,
         "crowd" => Word::Crowd,
@@ -248,13 +251,16 @@ fn order(
 /// Why an attempt's row is not what the job said.
 fn differs(row: &Row, own: &[&Word]) -> Option<(Kind, &'static str)> {
     let ran = !own.is_empty();
-    let last = own.iter().rev().find(|word| matches!(word, Word::End(_) | Word::Dies(_)));
+    let last =
+        own.iter().rev().find(|word| matches!(word, Word::End(_) | Word::Dies(_) | Word::Eats));
     match (row.state.as_str(), last) {
         ("succeeded", Some(Word::End(0))) => None,
         ("succeeded", _) => Some((Kind::Wrong, "it did not end well")),
         ("failed", Some(Word::End(code))) if *code != 0 && row.code == Some(*code) => None,
         ("failed", Some(Word::Dies(signal))) if row.signal == *signal => None,
         ("failed", _) => Some((Kind::Wrong, "it did not fail so")),
+        ("oom", Some(Word::Eats)) if row.reason == "memory" => None,
+        ("oom", _) => Some((Kind::Wrong, "it did not take too much memory")),
         ("cancelled", _) if row.reason == "moved" && !ran => None,
         ("cancelled", _) => Some((Kind::Wrong, "nobody asked for its end")),
         ("lost", _) if row.reason == "before-start" && ran => Some((Kind::Wrong, "it had started")),
@@ -375,5 +381,6 @@ mod tests {
         assert_eq!(word("start 2 77"), (2, Word::Start(77)));
         assert_eq!(word("end 1 255"), (1, Word::End(255)));
         assert_eq!(word("dies 1 TERM"), (1, Word::Dies("SIGTERM".to_owned())));
+        assert_eq!(word("dies 2 memory"), (2, Word::Eats));
     }
 }

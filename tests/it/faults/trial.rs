@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Child;
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
@@ -11,7 +11,7 @@ use rustix::process::Signal;
 
 use super::oracle::{Finding, Grant, Kind, judge};
 use super::procs::{self, Process};
-use crate::support::{PATIENCE, Sandbox};
+use crate::support::{MemoryGroup, PATIENCE, Sandbox};
 
 pub(super) const CAMPAIGN: &str = "faults";
 const JOB: &str = include_str!("job.sh");
@@ -60,6 +60,8 @@ pub(super) struct Trial {
     pub(super) grants: Vec<Grant>,
     /// The root of this machine, where it is not the usual one.
     pub(super) root: Option<PathBuf>,
+    /// The memory group of the clients, and so of all that they start.
+    pub(super) group: Option<MemoryGroup>,
     /// Whether a job may overlap with an earlier attempt of itself, and with others in its slot.
     pub(super) records_gone: bool,
     /// What happened, for people.
@@ -89,6 +91,7 @@ impl Trial {
             first: 1,
             grants: Vec::new(),
             root: None,
+            group: None,
             records_gone: false,
             story: Vec::new(),
             began: Instant::now(),
@@ -107,7 +110,10 @@ impl Trial {
         let hosts: Vec<String> = trial
             .hosts
             .iter()
-            .map(|name| format!("[hosts.{name}]\nssh = \"{name}\"\n{}\n", shape.host))
+            .map(|name| {
+                let more = trial.in_sandbox(shape.host);
+                format!("[hosts.{name}]\nssh = \"{name}\"\n{more}\n")
+            })
             .collect();
         let hosts = if hosts.is_empty() {
             format!("[hosts.local]\n{}\n", trial.in_sandbox(shape.host))
@@ -193,7 +199,11 @@ impl Trial {
         let out = fs::File::create(told.with_extension("out")).expect("a file");
         let err = fs::File::create(&told).expect("a file");
         let mut command = self.sandbox.command_in(folder, arguments);
-        command.envs(variables.iter().copied()).stdout(out).stderr(err);
+        command.envs(variables.iter().copied());
+        if let Some(group) = &self.group {
+            command = group.command(&command);
+        }
+        command.stdin(Stdio::null()).stdout(out).stderr(err);
         let child = command.spawn().expect("sp starts");
         let what = format!("client {} (`sp {}`)", self.started, arguments.join(" "));
         self.tell(format!("{what} starts {variables:?}"));

@@ -1,5 +1,9 @@
 //! Jobs that the kernel kills for their memory.
 
+#![expect(clippy::disallowed_methods, reason = "tests write files as users do")]
+
+use std::fs;
+
 use super::in_every_shell;
 use super::world::{Batch, World, job};
 use crate::support::{MemoryGroup, wait_until};
@@ -47,7 +51,7 @@ fn what_the_kernel_kills_for_memory_is_told_by_its_counter(world: &mut World) {
         words("failed", "signal", "137"),
         words("succeeded", "ok", "0"),
     ];
-    assert_eq!(ended(&world, &batch), wanted);
+    assert_eq!(ended(world, &batch), wanted);
 }
 
 fn which_of_two_jobs_at_once_it_was_is_not_known(world: &mut World) {
@@ -63,7 +67,7 @@ fn which_of_two_jobs_at_once_it_was_is_not_known(world: &mut World) {
     batch.slots = 2;
     world.hand_over(&batch);
     wait_until("the first has ended", || !world.ends().is_empty());
-    std::fs::write(world.sandbox.home().join("go"), "").expect("a file");
+    fs::write(world.sandbox.home().join("go"), "").expect("a file");
     for (state, reason, code) in ended(world, &batch) {
         assert_eq!((state.as_str(), reason.as_str()), ("failed", "oom-suspected"));
         // The kernel may have ended the second one, too.

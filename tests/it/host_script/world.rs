@@ -191,19 +191,14 @@ impl World {
     }
 
     fn command(&self, verb: &str, arguments: &[&str]) -> Command {
-        let mut command = match &self.group {
-            None => Command::new(&self.shell),
-            Some(group) => {
-                let mut command = Command::new("/bin/sh");
-                command.args(["-c", "echo $$ >\"$0/cgroup.procs\" && exec \"$@\""]);
-                command.arg(group.path()).arg(&self.shell);
-                command
-            }
-        };
+        let mut command = Command::new(&self.shell);
         command.arg(self.root.join("v1/bin").join(VERSION)).arg(verb).arg(&self.root).arg("nonce");
         command.args(arguments).env_clear().current_dir(self.sandbox.path());
         command.env("PATH", &self.path).env("HOME", self.sandbox.home()).env("SP_SH", &self.shell);
         command.env("TMUX_TMPDIR", self.sandbox.path()).envs(&self.variables);
+        if let Some(group) = &self.group {
+            command = group.command(&command);
+        }
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }

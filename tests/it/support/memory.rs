@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A group whose processes together have so much memory and no more.
@@ -9,6 +10,7 @@ pub struct MemoryGroup(PathBuf);
 
 impl MemoryGroup {
     /// Of so many bytes; none where groups cannot be made here, which is told.
+    #[expect(clippy::print_stderr, reason = "for who wonders what a test has shown")]
     pub fn new(bytes: u64) -> Option<Self> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -34,9 +36,15 @@ impl MemoryGroup {
         None
     }
 
-    /// Its folder: a process enters by its number in `cgroup.procs` there.
-    pub fn path(&self) -> &Path {
-        &self.0
+    /// A command that enters it before it does anything else.
+    pub fn command(&self, command: &Command) -> Command {
+        let mut within = Command::new("/bin/sh");
+        within.args(["-c", "echo $$ >\"$0/cgroup.procs\" && exec \"$@\""]).arg(&self.0);
+        within.arg(command.get_program()).args(command.get_args());
+        within.env_clear();
+        within.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        within.current_dir(command.get_current_dir().unwrap_or(Path::new(".")));
+        within
     }
 }
 

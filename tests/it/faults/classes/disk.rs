@@ -1,4 +1,4 @@
-//! A disk that is full for a while: bytes or inodes, of the host or of the client.
+//! A disk that is full for a while: bytes or inodes, of the host or of the client; by others, or by a job.
 
 #![expect(clippy::disallowed_methods, reason = "trials mount disks and write files")]
 
@@ -10,11 +10,74 @@ use std::process::Command;
 use fastrand::Rng;
 
 use super::signals;
-use crate::faults::oracle::{Finding, Grant};
+use crate::faults::oracle::{Finding, Grant, states};
 use crate::faults::trial::{Shape, Trial, usual};
 
-pub(super) fn shape(_rng: &mut Rng) -> Shape {
-    Shape { host: "root = \"SANDBOX/disk/root\"", ..usual(&[]) }
+/// Root of the host, on a disk of its own.
+const ROOT: &str = "root = \"SANDBOX/disk/root\"";
+
+pub(super) fn shape(rng: &mut Rng) -> Shape {
+    let hosts = [&[][..], &["a"]][rng.usize(0..2)];
+    Shape { host: ROOT, ..usual(hosts) }
+}
+
+/// Jobs that take all the room; some leave none.
+pub(super) fn of_a_job(rng: &mut Rng) -> Shape {
+    Shape { ends: &["exit-0", "exit-3", "fills", "fills", "floods", "twice"], ..shape(rng) }
+}
+
+pub(super) fn by_a_job(trial: &mut Trial) -> Vec<Finding> {
+    trial.root = Some(trial.sandbox.path().join("disk/root"));
+    let Some(_mounted) = Mounted::new(&trial.sandbox.path().join("disk")) else {
+        trial.tell("no disk can be mounted here: nothing is full");
+        return signals::play(trial);
+    };
+    let mut client = trial.start(&["apply"]);
+    if trial.chance(40) {
+        trial.until_begun(&mut client);
+        trial.let_pass(0..=700);
+        signals::strike(trial, Some(&client));
+    }
+    // Somebody looks from time to time, and makes room.
+    while client.lives() {
+        trial.let_pass(100..=1500);
+        make_room(trial);
+    }
+    no_room_for_a_command(trial);
+    trial.finish(client);
+    make_room(trial);
+    // What floods again is tidied up again.
+    for _ in 0..trial.jobs {
+        let mut client = trial.start(&["apply", "--no-failed"]);
+        while client.lives() {
+            trial.let_pass(100..=500);
+            make_room(trial);
+        }
+        if [0, 100].contains(&trial.finish(client)) {
+            break;
+        }
+    }
+    let code = trial.run(&["apply", "--no-failed"]);
+    trial.judged(code)
+}
+
+/// Removes what jobs have left that are over.
+fn make_room(trial: &Trial) {
+    for state in states(trial) {
+        let over = fs::read_to_string(&state).is_ok_and(|text| text.contains("\nexit "));
+        if over {
+            // It may have left nothing.
+            drop(fs::remove_file(state.with_file_name("out/fill")));
+        }
+    }
+}
+
+/// A command that could not be written was not run, and says so; where the witness could not write that it saw a signal,
+/// only the number is known.
+fn no_room_for_a_command(trial: &mut Trial) {
+    for _ in 0..trial.jobs {
+        trial.grants.push(Grant::any(&["failed:126", "failed:137", "failed:143"]));
+    }
 }
 
 pub(super) fn play(trial: &mut Trial) -> Vec<Finding> {
@@ -57,11 +120,7 @@ pub(super) fn play(trial: &mut Trial) -> Vec<Finding> {
     fs::remove_dir_all(&fill).expect("room again");
     trial.tell("there is room again");
     if !of_client {
-        // A command that could not be written was not run, and says so; where the witness could not write that it saw a signal,
-        // only the number is known.
-        for _ in 0..trial.jobs {
-            trial.grants.push(Grant::any(&["failed:126", "failed:137", "failed:143"]));
-        }
+        no_room_for_a_command(trial);
     }
     trial.finish(client);
     trial.close()

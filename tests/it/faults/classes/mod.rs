@@ -3,11 +3,13 @@
 mod cancel;
 mod checkpoint;
 mod clients;
+mod clock;
 mod connection;
 mod disk;
 mod garbage;
 mod large;
 mod machines;
+mod memory;
 mod reboot;
 mod root;
 mod signals;
@@ -55,6 +57,9 @@ pub(super) const ALL: &[Class] = &[
     class("root", root::shape, root::play),
     class("cancel", cancel::shape, cancel::play),
     class("disk", disk::shape, disk::play),
+    class("flood", disk::of_a_job, disk::by_a_job),
+    class("memory", memory::shape, memory::play),
+    class("clock", clock::shape, clock::play),
     class("garbage", garbage::shape, garbage::play),
     class("machines", machines::shape, machines::play),
     long("suspended", connection::shape, connection::suspended),
