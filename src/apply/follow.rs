@@ -268,7 +268,15 @@ impl Follower<'_> {
     ) -> Result<(), ApplyError> {
         let code = workspace.code_on(self.lanes[at].host.name(), ready.made, self.observer)?;
         let lane = &mut self.lanes[at];
+        // What a cancel took meanwhile, before it got here, has an attempt by now.
+        if !lane.given.is_empty() {
+            let to_come: BTreeSet<JobId> =
+                workspace.store.moved_attempts()?.into_iter().map(|attempt| attempt.job).collect();
+            let ids = workspace.expansion().ids();
+            lane.jobs.retain(|job| !lane.given.contains_key(job) || to_come.contains(&ids[*job]));
+        }
         let Some(hand) = self.hand.as_ref().filter(|_| !lane.jobs.is_empty()) else {
+            lane.given.clear();
             return Ok(());
         };
         lane.number += 1;

@@ -47,10 +47,24 @@ impl Workspace {
         &self,
         chosen: impl Fn(JobId) -> bool,
     ) -> Result<BTreeMap<HostName, Named>, ApplyError> {
-        let mut hosts: BTreeMap<HostName, Named> = BTreeMap::new();
-        for open in self.store.open_attempts()?.into_iter().filter(|open| chosen(open.job)) {
-            hosts.entry(open.host).or_default().push((open.job, open.attempt, open.apply));
-        }
-        Ok(hosts)
+        Ok(by_host(self.store.open_attempts()?.into_iter().filter(|open| chosen(open.job))))
     }
+
+    /// The same with those that a host is to get because another one gave them away, which it may not know of yet: what a
+    /// cancel must reach.
+    pub fn attempts_that_may_run(
+        &self,
+        chosen: impl Fn(JobId, &HostName) -> bool,
+    ) -> Result<BTreeMap<HostName, Named>, ApplyError> {
+        let all = self.store.open_attempts()?.into_iter().chain(self.store.moved_attempts()?);
+        Ok(by_host(all.filter(|open| chosen(open.job, &open.host))))
+    }
+}
+
+fn by_host(attempts: impl Iterator<Item = OpenAttempt>) -> BTreeMap<HostName, Named> {
+    let mut hosts: BTreeMap<HostName, Named> = BTreeMap::new();
+    for open in attempts {
+        hosts.entry(open.host).or_default().push((open.job, open.attempt, open.apply));
+    }
+    hosts
 }

@@ -13,6 +13,8 @@ use crate::plan::Known;
 
 /// Seconds between TERM and KILL.
 const GRACE: u32 = 10;
+/// A job is moved once or twice, not on and on.
+const ROUNDS: u32 = 3;
 /// So many jobs are named, the others counted.
 const TOLD: usize = 20;
 
@@ -30,22 +32,30 @@ pub(super) fn run(context: &Context, arguments: &args::Cancel) -> Result<Exit, C
     let mut exit = Exit::Done;
     let attempts = context.block_on(async {
         workspace.collect(None).await?;
-        let known = Known::new(workspace.store().known()?);
-        let is_there = |job| {
-            let host = known.get(job).and_then(|known| known.host.as_ref());
-            hosts.as_ref().is_none_or(|hosts| host.is_some_and(|host| hosts.contains(host)))
+        let is_chosen = |job, host: &HostName| {
+            let is_there = || hosts.as_ref().is_none_or(|hosts| hosts.contains(host));
+            wanted.contains(&job) || (arguments.all && is_there())
         };
-        let hosts = workspace
-            .attempts_by_host(|job| wanted.contains(&job) || (arguments.all && is_there(job)))?;
-        let number = hosts.values().map(Vec::len).sum();
-        if number > 0 {
+        let mut attempts: Named = Vec::new();
+        // What was moved while we were at it is somewhere else by now.
+        for _ in 0..ROUNDS {
+            let mut hosts = workspace.attempts_that_may_run(is_chosen)?;
+            for named in hosts.values_mut() {
+                named.retain(|attempt| !attempts.contains(attempt));
+            }
+            hosts.retain(|_, named| !named.is_empty());
+            let number = hosts.values().map(Vec::len).sum();
+            if number == 0 {
+                break;
+            }
             if number > 1 || grace > 0 {
                 context.note(&format!("Ending {}…", count(number, "job")));
             }
             exit = exit.and(cancel(context, &workspace, &hosts, grace).await?);
             exit = exit.and(warn_of_hosts(context, &workspace.collect(None).await?));
+            attempts.extend(hosts.into_values().flatten());
         }
-        Ok::<_, CliError>(hosts.into_values().flatten().collect::<Vec<_>>())
+        Ok::<_, CliError>(attempts)
     })??;
     if attempts.is_empty() {
         context.note("Nothing to cancel: no such job is queued or running.");

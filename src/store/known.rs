@@ -63,6 +63,33 @@ impl Store {
         read().map_err(StoreError::of(&self.path))
     }
 
+    /// What other hosts are to get and have not got: of each job whose newest attempt was moved, the attempt that is to
+    /// follow. Until then it is nobody's.
+    pub fn moved_attempts(&self) -> Result<Vec<OpenAttempt>, StoreError> {
+        let read = || -> rusqlite::Result<Vec<OpenAttempt>> {
+            self.connection
+                .prepare_cached(
+                    "SELECT job.id, moved_to, n + 1, apply.id FROM attempt
+                     JOIN job ON job.ordinal = attempt.job
+                     JOIN apply ON apply.ordinal = attempt.apply
+                     WHERE moved_to IS NOT NULL AND NOT EXISTS (
+                         SELECT 1 FROM attempt AS later WHERE later.job = attempt.job AND later.n > attempt.n)
+                     ORDER BY attempt.ordinal",
+                )?
+                .query_map([], |row| {
+                    Ok(OpenAttempt {
+                        job: JobId(row.get(0)?),
+                        host: parsed(row, 1)?,
+                        attempt: Attempt(row.get(2)?),
+                        apply: parsed(row, 3)?,
+                        state: AttemptState::Intended,
+                    })
+                })?
+                .collect()
+        };
+        read().map_err(StoreError::of(&self.path))
+    }
+
     /// What a job's id was computed from; `None` for a job that was never planned here.
     pub fn parts(&self, job: JobId) -> Result<Option<Parts>, StoreError> {
         let text: Option<String> = self

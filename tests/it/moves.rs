@@ -175,6 +175,45 @@ fn killed_at_every_step_of_a_move() {
     }
 }
 
+/// A job that one host has given away and the other has not got yet is nobody's: a cancel takes it where it is to come.
+#[test]
+fn a_cancel_reaches_what_is_on_its_way() {
+    for point in ["host.move.after:1", "store.intend.after:3"] {
+        let sandbox = sandbox(&["a", "b"], &[SLOW, FAST], HELD);
+        killed_at(&sandbox, point);
+        let before = ran(&sandbox).len();
+        ends_with(&sandbox, 0, &["cancel", "--all"]);
+        let_go(&sandbox);
+        ends_with(&sandbox, 100, &["apply"]);
+        assert_eq!(ran(&sandbox).len(), before, "{point}: {:?}", sandbox.states());
+        assert!(
+            sandbox.states().iter().all(|(state, _)| state == "succeeded" || state == "cancelled")
+        );
+    }
+}
+
+/// The same while an apply lives that is about to hand it over.
+#[test]
+fn a_cancel_is_faster_than_the_hand_over_of_what_was_moved() {
+    let sandbox = sandbox(&["a", "b"], &[SLOW, FAST], HELD);
+    // The login shell is asked before each hand-over.
+    let profile = "until [ ! -e ~/hang ]; do echo >>~/asked; sleep 0.05; done\n";
+    std::fs::write(sandbox.host_home("b").join(".bash_profile"), profile).expect("a profile");
+    let hang = sandbox.host_home("b").join("hang");
+    let apply = sandbox.spawn(&["apply"]);
+    wait_until("the fast host runs jobs", || number_on(&ran(&sandbox), "b") > 0);
+    std::fs::write(&hang, "").expect("a file");
+    wait_until("it is to get more", || sandbox.host_home("b").join("asked").exists());
+    ends_with(&sandbox, 0, &["cancel", "--all"]);
+    let before = ran(&sandbox).len();
+    let_go(&sandbox);
+    std::fs::remove_file(&hang).expect("a file");
+    let run = finish(apply);
+    assert_eq!(run.code, 100, "{run:?}");
+    assert_eq!(ran(&sandbox).len(), before, "{run:?}");
+    assert!(sandbox.states().iter().all(|(state, _)| state == "succeeded" || state == "cancelled"));
+}
+
 /// What its home gave away is the other host's: while that one does not answer, nobody else starts it; once it has left
 /// the file, a person may call it back.
 #[test]
