@@ -1,0 +1,142 @@
+//! Packs: runs of a tree's files, each run a compressed archive that `gzip -dc | tar -xof -` unpacks. Sends nothing.
+//!
+//! What is read is compared with what was hashed, so that a pack holds the files of the tree or there is none. They have the
+//! rights that they get by rsync and their times in whole seconds; no owner, and no folders, which come with the files.
+//! Links stand behind all files: nothing can be written through one.
+
+use std::io;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use tar::{Builder, EntryType, Header};
+
+use super::error::SyncError;
+use super::hash::{Content, Tree, TreeEntry};
+use super::list::{Entry, Kind, text};
+
+/// A pack is closed once it holds so many bytes of archive.
+const PACK: usize = 4 << 20;
+/// An archive is made of these.
+const BLOCK: usize = 512;
+/// Seconds that fit into a header as octal digits.
+const OCTAL_SECONDS: u64 = 1 << 33;
+
+/// A run of files.
+#[derive(Debug, Default)]
+pub(super) struct Pack {
+    /// The archive, compressed.
+    pub(super) bytes: Vec<u8>,
+    /// Number of files and links in it; with none the tree is at its end.
+    pub(super) entries: usize,
+    /// Number of files in it.
+    pub(super) files: u64,
+    /// Their bytes.
+    pub(super) size: u64,
+}
+
+/// The pack behind the first `done` entries of all packs, of files as `read` gives them.
+pub(super) fn pack(
+    tree: &Tree,
+    done: usize,
+    read: impl Fn(&Entry) -> io::Result<Vec<u8>>,
+) -> Result<Pack, SyncError> {
+    let is_file = |one: &&TreeEntry| matches!(one.entry.kind, Kind::File { .. });
+    let files = tree.entries.iter().filter(is_file);
+    let links = tree.entries.iter().filter(|one| !is_file(one));
+    let mut pack = Pack::default();
+    let mut archive = Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
+    let mut held = 0;
+    for one in files.chain(links).skip(done) {
+        let data = content(one, &read)?;
+        append(&mut archive, &one.entry, &data).expect("memory takes all");
+        held += BLOCK + data.len().next_multiple_of(BLOCK) + one.entry.path.len();
+        pack.entries += 1;
+        if is_file(&one) {
+            pack.files += 1;
+            pack.size += data.len() as u64;
+        }
+        if held >= PACK {
+            break;
+        }
+    }
+    let packed = archive.into_inner().and_then(GzEncoder::finish);
+    pack.bytes = packed.expect("memory takes all");
+    Ok(pack)
+}
+
+/// What a file held when it was hashed; a link holds nothing.
+fn content(
+    one: &TreeEntry,
+    read: impl Fn(&Entry) -> io::Result<Vec<u8>>,
+) -> Result<Vec<u8>, SyncError> {
+    let entry = &one.entry;
+    if matches!(entry.kind, Kind::Link { .. }) {
+        return Ok(Vec::new());
+    }
+    let restless = || SyncError::Restless { path: text(&entry.path) };
+    let data = read(entry).map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => restless(),
+        _ => SyncError::Unread { path: text(&entry.path), source },
+    })?;
+    if Content::Hash(*blake3::hash(&data).as_bytes()) == one.content {
+        Ok(data)
+    } else {
+        Err(restless())
+    }
+}
+
+fn append(archive: &mut Builder<impl io::Write>, entry: &Entry, data: &[u8]) -> io::Result<()> {
+    let mut header = Header::new_gnu();
+    header.set_size(data.len() as u64);
+    set_seconds(&mut header, entry.stat.mtime.0);
+    match &entry.kind {
+        Kind::File { executable } => {
+            header.set_entry_type(EntryType::Regular);
+            header.set_mode(if *executable { 0o500 } else { 0o400 });
+        }
+        Kind::Link { target } => {
+            header.set_entry_type(EntryType::Symlink);
+            header.set_mode(0o777);
+            set_name(archive, EntryType::GNULongLink, target, &mut header.as_old_mut().linkname)?;
+        }
+    }
+    set_name(archive, EntryType::GNULongName, &entry.path, &mut header.as_old_mut().name)?;
+    header.set_cksum();
+    archive.append(&header, data)
+}
+
+/// Writes a path into its field, as it is; one that is too long goes before its entry as one of its own.
+fn set_name(
+    archive: &mut Builder<impl io::Write>,
+    long: EntryType,
+    path: &[u8],
+    field: &mut [u8; 100],
+) -> io::Result<()> {
+    let short = &path[..path.len().min(field.len())];
+    field[..short.len()].copy_from_slice(short);
+    if path.len() <= field.len() {
+        return Ok(());
+    }
+    let mut header = Header::new_gnu();
+    let name = b"././@LongLink";
+    header.as_old_mut().name[..name.len()].copy_from_slice(name);
+    header.set_entry_type(long);
+    header.set_mode(0o400);
+    let text = [path, &[0]].concat();
+    header.set_size(text.len() as u64);
+    header.set_cksum();
+    archive.append(&header, text.as_slice())
+}
+
+/// Seconds since 1970; what is before that, or after the year 2242, as a binary number that the first bit tells.
+fn set_seconds(header: &mut Header, seconds: i64) {
+    match u64::try_from(seconds) {
+        Ok(seconds) if seconds < OCTAL_SECONDS => header.set_mtime(seconds),
+        _ => {
+            let field = &mut header.as_old_mut().mtime;
+            field.fill(if seconds < 0 { 0xff } else { 0 });
+            field[4..].copy_from_slice(&seconds.to_be_bytes());
+            field[0] |= 0x80;
+        }
+    }
+}
