@@ -13,6 +13,7 @@ mod markers;
 mod provenance;
 mod queue;
 mod setup;
+mod snapshots;
 mod world;
 
 /// Tests of these cases, one a shell.

@@ -135,7 +135,8 @@ fn shown(said: &[u8]) -> String {
 /// What is wrong where a pack was not unpacked, and the next step, by what `tar` said in the language of C.
 fn in_words(said: &str) -> (&'static str, &'static str) {
     let has = |words: &[&str]| words.iter().any(|word| said.contains(word));
-    if has(&["No space left", "quota exceeded", "Quota exceeded"]) {
+    // Where only a part of a block could be written, tar tells just that.
+    if has(&["No space left", "quota exceeded", "Wrote only"]) {
         (
             "could not write the files: its disk is full",
             "make room on the host's disk (`df -h` and `df -i` tell), then run the same command again",

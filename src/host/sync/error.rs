@@ -124,9 +124,8 @@ impl SyncError {
             Self::Unread { path, .. } => {
                 format!("leave it out by `[sync] exclude = [\"/{path}\"]`, or make it a plain file that can be read")
             }
-            Self::Unpack { help, .. } => (*help).to_owned(),
             Self::NoRsync => "install rsync".to_owned(),
-            Self::Rsync { help, .. } => (*help).to_owned(),
+            Self::Rsync { help, .. } | Self::Unpack { help, .. } => (*help).to_owned(),
             Self::Incomplete { .. } => "run the same command again".to_owned(),
             Self::NoWorkingDir { .. } => "put a file there; git lists no empty folders".to_owned(),
             Self::Io { .. } => String::new(),
