@@ -76,7 +76,8 @@ impl Transfer<'_> {
     /// Makes a pack, beside what else goes on.
     async fn pack_apart(&self, done: usize) -> Result<Pack, SyncError> {
         let (root, tree) = (self.root.to_owned(), Arc::clone(self.tree));
-        let made = move || pack(&tree, done, |entry| read(&root, entry));
+        let narrow = !self.ask.host.is_here();
+        let made = move || pack(&tree, done, narrow, |entry| read(&root, entry));
         let made = tokio::task::spawn_blocking(made).await;
         made.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
     }
