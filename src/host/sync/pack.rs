@@ -16,6 +16,8 @@ use super::list::{Entry, Kind, text};
 
 /// A pack is closed once it holds so many bytes of archive.
 const PACK: usize = 4 << 20;
+/// The first one sooner: the host has nothing to do until it comes.
+const FIRST: usize = 1 << 20;
 /// An archive is made of these.
 const BLOCK: usize = 512;
 /// Seconds that fit into a header as octal digits.
@@ -48,6 +50,7 @@ pub(super) fn pack(
     let mut pack = Pack::default();
     let level = if narrow { Compression::fast() } else { Compression::none() };
     let mut archive = Builder::new(GzEncoder::new(Vec::new(), level));
+    let full = if done == 0 { FIRST } else { PACK };
     let mut held = 0;
     for one in files.chain(links).skip(done) {
         let data = content(one, &read)?;
@@ -58,7 +61,7 @@ pub(super) fn pack(
             pack.files += 1;
             pack.size += data.len() as u64;
         }
-        if held >= PACK {
+        if held >= full {
             break;
         }
     }
@@ -234,7 +237,7 @@ mod tests {
             sizes.push(pack.entries);
             paths.extend(unpacked(&pack).into_iter().map(|entry| entry.0));
         }
-        assert_eq!(sizes, [4, 4, 1]);
+        assert_eq!(sizes, [1, 4, 4]);
         assert_eq!(paths, known.into_keys().collect::<Vec<_>>());
     }
 
