@@ -65,7 +65,7 @@ const TAIL: usize = 400;
 impl Rsync<'_> {
     fn command(&self) -> Command {
         let mut command = rsync();
-        command.args(["--links", "--perms", "--chmod=Du=rwx,Dgo=,Fa-w,Fu+r,Fgo=", "--times"]);
+        command.args(["--links", "--perms", "--chmod=Du=rwx,Dgo=,Fa-w,Fu+r,Fgo=,Fu-s", "--times"]);
         command.args(["--omit-dir-times", "--from0", "--files-from=-", "--stats"]);
         command.arg("--no-human-readable");
         if self.checksum {

@@ -70,9 +70,14 @@ fn odd(sandbox: &Sandbox) {
     for name in [&b"not-utf8-\xff"[..], b"\x01\x7f\x1b[31m"] {
         fs::write(folder.join(OsStr::from_bytes(name)), "x").expect("a file");
     }
-    for (name, mode) in
-        [("run", 0o755), ("mine", 0o700), ("open", 0o666), ("shut", 0o400), ("others", 0o655)]
-    {
+    for (name, mode) in [
+        ("run", 0o755),
+        ("mine", 0o700),
+        ("open", 0o666),
+        ("shut", 0o400),
+        ("others", 0o655),
+        ("set", 0o4755),
+    ] {
         sandbox.write(name, name);
         let rights = fs::Permissions::from_mode(mode);
         fs::set_permissions(folder.join(name), rights).expect("ours");
