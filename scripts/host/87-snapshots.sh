@@ -15,16 +15,21 @@ is_snapshot() { # WORD
   esac
 }
 
-# How the files of a list look, hashed, in the order of the list. -> LOOKS
-looks_of() { # FOLDER FORMAT
-  LOOKS=$([ ! -s "$1/paths" ] || { cd "$1/tree" && xargs -0 stat -c "$2" <"$1/paths"; } 2>/dev/null | sha256sum)
+# How the files of a list look, a line each, in the order of the list: kind and rights, size, time.
+list_looks() { # FOLDER
+  [ ! -s "$1/paths" ] || { cd "$1/tree" && xargs -0 stat -c '%f %s %Y' <"$1/paths"; } 2>/dev/null
+}
+
+# The same, hashed. -> LOOKS
+looks_of() { # FOLDER
+  LOOKS=$(list_looks "$1" | sha256sum)
   LOOKS=${LOOKS%% *}
 }
 
 # Whether no file of a snapshot was changed in place.
 is_intact() { # FOLDER
   { read -r _known <"$1/looks"; } 2>/dev/null || return 1
-  looks_of "$1" '%f %s %Y'
+  looks_of "$1"
   [ "$LOOKS" = "$_known" ]
 }
 
@@ -101,6 +106,34 @@ verb_snapshot_begin() { # CAMPAIGN ORIGIN NAME TOKEN PID
   printf 'make folder=%s changed=%s previous=%s .\n' "$FREE" "$CHANGED" "$NEWEST"
 }
 
+# Unpacks files into the folder TOKEN. Stdin: a compressed archive, see src/host/sync/pack.rs. No owner is taken over; folders
+# that are missing get the rights that are left by our umask. What it cannot do it says in the words of tar.
+verb_snapshot_fill() { # CAMPAIGN TOKEN
+  is_name "$1" && is_name "$2" || exit 64
+  _in=$V/$1/snapshots/in.$2
+  if [ ! -d "$_in/tree" ]; then
+    printf 'gone .\n'
+  elif ! command -v tar >/dev/null || ! command -v gzip >/dev/null; then
+    printf 'lacks tools .\n'
+  elif unpack "$_in/tree"; then
+    fault snapshot-fill
+    printf 'filled .\n'
+  else
+    printf 'refused .\n%.1000s\n' "$SAID"
+  fi
+}
+
+# True when both programs ended well. -> SAID, what they complained of
+unpack() { # FOLDER
+  SAID=$(
+    # The account's options for them are not ours.
+    unset TAR_OPTIONS GZIP
+    exec 4>&1
+    _ended=$({ { gzip -dc && printf g >&3; } | tar -xof - -C "$1" && printf t; } 3>&1 2>&4)
+    [ "$_ended" = gt ]
+  )
+}
+
 # Publishes what was sent, when it is whole. Stdin: a line "FILES FOLDERS"; the folders that are its own, a line each; a
 # line "MODE SIZE" for each file; the files' paths in the same order, each ended by NUL.
 verb_snapshot_publish() { # CAMPAIGN NAME TOKEN
@@ -118,9 +151,10 @@ verb_snapshot_publish() { # CAMPAIGN NAME TOKEN
   _from=$((_folders + 2))
   tail -n "+$((_from + _files))" "$_in/sent" >"$_in/paths" || refuse_snapshot
   _wanted=$(tail -n "+$_from" "$_in/sent" | head -n "$_files" | sha256sum)
-  looks_of "$_in" '%f %s'
+  (list_looks "$_in") >"$_in/found"
+  _same=$(cut -d ' ' -f 1,2 "$_in/found" | sha256sum)
   _found=$(find "$_in/tree" ! -type d -print0 | tr -dc '\000' | wc -c)
-  if [ "$LOOKS" != "${_wanted%% *}" ] || [ "$((_found))" != "$_files" ]; then
+  if [ "$_same" != "$_wanted" ] || [ "$((_found))" != "$_files" ]; then
     rm -rf "$_in"
     printf 'incomplete files=%s of=%s .\n' "$((_found))" "$_files"
     return
@@ -129,9 +163,14 @@ verb_snapshot_publish() { # CAMPAIGN NAME TOKEN
   head -n "$((_folders + 1))" "$_in/sent" | tail -n +2 | while IFS= read -r _folder; do
     own_folder "$_folder" || exit 1
   done || refuse_snapshot
-  [ "$_folders" = 0 ] || [ "$_seed" = none ] || touch_changed || refuse_snapshot
-  looks_of "$_in" '%f %s %Y'
-  printf '%s\n' "$LOOKS" >"$_in/looks" && rm -f "$_in/sent" "$_in/owner" "$_in/seed" || refuse_snapshot
+  if [ "$_folders" = 0 ] || [ "$_seed" = none ]; then
+    LOOKS=$(sha256sum <"$_in/found")
+    LOOKS=${LOOKS%% *}
+  else
+    touch_changed || refuse_snapshot
+    looks_of "$_in"
+  fi
+  printf '%s\n' "$LOOKS" >"$_in/looks" && rm -f "$_in/sent" "$_in/found" "$_in/owner" "$_in/seed" || refuse_snapshot
   fault snapshot-filled
   sync -f "$_in/tree" 2>/dev/null || sync
   exec 5>>"$_all/.lock"

@@ -36,7 +36,7 @@ enter() {
 answer() { # VERB NONCE ARGUMENTS…
   case $1 in
     probe | wait | account | hand_over | kick | cancel | move | withdraw | accept | evidence | window | log | logs | \
-      snapshot_begin | snapshot_publish | snapshot_drop | snapshot_set_up | doctor | shell_secrets | gc) ;;
+      snapshot_begin | snapshot_fill | snapshot_publish | snapshot_drop | snapshot_set_up | doctor | shell_secrets | gc) ;;
     *) exit 64 ;;
   esac
   _verb=$1

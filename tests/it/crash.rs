@@ -131,7 +131,7 @@ fn killed_while_starting_runners() {
 /// What was not whole is never used, and goes with the next sync.
 #[test]
 fn killed_while_sending() {
-    let calls = ["host.snapshot_begin", "host.snapshot_publish", "sync"];
+    let calls = ["host.snapshot_begin", "host.snapshot_fill", "host.snapshot_publish", "sync"];
     let points: Vec<String> = calls.iter().flat_map(|call| of_call(call)).collect();
     in_parallel(&points, |point| {
         let sandbox = Sandbox::new();
@@ -258,6 +258,7 @@ fn is_of_others(point: &str) -> bool {
         "host.shell_secrets",
         "host.gc",
         "host.snapshot_begin",
+        "host.snapshot_fill",
         "host.snapshot_publish",
         // Only what went wrong is given up, see `sync`.
         "host.snapshot_drop",

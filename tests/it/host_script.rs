@@ -14,6 +14,7 @@ mod memory;
 mod provenance;
 mod queue;
 mod setup;
+mod snapshots;
 mod world;
 
 /// Tests of these cases, one a shell.

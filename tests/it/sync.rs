@@ -10,6 +10,7 @@ use crate::support::{Sandbox, shell};
 
 mod code;
 mod files;
+mod packs;
 mod snapshots;
 
 /// One job in a snapshot; `command` is a script.
@@ -61,10 +62,10 @@ fn sent(sandbox: &Sandbox) -> Vec<String> {
     paths
 }
 
-/// Puts a program of a test in front of the real `rsync`, which it has as `$REAL`.
-fn replace_rsync(sandbox: &mut Sandbox, text: &str) {
-    let real = which::which("rsync").expect("rsync");
-    let path = sandbox.path().join("bin/rsync");
+/// Puts a program of a test in front of the real one, which it has as `$REAL`.
+fn replace(sandbox: &mut Sandbox, program: &str, text: &str) {
+    let real = which::which(program).expect("the program");
+    let path = sandbox.path().join("bin").join(program);
     fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
     fs::write(&path, format!("#!/bin/sh\nREAL={}\n{text}\n", real.display())).expect("a script");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("a script");

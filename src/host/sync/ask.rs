@@ -15,6 +15,13 @@ use crate::ids::CampaignName;
 /// How long the host may take to look at a tree, or to copy what a snapshot keeps.
 const PATIENCE: Duration = Duration::from_mins(15);
 
+/// How long it may take to unpack files, whatever the line.
+const FILL_PATIENCE: Duration = Duration::from_mins(1);
+/// A line that carries fewer bytes in a second is given up.
+const SLOWEST: u64 = 4 << 10;
+/// The beginning of what a host's `tar` said that is shown.
+const SAID: usize = 400;
+
 /// One folder on the host while it is filled.
 pub(super) struct Ask<'a> {
     pub(super) host: &'a Host,
@@ -28,6 +35,14 @@ pub(super) enum Begun {
     Have { folder: String },
     /// It is to be sent.
     Make { previous: Option<String>, changed: Option<String> },
+}
+
+/// What became of a pack.
+pub(super) enum Filled {
+    /// Its files are in the folder.
+    Whole,
+    /// The host has no `tar` or no `gzip`.
+    NoTools,
 }
 
 impl Ask<'_> {
@@ -56,6 +71,27 @@ impl Ask<'_> {
         }
     }
 
+    /// Has a pack of files unpacked in the folder. Twice does no harm.
+    pub(super) async fn fill(&self, pack: &[u8]) -> Result<Filled, HostError> {
+        let arguments = [self.campaign.as_str(), &self.token];
+        let patience = FILL_PATIENCE + Duration::from_secs(pack.len() as u64 / SLOWEST);
+        let body = self.host.ask("snapshot_fill", &arguments, pack, patience).await?;
+        let host = self.host.name().to_string();
+        match body.as_slice() {
+            b"filled .\n" => Ok(Filled::Whole),
+            b"lacks tools .\n" => Ok(Filled::NoTools),
+            b"gone .\n" => Err(SyncError::Incomplete { host, found: GONE.to_owned() }.into()),
+            other => match other.strip_prefix(b"refused .\n") {
+                Some(said) => {
+                    let stderr = shown(said);
+                    let (why, help) = in_words(&stderr);
+                    Err(SyncError::Unpack { host, why, help, stderr }.into())
+                }
+                None => Err(nonsense(&host, "snapshot_fill", other)),
+            },
+        }
+    }
+
     pub(super) async fn publish(
         &self,
         name: &str,
@@ -76,8 +112,7 @@ impl Ask<'_> {
             }
             ("gone", ..) => {
                 let host = self.host.name().to_string();
-                let found = "the folder it was sent to is gone".to_owned();
-                Err(SyncError::Incomplete { host, found }.into())
+                Err(SyncError::Incomplete { host, found: GONE.to_owned() }.into())
             }
             _ => Err(wrong()),
         }
@@ -86,6 +121,33 @@ impl Ask<'_> {
     pub(super) async fn drop_folder(&self) -> Result<(), HostError> {
         let arguments = [self.campaign.as_str(), &self.token];
         self.host.ask("snapshot_drop", &arguments, &[], PATIENCE).await.map(drop)
+    }
+}
+
+const GONE: &str = "the folder it was sent to is gone";
+
+/// The beginning of what a host said, control characters made visible.
+fn shown(said: &[u8]) -> String {
+    let said = String::from_utf8_lossy(said);
+    said.trim().chars().take(SAID).collect::<String>().escape_debug().to_string()
+}
+
+/// What is wrong where a pack was not unpacked, and the next step, by what `tar` said in the language of C.
+fn in_words(said: &str) -> (&'static str, &'static str) {
+    let has = |words: &[&str]| words.iter().any(|word| said.contains(word));
+    // Where only a part of a block could be written, tar tells just that.
+    if has(&["No space left", "quota exceeded", "Wrote only"]) {
+        (
+            "could not write the files: its disk is full",
+            "make room on the host's disk (`df -h` and `df -i` tell), then run the same command again",
+        )
+    } else if has(&["Permission denied", "Operation not permitted", "Read-only file system"]) {
+        (
+            "may not write the files",
+            "see that the account may write below its root there, then run the same command again",
+        )
+    } else {
+        ("could not unpack the files", "what it said tells why; then run the same command again")
     }
 }
 

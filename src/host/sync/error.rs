@@ -42,6 +42,26 @@ pub enum SyncError {
         /// Its path below the root.
         path: String,
     },
+    /// A file that cannot be read any more.
+    #[error("`{path}` cannot be read: {source}")]
+    Unread {
+        /// Its path below the root.
+        path: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The host could not write a pack of files.
+    #[error("host `{host}` {why}{}", said(stderr))]
+    Unpack {
+        /// The host.
+        host: String,
+        /// In words; reads after the host.
+        why: &'static str,
+        /// The next step.
+        help: &'static str,
+        /// The beginning of what its `tar` said, control characters made visible.
+        stderr: String,
+    },
     /// `rsync` is not here.
     #[error("there is no `rsync` on this machine")]
     NoRsync,
@@ -101,8 +121,11 @@ impl SyncError {
             Self::Restless { path } => {
                 format!("leave it out by `[sync] exclude = [\"/{path}\"]`, or apply when nothing writes to it")
             }
+            Self::Unread { path, .. } => {
+                format!("leave it out by `[sync] exclude = [\"/{path}\"]`, or make it a plain file that can be read")
+            }
             Self::NoRsync => "install rsync".to_owned(),
-            Self::Rsync { help, .. } => (*help).to_owned(),
+            Self::Rsync { help, .. } | Self::Unpack { help, .. } => (*help).to_owned(),
             Self::Incomplete { .. } => "run the same command again".to_owned(),
             Self::NoWorkingDir { .. } => "put a file there; git lists no empty folders".to_owned(),
             Self::Io { .. } => String::new(),

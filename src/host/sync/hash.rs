@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io::{self, Read as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
@@ -78,17 +78,23 @@ pub(super) fn hash(root: &Path, listing: &mut Listing, cache: &mut Cache, large:
     tree
 }
 
-/// Hash of a file, and how it looked before it was read: a change while it is read shows afterwards.
-fn read_hash(path: &Path) -> io::Result<([u8; 32], Stat)> {
+/// Opens a file of the list, and how it looked then. A link or a pipe that came in its place meanwhile is not followed, nor
+/// waited for.
+pub(super) fn open_plain(path: &Path) -> io::Result<(File, Metadata)> {
     use std::os::unix::fs::OpenOptionsExt as _;
-    // A link or a pipe that came in its place meanwhile is not followed, nor waited for.
     let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
     let flags = i32::try_from(flags.bits()).unwrap_or(0);
-    let mut file = File::options().read(true).custom_flags(flags).open(path)?;
+    let file = File::options().read(true).custom_flags(flags).open(path)?;
     let about = file.metadata()?;
     if !about.is_file() {
         return Err(io::Error::other("it is no plain file any more"));
     }
+    Ok((file, about))
+}
+
+/// Hash of a file, and how it looked before it was read: a change while it is read shows afterwards.
+fn read_hash(path: &Path) -> io::Result<([u8; 32], Stat)> {
+    let (mut file, about) = open_plain(path)?;
     let mut hasher = blake3::Hasher::new();
     let mut buffer = vec![0; (256 * 1024).min(usize::try_from(about.len()).unwrap_or(0) + 1)];
     loop {

@@ -27,7 +27,7 @@ pub struct Destination {
 
 /// One transfer.
 #[derive(Debug)]
-pub(super) struct Transfer<'a> {
+pub(super) struct Rsync<'a> {
     pub(super) host: &'a str,
     pub(super) destination: &'a Destination,
     /// The folder here, with all paths below it.
@@ -43,12 +43,12 @@ pub(super) struct Transfer<'a> {
 }
 
 /// What came of it.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Sent {
-    /// All of it: files and bytes that were not there, as far as rsync told.
-    Whole { files: Option<u64>, bytes: Option<u64> },
-    /// A file of the list was not there or could not be read.
-    Again { stderr: String },
+    /// All of it: files and bytes that were not there.
+    Whole { files: u64, bytes: u64 },
+    /// Not the tree that was read; the error is to be told when it is so each time.
+    Again(SyncError),
 }
 
 /// What rsync says when something else speaks first (compat.c).
@@ -62,10 +62,10 @@ const CHATTY_WORDS: (&str, &str, bool) = (
 /// The end of what rsync said that is shown.
 const TAIL: usize = 400;
 
-impl Transfer<'_> {
+impl Rsync<'_> {
     fn command(&self) -> Command {
         let mut command = rsync();
-        command.args(["--links", "--perms", "--chmod=Du=rwx,Dgo=,Fa-w,Fu+r,Fgo=", "--times"]);
+        command.args(["--links", "--perms", "--chmod=Du=rwx,Dgo=,Fa-w,Fu+r,Fgo=,Fu-s", "--times"]);
         command.args(["--omit-dir-times", "--from0", "--files-from=-", "--stats"]);
         command.arg("--no-human-readable");
         if self.checksum {
@@ -123,10 +123,16 @@ impl Transfer<'_> {
         let said = String::from_utf8_lossy(&said);
         match status.code() {
             Some(0) => Ok(Sent::Whole {
-                files: number(&said, "Number of regular files transferred: "),
-                bytes: number(&said, "Total transferred file size: "),
+                files: number(&said, "Number of regular files transferred: ").unwrap_or(0),
+                bytes: number(&said, "Total transferred file size: ").unwrap_or(0),
             }),
-            Some(23 | 24) => Ok(Sent::Again { stderr: tail(&errors) }),
+            Some(23 | 24) => Ok(Sent::Again(SyncError::Rsync {
+                host: self.host.to_owned(),
+                why: "could not read every file of the list, three times in a row",
+                help: "what it said names the file; leave it out by `[sync] exclude`, or make it readable",
+                passing: false,
+                stderr: tail(&errors),
+            })),
             code => {
                 let (why, help, passing) = if errors.windows(CHATTY.len()).any(|w| w == CHATTY) {
                     CHATTY_WORDS

@@ -11,11 +11,12 @@ use tokio::sync::Mutex;
 use super::ask::{Ask, Begun};
 use super::cache::Cache;
 use super::error::SyncError;
-use super::hash::{Content, Tree, changed_since, hash};
+use super::hash::{Tree, hash};
 use super::list::{Entry, Kind, Listing, list, root};
 use super::memory::{List, Memory};
-use super::rsync::{Sent, Transfer};
+use super::rsync::Sent;
 use super::rules::Rules;
+use super::transfer::Transfer;
 use crate::campaign::Sync;
 use crate::crash::crash_point;
 use crate::host::{Host, HostError, random_word};
@@ -42,7 +43,7 @@ pub struct Source {
 #[derive(Debug)]
 pub struct Reading {
     /// Files with contents.
-    pub tree: Tree,
+    pub tree: Arc<Tree>,
     /// Digest of the code.
     pub code: [u8; 32],
     /// Paths that cannot be sent, and why.
@@ -176,7 +177,7 @@ impl Source {
         cache.save()?;
         let code = tree.code(&self.rules);
         let Listing { problems, warnings, .. } = listing;
-        Ok(Ok(Reading { tree, code, problems, warnings, cache }))
+        Ok(Ok(Reading { tree: Arc::new(tree), code, problems, warnings, cache }))
     }
 
     /// Whether so much would be sent to a host that a person should say yes first, as far as is known here.
@@ -247,7 +248,6 @@ impl Source {
         origin: &str,
     ) -> Result<Made, HostError> {
         let mut restless = None;
-        let mut refused = String::new();
         let mut known = self.known.clone();
         for _ in 0..ROUNDS {
             let reading = if let Some(reading) = known.take() {
@@ -285,14 +285,17 @@ impl Source {
                             host.name()
                         ));
                     }
-                    let sent = self.transfer(&ask, &reading, previous.as_deref()).await;
-                    let sent = match sent {
-                        Ok(Sent::Whole { files, bytes }) => {
-                            (files.unwrap_or(0), bytes.unwrap_or(0))
-                        }
-                        Ok(Sent::Again { stderr }) => {
+                    let way = Transfer {
+                        ask: &ask,
+                        root: &self.root,
+                        tree: &reading.tree,
+                        cache: &reading.cache,
+                    };
+                    let sent = match way.send(previous.as_deref(), &self.memory()).await {
+                        Ok(Sent::Whole { files, bytes }) => (files, bytes),
+                        Ok(Sent::Again(error)) => {
                             ask.drop_folder().await?;
-                            refused = stderr;
+                            restless = Some(error);
                             continue;
                         }
                         Err(error) => {
@@ -301,11 +304,6 @@ impl Source {
                             return Err(error);
                         }
                     };
-                    if let Some(path) = changed_since(&self.root, &reading.tree, &reading.cache) {
-                        ask.drop_folder().await?;
-                        restless = Some(path);
-                        continue;
-                    }
                     crash_point("sync.sent");
                     snapshot.folder =
                         ask.publish(&snapshot.name, &reading.tree, &self.rules).await?;
@@ -319,17 +317,7 @@ impl Source {
                 }
             }
         }
-        Err(match restless {
-            Some(path) => SyncError::Restless { path },
-            None => SyncError::Rsync {
-                host: host.name().to_string(),
-                why: "could not read every file of the list, three times in a row",
-                help: "what it said names the file; leave it out by `[sync] exclude`, or make it readable",
-                passing: false,
-                stderr: refused,
-            },
-        }
-        .into())
+        Err(restless.expect("a round that is not the last says why").into())
     }
 
     /// Git lists no empty folders, so a `working-dir` without files would not be there.
@@ -346,51 +334,11 @@ impl Source {
         }
         Err(SyncError::NoWorkingDir { folder: folder.display().to_string() })
     }
-
-    async fn transfer(
-        &self,
-        ask: &Ask<'_>,
-        reading: &Reading,
-        previous: Option<&str>,
-    ) -> Result<Sent, HostError> {
-        let mut paths = Vec::new();
-        for one in &reading.tree.entries {
-            paths.extend_from_slice(b"./");
-            paths.extend_from_slice(&one.entry.path);
-            paths.push(0);
-        }
-        let former = previous
-            .and_then(|previous| self.memory().snapshot(ask.host.name().as_str(), previous));
-        let destination = ask.host.rsync_destination().await?;
-        let transfer = Transfer {
-            host: ask.host.name().as_str(),
-            destination: &destination,
-            root: &self.root,
-            target: &ask.folder().await?.join("tree"),
-            link: previous.map(|previous| format!("../../{previous}/tree")),
-            checksum: previous.is_some()
-                && !former.is_some_and(|list| is_told(&list, &reading.tree)),
-            list: paths,
-        };
-        crash_point("sync.transfer");
-        Ok(transfer.run().await?)
-    }
 }
 
 /// Whether a file is not, or not so, in the list of what was sent.
 fn is_new(sent: &List, entry: &Entry) -> bool {
     sent.get(&entry.path).is_none_or(|former| {
         (former.stat.size, former.stat.mtime) != (entry.stat.size, entry.stat.mtime)
-    })
-}
-
-/// Whether size and second tell for every file whether it is the one of a former list.
-fn is_told(list: &List, tree: &Tree) -> bool {
-    tree.entries.iter().all(|one| {
-        list.get(&one.entry.path).is_none_or(|former| {
-            let looks = (former.stat.size, former.stat.mtime.0);
-            looks != (one.entry.stat.size, one.entry.stat.mtime.0)
-                || Content::Hash(former.content) == one.content
-        })
     })
 }

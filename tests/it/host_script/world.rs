@@ -24,7 +24,8 @@ pub(super) type Record = BTreeMap<String, String>;
 pub(super) struct World {
     pub(super) sandbox: Sandbox,
     shell: PathBuf,
-    path: String,
+    /// Where it finds its programs.
+    pub(super) path: String,
     variables: BTreeMap<String, String>,
     /// The memory group of what is started from now on.
     pub(super) group: Option<MemoryGroup>,
@@ -210,12 +211,17 @@ impl World {
         command.status().is_ok_and(|status| status.success())
     }
 
-    pub(super) fn start(&self, verb: &str, arguments: &[&str], input: &str) -> Child {
+    pub(super) fn start(
+        &self,
+        verb: &str,
+        arguments: &[&str],
+        input: &(impl AsRef<[u8]> + ?Sized),
+    ) -> Child {
         let mut child = self.command(verb, arguments).spawn().expect("the shell starts");
         // What streams ends with its input.
         if verb != "wait" {
             // Who refuses early does not read.
-            drop(child.stdin.take().expect("piped").write_all(input.as_bytes()));
+            drop(child.stdin.take().expect("piped").write_all(input.as_ref()));
         }
         child
     }
@@ -235,13 +241,23 @@ impl World {
         }
     }
 
-    pub(super) fn ask_any(&self, verb: &str, arguments: &[&str], input: &str) -> Answer {
+    pub(super) fn ask_any(
+        &self,
+        verb: &str,
+        arguments: &[&str],
+        input: &(impl AsRef<[u8]> + ?Sized),
+    ) -> Answer {
         Self::finish(self.start(verb, arguments, input))
     }
 
     /// A question that must be answered, without a word on stderr.
     #[track_caller]
-    pub(super) fn ask(&self, verb: &str, arguments: &[&str], input: &str) -> String {
+    pub(super) fn ask(
+        &self,
+        verb: &str,
+        arguments: &[&str],
+        input: &(impl AsRef<[u8]> + ?Sized),
+    ) -> String {
         let answer = self.ask_any(verb, arguments, input);
         assert!(answer.framed, "{verb}: {:?} {} {}", answer.code, answer.body, answer.stderr);
         assert_eq!(answer.stderr, "", "{verb} {arguments:?}");

@@ -139,6 +139,20 @@ fn a_disk_that_is_full() {
 }
 
 #[test]
+fn a_disk_that_is_too_small_for_the_tree() {
+    let sandbox = one("box", "", "true");
+    let Some(_disk) = Mount::new(&sandbox.host_root("box"), "2m") else { return };
+    sandbox.write("large", &"x".repeat(3 << 20));
+    let run = sandbox.expect(1, &["apply"]);
+    says(&run, &["host `box` could not write the files: its disk is full", "tar: ", "df -h"]);
+    assert_eq!(sandbox.states()[0].0, "pending");
+    // Nothing of it is left to fill the disk.
+    fs::remove_file(sandbox.campaign().join("large")).expect("it is there");
+    says(&sandbox.expect(0, &["apply"]), &["1 succeeded"]);
+    sandbox.wait_quiet();
+}
+
+#[test]
 fn start_up_files_that_are_slow_change_nothing_and_those_that_print_are_told() {
     if !bash_is_the_login_shell() {
         return;
@@ -147,8 +161,11 @@ fn start_up_files_that_are_slow_change_nothing_and_those_that_print_are_told() {
     let file = sandbox.host_home("box").join(".bashrc");
     let chatty = "echo Welcome; echo back >&2; printf 'sp-begin x'\n";
     fs::write(&file, chatty).expect("a file");
-    // What is asked is understood all the same; files cannot be sent.
+    // What is asked is understood all the same, a first tree with it; rsync is not.
     sandbox.expect(0, &["status"]);
+    says(&sandbox.expect(0, &["apply"]), &["1 succeeded"]);
+    sandbox.write("code", "1");
+    sandbox.write("campaign.toml", &sandbox.read("campaign.toml").replace("echo done", "cat code"));
     let run = sandbox.expect(1, &["apply"]);
     says(&run, &["start-up files", "~/.bashrc"]);
     assert_eq!(sandbox.states()[0].0, "pending");

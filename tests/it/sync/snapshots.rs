@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
-use super::{all_snapshots, campaign, folders, replace_rsync, sync, tree};
+use super::{all_snapshots, campaign, folders, replace, sync, tree};
 use crate::support::{Sandbox, finish, shell, wait_until};
 
 #[test]
@@ -34,7 +34,7 @@ fn an_unchanged_tree_is_not_sent_again() {
     let mut sandbox = Sandbox::with(&campaign("cat code", ""));
     sandbox.write("code", "1");
     let first = sync(&sandbox);
-    replace_rsync(&mut sandbox, "exit 99");
+    replace(&mut sandbox, "rsync", "exit 99");
     assert_eq!(sync(&sandbox)["folder"], first["folder"]);
     assert_eq!(sync(&sandbox)["had_it"], true);
     // Times are no content.
@@ -48,10 +48,13 @@ fn an_unchanged_tree_is_not_sent_again() {
 
 #[test]
 fn unchanged_files_are_shared_and_nobody_may_write_them() {
-    let sandbox = Sandbox::with(&campaign("true", ""));
+    let mut sandbox = Sandbox::with(&campaign("true", ""));
     sandbox.write("same", "1");
     sandbox.write("d/other", "1");
+    // The first one needs no rsync.
+    replace(&mut sandbox, "rsync", "exit 99");
     let first = tree(&sandbox);
+    replace(&mut sandbox, "rsync", "exec \"$REAL\" \"$@\"");
     sandbox.write("d/other", "22");
     let second = tree(&sandbox);
     assert_ne!(first, second);
@@ -85,51 +88,59 @@ fn a_change_that_does_not_show_is_sent() {
 #[test]
 fn a_sync_that_is_cut_is_never_used() {
     let mut sandbox = Sandbox::with(&campaign("cat a b", ""));
+    sandbox.write("a", "0");
+    let first = [sync(&sandbox)["folder"].as_str().expect("a folder").to_owned()];
     sandbox.write("a", "1");
     sandbox.write("b", "2");
-    replace_rsync(
+    replace(
         &mut sandbox,
+        "rsync",
         "for target; do :; done; echo 1 > \"$target/a\"; cat > /dev/null; kill -9 $$",
     );
     let run = sandbox.expect(75, &["apply"]);
     assert!(run.stderr.contains("was ended from outside"), "{}", run.stderr);
-    assert_eq!(folders(&sandbox), Vec::<String>::new());
+    assert_eq!(folders(&sandbox), first);
     assert_eq!(sandbox.states(), [("pending".to_owned(), String::new())]);
     // One that says all is well and sent half of it.
-    replace_rsync(
+    replace(
         &mut sandbox,
+        "rsync",
         "\"$REAL\" \"$@\" || exit; for target; do :; done; rm -f \"$target/b\"",
     );
     let run = sandbox.expect(75, &["apply"]);
     assert!(run.stderr.contains("did not get the tree as it was sent"), "{}", run.stderr);
-    assert_eq!(folders(&sandbox), Vec::<String>::new());
+    assert_eq!(folders(&sandbox), first);
     // The client dies in the midst of it.
     let hangs = sandbox.path().join("hangs");
-    replace_rsync(&mut sandbox, &format!(": > {}; exec sleep 60", hangs.display()));
+    replace(&mut sandbox, "rsync", &format!(": > {}; exec sleep 60", hangs.display()));
     let child = sandbox.spawn(&["apply"]);
     wait_until("rsync is at it", || hangs.exists());
     crate::support::signal(&child, rustix::process::Signal::KILL);
     finish(child);
-    assert!(folders(&sandbox).concat().starts_with("in."));
+    assert!(folders(&sandbox).iter().any(|name| name.starts_with("in.")));
     for (pid, line) in sandbox.leftovers() {
         if line.starts_with("sleep 60") {
             crate::support::kill(pid, rustix::process::Signal::KILL);
         }
     }
-    replace_rsync(&mut sandbox, "exec \"$REAL\" \"$@\"");
+    replace(&mut sandbox, "rsync", "exec \"$REAL\" \"$@\"");
     sandbox.expect(0, &["apply"]);
-    assert_eq!(folders(&sandbox).len(), 1);
+    assert_eq!(folders(&sandbox).len(), 2);
+    assert!(folders(&sandbox).iter().all(|name| !name.starts_with("in.")));
     assert_eq!(sandbox.expect(0, &["logs", "c"]).stdout, "12");
 }
 
 #[test]
 fn a_file_that_changes_meanwhile_is_sent_again_or_refused() {
     let mut sandbox = Sandbox::with(&campaign("cat code", ""));
+    sandbox.write("code", "0");
+    sandbox.expect(0, &["sync"]);
     sandbox.write("code", "1");
     let source = sandbox.campaign().join("code").display().to_string();
     let flag = sandbox.path().join("flag").display().to_string();
-    replace_rsync(
+    replace(
         &mut sandbox,
+        "rsync",
         &format!(
             "\"$REAL\" \"$@\"; rc=$?; mkdir {flag} 2>/dev/null && echo 2 > {source}; exit $rc"
         ),
@@ -137,20 +148,22 @@ fn a_file_that_changes_meanwhile_is_sent_again_or_refused() {
     sandbox.expect(0, &["apply"]);
     assert_eq!(sandbox.expect(0, &["logs", "c"]).stdout, "2\n");
     sandbox.write("code", "3");
-    replace_rsync(&mut sandbox, &format!("\"$REAL\" \"$@\"; rc=$?; echo >> {source}; exit $rc"));
+    replace(&mut sandbox, "rsync", &format!("\"$REAL\" \"$@\"; rc=$?; echo >> {source}; exit $rc"));
     let run = sandbox.expect(75, &["sync"]);
     assert!(run.stderr.contains("`code` changes while it is sent"), "{}", run.stderr);
     // Gone before rsync comes to it: the list is made again.
     fs::remove_dir(&flag).expect("a folder");
     sandbox.write("passing", "1");
     let passing = sandbox.campaign().join("passing").display().to_string();
-    replace_rsync(&mut sandbox, &format!("rm -f {passing}; exec \"$REAL\" \"$@\""));
+    replace(&mut sandbox, "rsync", &format!("rm -f {passing}; exec \"$REAL\" \"$@\""));
     assert!(!tree(&sandbox).join("passing").exists());
 }
 
 #[test]
 fn ends_of_rsync_have_words() {
     let mut sandbox = Sandbox::with(&campaign("true", ""));
+    let first = [sync(&sandbox)["folder"].as_str().expect("a folder").to_owned()];
+    sandbox.write("code", "1");
     for (code, exit, words) in [
         (11, 1, "could not write the files there"),
         (12, 75, "lost its connection"),
@@ -158,10 +171,10 @@ fn ends_of_rsync_have_words() {
         (1, 1, "did not understand its options"),
         (23, 1, "could not read every file"),
     ] {
-        replace_rsync(&mut sandbox, &format!("echo because >&2; exit {code}"));
+        replace(&mut sandbox, "rsync", &format!("echo because >&2; exit {code}"));
         let run = sandbox.expect(exit, &["sync"]);
         assert!(run.stderr.contains(words) && run.stderr.contains("because"), "{}", run.stderr);
-        assert_eq!(folders(&sandbox), Vec::<String>::new());
+        assert_eq!(folders(&sandbox), first);
     }
 }
 
