@@ -97,9 +97,10 @@ impl Workspace {
     /// Asks every host, side by side, and records the answers. A host that does not answer is told of in its place; where
     /// none does, the first one's trouble is the error. `lock`: this process holds the campaign's lock.
     pub async fn collect(&mut self, lock: Option<&ApplyLock>) -> Result<Collected, ApplyError> {
+        let read = self.read_so_far()?;
         let mut asked = JoinSet::new();
-        for at in 0..self.hosts.len() {
-            let question = self.question(at)?;
+        for (at, read) in read.iter().enumerate() {
+            let question = self.question(at, read.clone());
             asked.spawn(async move { (at, question.ask_soon().await) });
         }
         // Beside the questions: in a long history git takes a while.
@@ -120,7 +121,7 @@ impl Workspace {
         for (at, answer) in answers {
             let name = self.hosts[at].name().clone();
             let taken = match answer {
-                Ok(probe) => self.take_answer(at, &probe, lock),
+                Ok(probe) => self.take_answer(at, &probe, read[at].clone(), lock),
                 Err(error) => Err(error.into()),
             };
             let answer = match taken {
@@ -145,12 +146,15 @@ impl Workspace {
         Ok(collected)
     }
 
-    /// What to ask a host.
-    pub(super) fn question(&self, at: usize) -> Result<Question, ApplyError> {
-        let host = self.hosts[at].clone();
-        let journal = self.store.host(host.name())?.journal;
-        let campaign = self.settings.campaign.name.clone();
-        Ok(Question { host, campaign, journal, within: self.settings.ask_within() })
+    /// How far each host's journal has been read. To be asked before what is open, which may be less by then.
+    pub(super) fn read_so_far(&self) -> Result<Vec<Option<JournalPosition>>, ApplyError> {
+        self.hosts.iter().map(|host| Ok(self.store.host(host.name())?.journal)).collect()
+    }
+
+    /// What to ask a host whose journal has been read so far.
+    pub(super) fn question(&self, at: usize, journal: Option<JournalPosition>) -> Question {
+        let (host, campaign) = (self.hosts[at].clone(), self.settings.campaign.name.clone());
+        Question { host, campaign, journal, within: self.settings.ask_within() }
     }
 
     fn unanswered(&self, host: &HostName, error: ApplyError) -> Result<HostAnswer, ApplyError> {
@@ -165,11 +169,12 @@ impl Workspace {
         })
     }
 
-    /// Records a host's whole answer.
+    /// Records a host's whole answer, of its journal what lies behind `read_from`.
     pub(super) fn take_answer(
         &mut self,
         at: usize,
         probe: &Probe,
+        read_from: Option<JournalPosition>,
         lock: Option<&ApplyLock>,
     ) -> Result<Taken, ApplyError> {
         let name = self.hosts[at].name().clone();
@@ -210,6 +215,7 @@ impl Workspace {
                 clock_offset_ms,
                 last_seen: Some(now),
             },
+            read_from,
             facts: &facts,
         })?;
         self.store.keep_lists(&probe.dealt_by)?;

@@ -138,7 +138,12 @@ impl Follower<'_> {
         facts.retain(|fact| matches!(fact, HostFact::Attempt { fact: Fact::Ended(end), .. } if end.moved_to.is_some()));
         workspace.fill_sentences(&mut facts);
         let host = self.lanes[at].host.name().clone();
-        let report = HostReport { host: &host, memory: HostMemory::default(), facts: &facts };
+        let report = HostReport {
+            host: &host,
+            memory: HostMemory::default(),
+            read_from: None,
+            facts: &facts,
+        };
         let recorded = workspace.store.record(&report)?;
         self.told(workspace, at, facts, &recorded)?;
         if self.lanes[at].is_quiet() {

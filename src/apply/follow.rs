@@ -206,7 +206,7 @@ impl Follower<'_> {
         let kick = if lane.kicked { 0 } else { lane.slots.max(least) };
         lane.kicked = true;
         Ok(Some(Step::Look {
-            question: workspace.question(lane.at)?,
+            question: workspace.question(lane.at, lane.read.clone()),
             seconds: (!self.detach && !std::mem::take(&mut lane.ask_now)).then_some(seconds),
             kick,
             pause: lane.pause(),
@@ -318,10 +318,12 @@ impl Follower<'_> {
         probe: &Probe,
         lock: Option<&ApplyLock>,
     ) -> Result<(), ApplyError> {
-        let taken = match workspace.take_answer(self.lanes[at].at, probe, lock) {
+        let lane = &mut self.lanes[at];
+        let taken = match workspace.take_answer(lane.at, probe, lane.read.clone(), lock) {
             Err(error) if !error.is_ours() => return self.failed(workspace, at, error),
             taken => taken?,
         };
+        lane.read.clone_from(&probe.journal);
         self.warn_refused(workspace, at, &taken.answer.refused);
         self.told(workspace, at, taken.facts, &taken.recorded)?;
         let lane = &mut self.lanes[at];

@@ -136,7 +136,12 @@ impl Workspace {
                 fact: Fact::Queued,
             })
             .collect();
-        self.store.record(&HostReport { host, memory: HostMemory::default(), facts: &facts })?;
+        self.store.record(&HostReport {
+            host,
+            memory: HostMemory::default(),
+            read_from: None,
+            facts: &facts,
+        })?;
         Ok(())
     }
 

@@ -113,6 +113,9 @@ pub(super) struct Lane {
     pub(super) number: u32,
     /// Whether the host was asked to see to its runners since the lane began.
     pub(super) kicked: bool,
+    /// How far this apply has read its journal. Another process may have read further and written down what it found: that
+    /// is still to be told here.
+    pub(super) read: Option<JournalPosition>,
     /// Facts that came and are not recorded yet, and how far they reach.
     pub(super) bundle: Vec<HostFact>,
     pub(super) position: Option<JournalPosition>,
@@ -208,6 +211,7 @@ impl Lane {
             sent: Vec::new(),
             number: 0,
             kicked: false,
+            read: None,
             bundle: Vec::new(),
             position: None,
             step: None,

@@ -206,6 +206,7 @@ impl Workspace {
         let ids = plan.expansion.ids();
         let deciding = |action| plan.decisions.iter().filter(move |one| one.action == action);
         let waiting: BTreeSet<JobId> = deciding(Action::Wait).map(|one| ids[one.job]).collect();
+        let read = self.read_so_far()?;
         let mut open = self.open_by_host(|job| waiting.contains(&job))?;
         let setups = self.store.setups()?;
         let mut lanes = Vec::new();
@@ -218,6 +219,7 @@ impl Workspace {
             let here = deciding(Action::Run).filter(|one| one.home == home);
             lane.jobs = here.map(|one| one.job).collect();
             lane.open = open.remove(host.name()).unwrap_or_default();
+            lane.read.clone_from(&read[at]);
             let newest = setups.iter().rfind(|setup| setup.host == *host.name());
             lane.sets_up = newest.is_some_and(|setup| setup.state == AttemptState::Running);
             lanes.push(lane);
@@ -253,11 +255,13 @@ impl Workspace {
         let mut idle: u32 = 0;
         loop {
             self.collect(None).await?;
+            let read = self.read_so_far()?;
             let mut open = self.open_in(jobs)?;
             idle = if open.is_empty() { idle + 1 } else { 0 };
             let lanes = self.hosts.iter().enumerate().map(|(at, host)| {
                 let mut lane = Lane::new(at, host.clone(), 0);
                 lane.open = open.remove(host.name()).unwrap_or_default();
+                lane.read.clone_from(&read[at]);
                 lane
             });
             let mut follower = Follower {

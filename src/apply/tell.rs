@@ -35,9 +35,10 @@ impl Follower<'_> {
             workspace.fill_sentences(&mut facts);
             let name = lane.host.name().clone();
             let last_seen = Some(workspace.clock().now());
+            let read_from = lane.read.replace(journal.clone());
             let memory = HostMemory { journal: Some(journal), last_seen, ..HostMemory::default() };
-            let recorded =
-                workspace.store.record(&HostReport { host: &name, memory, facts: &facts })?;
+            let report = HostReport { host: &name, memory, read_from, facts: &facts };
+            let recorded = workspace.store.record(&report)?;
             self.told(workspace, at, facts, &recorded)?;
             recorded_any = true;
             let lane = &mut self.lanes[at];

@@ -25,7 +25,7 @@ pub(super) fn record_report(
 ) -> rusqlite::Result<Recorded> {
     let host = host_ordinal(transaction, report.host)?;
     let before = read_host(transaction, report.host)?;
-    let reading = Reading::of(before.journal.as_ref(), report.memory.journal.as_ref());
+    let reading = Reading::of(before.journal.as_ref(), report);
     let mut recorded = Recorded::default();
     for (index, fact) in report.facts.iter().enumerate() {
         match fact {
@@ -78,17 +78,23 @@ pub(super) fn record_report(
 enum Reading {
     /// It goes on.
     On,
-    /// It starts a journal over, or there is none in the answer.
+    /// It starts a journal over, or tells some of it again, or there is none in the answer.
     Anew,
     /// Another process was faster and has read further.
     Behind,
 }
 
 impl Reading {
-    fn of(before: Option<&JournalPosition>, now: Option<&JournalPosition>) -> Self {
-        match (before, now) {
+    fn of(before: Option<&JournalPosition>, report: &HostReport<'_>) -> Self {
+        match (before, &report.memory.journal) {
             (Some(before), Some(now)) if before.generation == now.generation => {
-                if now.offset < before.offset { Self::Behind } else { Self::On }
+                if now.offset < before.offset {
+                    Self::Behind
+                } else if report.read_from.as_ref() == Some(before) {
+                    Self::On
+                } else {
+                    Self::Anew
+                }
             }
             (_, Some(_) | None) => Self::Anew,
         }

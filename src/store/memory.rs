@@ -37,6 +37,8 @@ pub struct HostReport<'a> {
     pub host: &'a HostName,
     /// What is to be remembered of it. `None` fields leave the old value.
     pub memory: HostMemory,
+    /// Where in its journal the answer begins; `None`: with the journal, or it has nothing of it.
+    pub read_from: Option<JournalPosition>,
     /// What it said, in its order.
     pub facts: &'a [HostFact],
 }

@@ -162,3 +162,32 @@ fn looking_while_an_apply_runs() {
     assert_eq!(finish(apply).code, 0);
     assert_eq!(sandbox.lines("ran"), ["1", "2", "3"]);
 }
+
+/// The connection of an apply is cut; before it asks again another command has asked, and written down how the job ended.
+#[test]
+fn what_another_command_was_told_first_is_told_all_the_same() {
+    let mut sandbox = Sandbox::with(
+        "name = 'told'\ncommand = 'until [ -e ~/go ]; do sleep 0.02; done'\n[hosts.box]\nssh = 'box'\n",
+    );
+    sandbox.hosts(&["box"]);
+    let apply = sandbox.spawn(&["apply"]);
+    let waits = || {
+        let processes = sandbox.processes().into_iter();
+        processes.filter(|(_, line)| line.contains("/bin/sh") && line.contains(" wait ")).collect()
+    };
+    let mut listening: Vec<(i32, String)> = Vec::new();
+    wait_until("it waits for the job", || {
+        listening = waits();
+        !listening.is_empty()
+    });
+    signal(&apply, Signal::STOP);
+    for (pid, _) in listening {
+        kill(pid, Signal::KILL);
+    }
+    std::fs::write(sandbox.host_home("box").join("go"), "").expect("a file");
+    wait_until("another one is told", || sandbox.states()[0].0 == "succeeded");
+    signal(&apply, Signal::CONT);
+    let run = finish(apply);
+    assert_eq!(run.code, 0, "{run:?}");
+    assert!(run.stderr.contains("SUCCEEDED"), "{run:?}");
+}

@@ -168,7 +168,9 @@ fn report(
         last_seen: Some(now()),
         ..HostMemory::default()
     };
-    store.record(&HostReport { host: &host(name), memory, facts }).unwrap()
+    // Nobody has read further than the checkpoint says.
+    let read_from = store.host(&host(name)).unwrap().journal;
+    store.record(&HostReport { host: &host(name), memory, read_from, facts }).unwrap()
 }
 
 fn states(store: &Store) -> Vec<(u32, State, u32)> {
