@@ -14,6 +14,7 @@ mod detached;
 mod doctor;
 mod edits;
 mod environment;
+mod evidence;
 mod examples;
 mod faults;
 mod gc;
