@@ -20,8 +20,10 @@
 //! | - | its runner lives, the stub was killed | `lost`, `stub-killed` |
 //! | - | somebody else holds the lock that a seal needs | asked again |
 //! | - | no answer, or none that is whole | what it was before; never `lost` |
+//! | - | another root than the attempt was made in | `lost`, `root-gone` |
 //!
-//! The rows of the host script alone, under every shell, are in `host_script::crash`.
+//! Another machine and another root are in `adoption`. The rows of the host script alone, under every shell, are in
+//! `host_script::crash`.
 
 #![expect(clippy::disallowed_methods, reason = "tests bring about what a crash leaves")]
 
