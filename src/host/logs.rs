@@ -23,6 +23,8 @@ use crate::ids::{Attempt, CampaignName, JobId};
 const SILENCE: Duration = Duration::from_mins(1);
 /// More than any line of the protocol.
 const LINE_MAX: u64 = 4096;
+/// More than start-up files print before an answer.
+const NOISE_MAX: usize = 1 << 20;
 /// One question of a following; a cut connection is noticed by its end.
 const FOLLOW_SECONDS: u64 = 24 * 60 * 60;
 
@@ -175,7 +177,8 @@ impl Host {
                     pending.windows(text.len()).position(|window| window == text.as_bytes())
                 };
                 let Some(at) = find(&there) else {
-                    if read > 0 {
+                    // What start-up files print comes before it, and no more than that.
+                    if read > 0 && pending.len() <= NOISE_MAX {
                         continue;
                     }
                     if find(&none).is_some() {

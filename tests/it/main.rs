@@ -17,6 +17,7 @@ mod environment;
 mod evidence;
 mod examples;
 mod faults;
+mod fuzz;
 mod gc;
 mod help;
 mod host_script;
