@@ -88,7 +88,7 @@ pub(super) fn parse_probe(host: &str, body: &[u8]) -> Result<Probe, HostError> {
         if text.starts_with("host ") {
             facts = Some(parse_host(whole()?).ok_or_else(wrong)?);
         } else if text.starts_with("origin ") {
-            origin = Some(whole()?["origin ".len()..].to_owned());
+            origin = Some(whole()?.strip_prefix("origin ").ok_or_else(wrong)?.to_owned());
         } else if let Some(text) = text.strip_prefix("hosts ") {
             // One that cannot be read may say that another host has a job, so the answer is none.
             room = room.checked_sub(text.len()).ok_or_else(wrong)?;
@@ -203,6 +203,9 @@ mod tests {
             let cut = format!("{}\n", &whole[..end]);
             assert!(parse_probe("box", cut.as_bytes()).is_err(), "{cut}");
             assert!(parse_probe("box", &whole.as_bytes()[..end]).is_err(), "{cut}");
+        }
+        for line in ["host .", "origin .", "journal ."] {
+            assert!(parse_probe("box", format!("{whole}\n{line}\n").as_bytes()).is_err(), "{line}");
         }
         for line in ["origin x", "journal gen=g from=0 bytes=0"] {
             assert!(parse_probe("box", format!("{whole}\n{line}\n").as_bytes()).is_err(), "{line}");

@@ -11,6 +11,9 @@ use crate::shell::quote_line;
 /// More than the journal of a million attempts.
 pub(super) const ANSWER_MAX: usize = 1 << 30;
 
+/// So much of what comes before an answer is kept, its end, for people.
+const NOISE_MAX: usize = 1 << 16;
+
 /// An open conversation.
 #[derive(Debug)]
 pub(super) struct Talk(Started);
@@ -80,6 +83,9 @@ async fn read_frame(from: &mut (impl AsyncRead + Unpin), nonce: &str) -> Result<
         if begun.is_none() {
             let at = bytes[looked..].windows(begin.len()).position(|w| w == begin.as_bytes());
             begun = at.map(|at| looked + at + begin.len());
+            if begun.is_none() && bytes.len() > 2 * NOISE_MAX {
+                bytes.drain(..bytes.len() - NOISE_MAX);
+            }
             looked = bytes.len().saturating_sub(begin.len());
         }
         if let Some(begun) = begun
@@ -115,5 +121,16 @@ mod tests {
         assert_eq!(read("sp-begin a\nx\n").await, None);
         assert_eq!(read("sp-begin a\nx\nsp-end b\n").await, None);
         assert_eq!(read("x\nsp-end a\n").await, None);
+    }
+
+    #[tokio::test]
+    async fn what_comes_before_an_answer_is_not_kept() {
+        let noise = "noise\n".repeat(1 << 20);
+        let text = format!("{noise}sp-begin a\nx\nsp-end a\n");
+        assert_eq!(read_frame(&mut text.as_bytes(), "a").await.ok(), Some(b"x\n".to_vec()));
+        let Err(Broken::Closed(kept)) = read_frame(&mut noise.as_bytes(), "a").await else {
+            panic!("an answer")
+        };
+        assert!(kept.len() <= 3 * NOISE_MAX && kept.ends_with(b"noise\n"), "{}", kept.len());
     }
 }

@@ -91,6 +91,13 @@ impl Edit {
     }
 }
 
+/// Makes all of them.
+fn edit(bytes: &mut Vec<u8>, edits: &[Edit]) {
+    for edit in edits {
+        edit.apply(bytes);
+    }
+}
+
 fn edits() -> impl Strategy<Value = Vec<Edit>> {
     let bytes = prop::collection::vec(any::<u8>(), 0..6);
     let edit = prop_oneof![

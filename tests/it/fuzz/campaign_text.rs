@@ -20,7 +20,7 @@ fn run(cases: u32) {
     let inputs = (any::<Index>(), super::edits(), prop::collection::vec(any::<u8>(), 0..200));
     super::tried(file!(), cases, &inputs, |(which, edits, noise)| {
         let mut bytes = which.get(&texts).clone().into_bytes();
-        edits.iter().for_each(|edit| edit.apply(&mut bytes));
+        super::edit(&mut bytes, &edits);
         for bytes in [&bytes, &noise] {
             let text = String::from_utf8_lossy(bytes);
             survives(&text);

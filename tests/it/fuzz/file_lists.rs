@@ -51,7 +51,7 @@ fn run(cases: u32) {
         prop_assert_eq!(first.2, names.len());
         for entry in crate::support::files_below(&state) {
             let mut bytes = fs::read(&entry).expect("a file");
-            edits.iter().for_each(|edit| edit.apply(&mut bytes));
+            super::edit(&mut bytes, &edits);
             fs::write(&entry, bytes).expect("written");
         }
         prop_assert_eq!(&digests(&folder, &state), &first);

@@ -42,7 +42,7 @@ impl Damage {
                 (0..PAGE.min(bytes.len() - a.max(b))).for_each(|at| bytes.swap(a + at, b + at));
             }
             Self::Cut(at) => bytes.truncate(at.index(bytes.len() + 1)),
-            Self::Edited(edits) => edits.iter().for_each(|edit| edit.apply(bytes)),
+            Self::Edited(edits) => super::edit(bytes, edits),
         }
     }
 }
@@ -73,7 +73,9 @@ fn run(cases: u32) {
     let sound = fs::read(place.db()).expect("a checkpoint");
     super::tried(file!(), cases, &prop::collection::vec(damage(), 1..3), |damages| {
         let mut bytes = sound.clone();
-        damages.iter().for_each(|damage| damage.apply(&mut bytes));
+        for damage in &damages {
+            damage.apply(&mut bytes);
+        }
         for entry in fs::read_dir(place.folder()).expect("a folder").flatten() {
             fs::remove_file(entry.path()).expect("removed");
         }
@@ -107,7 +109,9 @@ fn asked(cases: u32) {
     let sound = fs::read(folder.join("checkpoint.db")).expect("a checkpoint");
     super::tried(file!(), cases, &prop::collection::vec(damage(), 1..3), |damages| {
         let mut bytes = sound.clone();
-        damages.iter().for_each(|damage| damage.apply(&mut bytes));
+        for damage in &damages {
+            damage.apply(&mut bytes);
+        }
         for entry in fs::read_dir(&folder).expect("a folder").flatten() {
             if entry.file_name().to_string_lossy().starts_with("checkpoint") {
                 fs::remove_file(entry.path()).expect("removed");
