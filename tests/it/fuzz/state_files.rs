@@ -131,7 +131,10 @@ fn asked(cases: u32) {
         }
         let run = sandbox.sp(&["status", "--json"]);
         if run.code == 0 {
-            prop_assert_eq!(sandbox.states(), known.clone());
+            // Two pages that changed places can make a row invisible; none can make an end another one.
+            for (told, known) in sandbox.states().iter().zip(&known) {
+                prop_assert!(told == known || told.0 == "pending", "{:?} for {:?}", told, known);
+            }
         }
         Ok(())
     });
