@@ -31,3 +31,10 @@ pub mod report;
 pub mod shell;
 pub mod state;
 pub mod store;
+
+/// How much is tried in a property test of code that reads what others wrote: some hundreds of cases, or what `PROPTEST_CASES`
+/// says. What was found stands as a test of its own, so no file of seeds is kept.
+#[cfg(test)]
+pub(crate) fn fuzz_config() -> proptest::prelude::ProptestConfig {
+    proptest::prelude::ProptestConfig { failure_persistence: None, ..Default::default() }
+}

@@ -100,6 +100,11 @@ judge() { # RC
 judge_lost() {
   SIGNAL=none MARKER=none
   judge_stop && return
+  # Somebody asked for its end, and all was killed before that was on record here.
+  if { read -r _who <"${ATT%/*}/cancelled.$N"; } 2>/dev/null && is_name "$_who" && [ "$_who" != withdraw ]; then
+    STATE=cancelled WHY=by-$_who
+    return
+  fi
   STATE=lost
   field boot "$R_CLAIM"
   if [ "${F%.*}" != "${BOOT%.*}" ]; then

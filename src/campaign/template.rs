@@ -10,6 +10,7 @@
 //!
 //! Does not know which axes a campaign has: [`Template::names`] tells what is used, the check compares.
 
+mod bounds;
 mod engine;
 mod error;
 mod escape;

@@ -167,7 +167,8 @@ fn tell(
     if context.json() {
         let row = |kind: &str, count: u64, bytes: u64| json!({ "kind": kind, "count": count, "bytes": bytes });
         let hosts = found.iter().map(|(name, waste)| {
-            let rows = waste.iter().map(|one| row(&one.kind, one.count, one.kib * 1024));
+            let rows =
+                waste.iter().map(|one| row(&one.kind, one.count, one.kib.saturating_mul(1024)));
             json!({ "name": name, "kinds": rows.collect::<Vec<_>>() })
         });
         let here = here.iter().map(|(kind, paths)| row(kind, paths.len() as u64, size(paths)));
@@ -189,7 +190,7 @@ fn tell(
     };
     for (name, waste) in found {
         for one in waste {
-            line(name.as_str(), &one.kind, one.count, one.kib * 1024)?;
+            line(name.as_str(), &one.kind, one.count, one.kib.saturating_mul(1024))?;
         }
     }
     for (kind, paths) in here {

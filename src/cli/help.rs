@@ -37,6 +37,7 @@ const TOPICS: &[(&str, &str, &str)] = &[
     ),
     ("gc", "what sp gc removes, and what it never does", include_str!("../help/gc.md")),
     ("server-db", "a host's jobs in SQLite", include_str!("../help/server-db.md")),
+    ("security", "who is trusted with what", include_str!("../help/security.md")),
     ("secrets", "from-env, and where a secret is", include_str!("../help/secrets.md")),
 ];
 

@@ -71,7 +71,7 @@ pub(super) fn nonsense(host: &str, verb: &'static str, line: &[u8]) -> HostError
 pub(super) fn parse_probe(host: &str, body: &[u8]) -> Result<Probe, HostError> {
     let mut facts = None;
     let mut origin = None;
-    let mut others = Vec::new();
+    let mut others: Vec<u8> = Vec::new();
     let mut dealt_by = Vec::new();
     let mut room = LISTS_MAX;
     let mut journal = None;
@@ -83,16 +83,19 @@ pub(super) fn parse_probe(host: &str, body: &[u8]) -> Result<Probe, HostError> {
         rest = &rest[length + 1..];
         let wrong = || nonsense(host, "probe", line);
         let text = std::str::from_utf8(line).map_err(|_| wrong())?;
+        // One that was cut off and joined to the next says nothing.
+        let whole = || text.strip_suffix(" .").ok_or_else(wrong);
         if text.starts_with("host ") {
-            facts = Some(parse_host(text).ok_or_else(wrong)?);
-        } else if let Some(text) = text.strip_prefix("origin ") {
-            origin = Some(text.strip_suffix(" .").ok_or_else(wrong)?.to_owned());
+            facts = Some(parse_host(whole()?).ok_or_else(wrong)?);
+        } else if text.starts_with("origin ") {
+            origin = Some(whole()?.strip_prefix("origin ").ok_or_else(wrong)?.to_owned());
         } else if let Some(text) = text.strip_prefix("hosts ") {
             // One that cannot be read may say that another host has a job, so the answer is none.
             room = room.checked_sub(text.len()).ok_or_else(wrong)?;
             dealt_by.push(serde_json::from_str(text).map_err(|_| wrong())?);
         } else if text.starts_with("journal ") {
-            let generation = field(text, "gen").ok_or_else(wrong)?.to_owned();
+            let text = whole()?;
+            let generation = field(text, "gen").filter(|word| is_word(word)).ok_or_else(wrong)?;
             let number = |name| field(text, name).and_then(|n| n.parse::<u64>().ok());
             let (from, bytes) = number("from").zip(number("bytes")).ok_or_else(wrong)?;
             let bytes = usize::try_from(bytes).map_err(|_| wrong())?;
@@ -101,20 +104,23 @@ pub(super) fn parse_probe(host: &str, body: &[u8]) -> Result<Probe, HostError> {
             let lines = parse_lines(stretch);
             journal_lines = lines.facts;
             refused.extend(lines.errors.into_iter().map(|(_, error)| error));
-            journal = Some(JournalPosition { generation, offset: from + lines.consumed as u64 });
+            let offset = from.checked_add(lines.consumed as u64).ok_or_else(wrong)?;
+            journal = Some(JournalPosition { generation: generation.to_owned(), offset });
         } else {
-            let lines = parse_lines(&[line, b"\n"].concat());
-            others.extend(lines.facts);
-            refused.extend(lines.errors.into_iter().map(|(_, error)| error));
+            others.extend_from_slice(line);
+            others.push(b'\n');
         }
     }
-    journal_lines.extend(others);
+    // Together, so that the errors that are kept are bounded together.
+    let lines = parse_lines(&others);
+    refused.extend(lines.errors.into_iter().map(|(_, error)| error));
+    journal_lines.extend(lines.facts);
     let host = facts.ok_or_else(|| nonsense(host, "probe", b"no line `host`"))?;
     Ok(Probe { host, origin, facts: journal_lines, dealt_by, journal, refused })
 }
 
 fn parse_host(line: &str) -> Option<HostFacts> {
-    let word = |name| field(line, name).filter(|word| !word.is_empty());
+    let word = |name| field(line, name).filter(|word| is_word(word));
     let list = |word: &str| match word {
         "none" => Vec::new(),
         list => list.split(',').map(str::to_owned).collect(),
@@ -125,8 +131,13 @@ fn parse_host(line: &str) -> Option<HostFacts> {
         machine_id: word("machine")?.to_owned(),
         clock,
         tmux: word("tmux").filter(|tmux| *tmux != "none").map(str::to_owned),
-        missing: list(word("missing")?),
+        missing: list(field(line, "missing").filter(|word| !word.is_empty())?),
     })
+}
+
+/// Whether it is what the script makes of an id: something to compare and to say back.
+pub(super) fn is_word(text: &str) -> bool {
+    (1..=256).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// Unix seconds with a fraction.
@@ -160,6 +171,8 @@ pub(super) fn parse_account(host: &str, body: &[u8]) -> Result<Account, HostErro
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -180,5 +193,72 @@ mod tests {
             "x".repeat(LISTS_MAX)
         );
         assert!(probe(&long).is_err());
+    }
+
+    #[test]
+    fn what_was_cut_off_is_no_answer() {
+        let whole = "host v=1 root=r machine=m missing=none .";
+        assert!(parse_probe("box", format!("{whole}\n").as_bytes()).is_ok());
+        for end in 0..whole.len() {
+            let cut = format!("{}\n", &whole[..end]);
+            assert!(parse_probe("box", cut.as_bytes()).is_err(), "{cut}");
+            assert!(parse_probe("box", &whole.as_bytes()[..end]).is_err(), "{cut}");
+        }
+        for line in ["host .", "origin .", "journal ."] {
+            assert!(parse_probe("box", format!("{whole}\n{line}\n").as_bytes()).is_err(), "{line}");
+        }
+        for line in ["origin x", "journal gen=g from=0 bytes=0"] {
+            assert!(parse_probe("box", format!("{whole}\n{line}\n").as_bytes()).is_err(), "{line}");
+            assert!(
+                parse_probe("box", format!("{whole}\n{line} .\n").as_bytes()).is_ok(),
+                "{line}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_offset_beyond_all_numbers_is_no_answer() {
+        let journal = format!("journal gen=g from={} bytes=2 .\nx\n", u64::MAX);
+        let text = format!("host v=1 root=r machine=m missing=none .\n{journal}");
+        assert!(parse_probe("box", text.as_bytes()).is_err());
+    }
+
+    #[test]
+    fn of_refused_lines_a_few_are_kept() {
+        let text =
+            "host v=1 root=r machine=m missing=none .\n".to_owned() + &"end x .\n".repeat(100_000);
+        assert!(parse_probe("box", text.as_bytes()).expect("an answer").refused.len() < 100);
+    }
+
+    const GOOD: &str = "host v=1 script=s root=r machine=m boot=b.1 t=1700000000.25 up=5.00 tmux=tmux3.5a missing=none .\n\
+        origin none .\npaused .\nhosts [{\"name\":\"a\",\"slots\":1}]\n\
+        open id=0123456789abcdef0123456789abcdef n=1 apply=a slot=0 verdict=running t=1.00 session=sp-c-01234567 .\n\
+        queued id=0123456789abcdef0123456789abcdee n=1 apply=a .\njournal gen=g from=0 bytes=20 .\njournal gen=g .\nstar";
+
+    proptest! {
+        #![proptest_config(crate::fuzz_config())]
+
+        /// Any bytes, and those of a good answer with some of them changed, taken away or repeated.
+        #[test]
+        fn no_bytes_make_a_reader_panic(
+            bytes in prop::collection::vec(any::<u8>(), 0..300),
+            edits in prop::collection::vec((any::<prop::sample::Index>(), 0usize..12, prop::collection::vec(any::<u8>(), 0..4)), 0..4),
+        ) {
+            let mut good = GOOD.as_bytes().to_vec();
+            for (at, length, new) in edits {
+                let at = at.index(good.len() + 1);
+                let end = (at + length).min(good.len());
+                good.splice(at..end, new);
+            }
+            for body in [&bytes, &good] {
+                if let Ok(probe) = parse_probe("box", body) {
+                    prop_assert!(probe.refused.len() < 100);
+                    prop_assert!(is_word(&probe.host.root_id) && is_word(&probe.host.machine_id));
+                }
+                for error in [parse_probe("box", body).err(), parse_account("box", body).err()].into_iter().flatten() {
+                    prop_assert!(!error.to_string().chars().any(char::is_control), "{error:?}");
+                }
+            }
+        }
     }
 }

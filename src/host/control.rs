@@ -159,3 +159,30 @@ fn end_masters(folder: &Path) {
         let _asked = ssh.status();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
+
+    use super::*;
+
+    #[test]
+    fn a_folder_that_others_could_have_made_is_not_used() {
+        let place = tempfile::tempdir().expect("a folder");
+        let folder = place.path().join("sp-7");
+        own_folder(&folder).expect("it is made");
+        own_folder(&folder).expect("it is ours alone");
+        for mode in [0o770, 0o701, 0o777] {
+            fs::set_permissions(&folder, fs::Permissions::from_mode(mode)).expect("ours");
+            assert!(own_folder(&folder).is_err(), "{mode:o}");
+        }
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).expect("ours");
+        let link = place.path().join("link");
+        symlink(&folder, &link).expect("a link");
+        assert!(own_folder(&link).is_err());
+        if rustix::process::geteuid().is_root() {
+            chown(&folder, Some(65534), None).expect("it is given away");
+            assert!(own_folder(&folder).is_err());
+        }
+    }
+}

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::answer::{field, nonsense};
+use super::answer::{field, is_word, nonsense};
 use super::conversation::Host;
 use super::error::HostError;
 use crate::ids::{Attempt, CampaignName, JobId};
@@ -39,17 +39,54 @@ impl Host {
         let lines: String = attempts.chain(jobs).collect();
         let what = if remove { "remove" } else { "list" };
         let body = self.ask("gc", &[campaign.as_str(), what], lines.as_bytes(), PATIENCE).await?;
-        let text = String::from_utf8_lossy(&body);
-        let mut found = Vec::new();
-        for line in text.lines() {
-            let number = |name| field(line, name).and_then(|word| word.parse().ok());
-            let kind = field(line, "kind").filter(|_| line.starts_with("gc "));
-            let one = kind.zip(number("count")).zip(number("kib"));
-            let ((kind, count), kib) =
-                one.ok_or_else(|| nonsense(self.name().as_str(), "gc", line.as_bytes()))?;
-            found.push(Waste { kind: kind.to_owned(), count, kib });
+        parse(self.name().as_str(), &body)
+    }
+}
+
+/// Reads the body of the answer.
+fn parse(host: &str, body: &[u8]) -> Result<Vec<Waste>, HostError> {
+    let mut found = Vec::new();
+    for line in body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        let wrong = || nonsense(host, "gc", line);
+        let text = std::str::from_utf8(line).map_err(|_| wrong())?;
+        let text =
+            text.strip_prefix("gc ").and_then(|text| text.strip_suffix(" .")).ok_or_else(wrong)?;
+        let number = |name| field(text, name).and_then(|word| word.parse().ok());
+        let one = field(text, "kind")
+            .filter(|kind| is_word(kind))
+            .zip(number("count"))
+            .zip(number("kib"));
+        let ((kind, count), kib) = one.ok_or_else(wrong)?;
+        found.push(Waste { kind: kind.to_owned(), count, kib });
+    }
+    found.sort_by(|a, b| a.kind.cmp(&b.kind));
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_line_that_was_cut_off_is_no_answer() {
+        let whole = "gc kind=tries count=2 kib=40 .";
+        assert_eq!(parse("box", whole.as_bytes()).expect("an answer")[0].kib, 40);
+        for end in 1..whole.len() {
+            assert!(parse("box", &whole.as_bytes()[..end]).is_err(), "{}", &whole[..end]);
         }
-        found.sort_by(|a, b| a.kind.cmp(&b.kind));
-        Ok(found)
+        assert!(parse("box", b"gc kind=\x1b[31m count=2 kib=40 .").is_err());
+    }
+
+    proptest! {
+        #![proptest_config(crate::fuzz_config())]
+
+        #[test]
+        fn no_bytes_make_the_reader_panic(words in prop::collection::vec(prop_oneof!["gc ", "kind=", "count=", "kib=", "[0-9]{0,22}", "\n", " \\.", "\\PC{0,3}", "\\x1b"], 0..12)) {
+            if let Ok(found) = parse("box", words.concat().as_bytes()) {
+                prop_assert!(found.iter().all(|one| is_word(&one.kind)));
+            }
+        }
     }
 }

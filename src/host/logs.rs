@@ -23,6 +23,8 @@ use crate::ids::{Attempt, CampaignName, JobId};
 const SILENCE: Duration = Duration::from_mins(1);
 /// More than any line of the protocol.
 const LINE_MAX: u64 = 4096;
+/// More than start-up files print before an answer.
+const NOISE_MAX: usize = 1 << 20;
 /// One question of a following; a cut connection is noticed by its end.
 const FOLLOW_SECONDS: u64 = 24 * 60 * 60;
 
@@ -79,8 +81,10 @@ impl Host {
                 return Ok(true);
             }
             let wrong = || nonsense(self.name().as_str(), "logs", line.as_bytes());
-            let number = |name| field(&line, name).and_then(|n| n.parse::<u64>().ok());
-            let id = field(&line, "id").and_then(|id| id.parse::<JobId>().ok());
+            // A line without its end was cut off.
+            let line = line.strip_suffix(" .").ok_or_else(wrong)?;
+            let number = |name| field(line, name).and_then(|n| n.parse::<u64>().ok());
+            let id = field(line, "id").and_then(|id| id.parse::<JobId>().ok());
             let (job, n, bytes) = id
                 .zip(number("n"))
                 .zip(number("bytes"))
@@ -175,7 +179,8 @@ impl Host {
                     pending.windows(text.len()).position(|window| window == text.as_bytes())
                 };
                 let Some(at) = find(&there) else {
-                    if read > 0 {
+                    // What start-up files print comes before it, and no more than that.
+                    if read > 0 && pending.len() <= NOISE_MAX {
                         continue;
                     }
                     if find(&none).is_some() {
@@ -203,5 +208,42 @@ impl Host {
                 };
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Nothing that a host says becomes a name of a file: it can only answer for what was asked.
+    #[tokio::test]
+    async fn only_a_log_that_was_asked_for_is_kept_and_only_whole() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let asked: JobId = "0123456789abcdef0123456789abcdef".parse().expect("an id");
+        let target = folder.path().join("asked.log");
+        let wanted = [WantedLog { job: asked, attempt: Attempt(1), target: target.clone() }];
+        let host = Host::local("local".parse().expect("a name"), folder.path().to_owned());
+        let read = async |body: &str| {
+            let text = format!("sp-begin n\n{body}sp-end n\n");
+            host.read_logs(text.as_bytes(), "n", &wanted).await
+        };
+        for body in [
+            "log id=../../x n=1 bytes=1 .\nx".to_owned(),
+            "log id=/etc/x n=1 bytes=1 .\nx".to_owned(),
+            format!("log id={} n=1 bytes=1 .\nx", "f".repeat(32)),
+            format!("log id={asked} n=2 bytes=1 .\nx"),
+            format!("log id={asked} n=18446744073709551617 bytes=1 .\nx"),
+            format!("log id={asked} n=1 bytes=-1 .\nx"),
+            format!("log id={asked} n=1 bytes=1\nx"),
+            format!("log id={asked} n=1 bytes={}0 .\nx", u64::MAX),
+        ] {
+            assert!(read(&body).await.is_err(), "{body}");
+        }
+        // More is promised than comes.
+        let cut = format!("log id={asked} n=1 bytes={} .\nx", u64::MAX);
+        assert!(!read(&cut).await.expect("an end"));
+        assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 0);
+        assert!(read(&format!("log id={asked} n=1 bytes=2 .\nab")).await.expect("an answer"));
+        assert_eq!(std::fs::read_to_string(target).expect("a log"), "ab");
     }
 }

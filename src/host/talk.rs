@@ -11,6 +11,9 @@ use crate::shell::quote_line;
 /// More than the journal of a million attempts.
 pub(super) const ANSWER_MAX: usize = 1 << 30;
 
+/// So much of what comes before an answer is kept, its end, for people.
+const NOISE_MAX: usize = 1 << 16;
+
 /// An open conversation.
 #[derive(Debug)]
 pub(super) struct Talk(Started);
@@ -22,7 +25,7 @@ pub(super) enum Broken {
     Closed(Vec<u8>),
     /// What came cannot be read.
     Read(std::io::Error),
-    /// More than [`ANSWER_MAX`] came.
+    /// More came than an answer may have.
     TooLong,
 }
 
@@ -40,7 +43,7 @@ impl Talk {
             let _closed = stdin.0.write_all(said).await;
             let _closed = stdin.0.flush().await;
         };
-        let ((), answer) = tokio::join!(write, read_frame(&mut rest.stdout, nonce));
+        let ((), answer) = tokio::join!(write, read_frame(&mut rest.stdout, nonce, ANSWER_MAX));
         rest.forget_stderr().await;
         answer
     }
@@ -65,13 +68,17 @@ pub(super) fn question(verb: &str, nonce: &str, arguments: &[&str], input: &[u8]
     bytes
 }
 
-async fn read_frame(from: &mut (impl AsyncRead + Unpin), nonce: &str) -> Result<Vec<u8>, Broken> {
+async fn read_frame(
+    from: &mut (impl AsyncRead + Unpin),
+    nonce: &str,
+    max: usize,
+) -> Result<Vec<u8>, Broken> {
     let (begin, end) = (format!("sp-begin {nonce}\n"), format!("sp-end {nonce}\n"));
     let mut bytes = Vec::new();
     let mut begun = None;
     let mut looked = 0;
     loop {
-        if bytes.len() > ANSWER_MAX {
+        if bytes.len() > max {
             return Err(Broken::TooLong);
         }
         if from.read_buf(&mut bytes).await.map_err(Broken::Read)? == 0 {
@@ -80,6 +87,9 @@ async fn read_frame(from: &mut (impl AsyncRead + Unpin), nonce: &str) -> Result<
         if begun.is_none() {
             let at = bytes[looked..].windows(begin.len()).position(|w| w == begin.as_bytes());
             begun = at.map(|at| looked + at + begin.len());
+            if begun.is_none() && bytes.len() > 2 * NOISE_MAX {
+                bytes.drain(..bytes.len() - NOISE_MAX);
+            }
             looked = bytes.len().saturating_sub(begin.len());
         }
         if let Some(begun) = begun
@@ -108,12 +118,30 @@ mod tests {
     #[tokio::test]
     async fn an_answer_without_its_own_last_line_is_none() {
         async fn read(text: &str) -> Option<Vec<u8>> {
-            read_frame(&mut text.as_bytes(), "a").await.ok()
+            read_frame(&mut text.as_bytes(), "a", 1 << 20).await.ok()
         }
         assert_eq!(read("noise\nsp-begin a\nx\nsp-end a\n").await, Some(b"x\n".to_vec()));
         assert_eq!(read("sp-begin a\nsp-end a\n").await, Some(Vec::new()));
         assert_eq!(read("sp-begin a\nx\n").await, None);
         assert_eq!(read("sp-begin a\nx\nsp-end b\n").await, None);
         assert_eq!(read("x\nsp-end a\n").await, None);
+    }
+
+    #[tokio::test]
+    async fn what_comes_before_an_answer_is_not_kept_and_no_answer_is_longer_than_it_may_be() {
+        let noise = "noise\n".repeat(1 << 18);
+        let text = format!("{noise}sp-begin a\nx\nsp-end a\n");
+        assert_eq!(
+            read_frame(&mut text.as_bytes(), "a", 1 << 20).await.ok(),
+            Some(b"x\n".to_vec())
+        );
+        let Err(Broken::Closed(kept)) = read_frame(&mut noise.as_bytes(), "a", 1 << 20).await
+        else {
+            panic!("an answer")
+        };
+        let long = format!("sp-begin a\n{}", "x\n".repeat(1 << 20));
+        let told = read_frame(&mut long.as_bytes(), "a", 1 << 20).await;
+        assert!(matches!(told, Err(Broken::TooLong)), "{told:?}");
+        assert!(kept.len() <= 3 * NOISE_MAX && kept.ends_with(b"noise\n"), "{}", kept.len());
     }
 }

@@ -337,7 +337,7 @@ fn a_root_that_was_wiped() {
 }
 
 #[test]
-fn a_root_that_was_wiped_under_running_jobs() {
+fn row_root_gone_is_lost() {
     let sandbox = Sandbox::with(
         r#"
 name = "known"
@@ -361,7 +361,7 @@ n = [1, 2]
 
 /// A root on a file system that several machines see: what another one claimed is not ours to judge, and that is said.
 #[test]
-fn what_another_machine_claimed() {
+fn row_another_machine_claimed_it_is_running_and_not_ours_to_judge() {
     let mut sandbox = Sandbox::with(
         r#"
 name = "known"

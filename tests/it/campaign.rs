@@ -5,7 +5,7 @@
 
 mod log_expressions;
 
-mod robustness;
+pub(crate) mod robustness;
 mod schema_of_the_file;
 mod values;
 
@@ -23,7 +23,7 @@ fn folder(name: &str) -> PathBuf {
 }
 
 /// Stem and text of the `.toml` files of a folder, sorted.
-fn files(name: &str) -> Vec<(String, String)> {
+pub(crate) fn files(name: &str) -> Vec<(String, String)> {
     let mut files: Vec<_> = fs::read_dir(folder(name))
         .unwrap()
         .map(|entry| entry.unwrap().path())

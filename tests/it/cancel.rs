@@ -108,24 +108,6 @@ fn none_starts_while_the_list_is_worked_off() {
     assert_eq!(sandbox.lines("ran"), ["1"]);
 }
 
-/// The host went down between the marks and the ends of a cancel: the marks alone are enough.
-#[test]
-fn marks_without_ends() {
-    let sandbox = begun(HELD);
-    let status = sandbox.json(&["status"]);
-    let id = status["jobs"][1]["id"].as_str().expect("an id");
-    let folder = sandbox.root().join("v1/ended/jobs").join(id);
-    shell(
-        sandbox.path(),
-        &format!("mkdir -p '{0}' && echo user >'{0}/cancelled.1'", folder.display()),
-    );
-    sandbox.kill_all();
-    sandbox.write("go", "");
-    sandbox.expect(100, &["apply"]);
-    assert_eq!(sandbox.states(), [pair("succeeded", "ok"), cancelled(), pair("succeeded", "ok")]);
-    assert_eq!(sandbox.lines("ran"), ["1", "1", "3"]);
-}
-
 /// Whichever is first stands, and both sides say the same.
 #[test]
 fn a_race_with_the_end() {

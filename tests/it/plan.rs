@@ -8,4 +8,4 @@ mod home;
 mod homes;
 mod identity;
 mod selection;
-mod support;
+pub(crate) mod support;

@@ -25,12 +25,12 @@ use crate::lifecycle::any_fact;
 mod open;
 
 /// A campaign's folder with its file.
-struct Place {
+pub(crate) struct Place {
     root: TempDir,
 }
 
 impl Place {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let place = Self { root: TempDir::new().unwrap() };
         put(&place.file(), b"");
         place
@@ -40,19 +40,19 @@ impl Place {
         self.root.path().join("campaign.toml")
     }
 
-    fn folder(&self) -> PathBuf {
+    pub(crate) fn folder(&self) -> PathBuf {
         folder_of(self.root.path(), &campaign())
     }
 
-    fn db(&self) -> PathBuf {
+    pub(crate) fn db(&self) -> PathBuf {
         self.folder().join("checkpoint.db")
     }
 
-    fn try_open(&self) -> Result<Opened, StoreError> {
+    pub(crate) fn try_open(&self) -> Result<Opened, StoreError> {
         Store::open_patient(&self.folder(), &campaign(), &self.file(), &holder(), Duration::ZERO)
     }
 
-    fn open(&self) -> Store {
+    pub(crate) fn open(&self) -> Store {
         let opened = self.try_open().unwrap();
         assert_eq!(opened.set_aside, None);
         opened.store
@@ -64,7 +64,7 @@ impl Place {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a test makes files as others leave them")]
-fn put(path: &Path, content: &[u8]) {
+pub(crate) fn put(path: &Path, content: &[u8]) {
     fs::write(path, content).unwrap();
 }
 
@@ -92,14 +92,14 @@ fn id(n: u32) -> JobId {
     JobId((u128::from(n) << 64 | 7).to_be_bytes())
 }
 
-struct Planned {
+pub(crate) struct Planned {
     id: JobId,
     name: String,
     params: Map<String, Value>,
     parts: Parts,
 }
 
-fn planned(numbers: impl IntoIterator<Item = u32>) -> Vec<Planned> {
+pub(crate) fn planned(numbers: impl IntoIterator<Item = u32>) -> Vec<Planned> {
     let make = |n: u32| Planned {
         id: id(n),
         name: format!("n={n}"),
@@ -114,7 +114,7 @@ fn planned(numbers: impl IntoIterator<Item = u32>) -> Vec<Planned> {
     numbers.into_iter().map(make).collect()
 }
 
-fn plan(store: &mut Store, jobs: &[Planned]) {
+pub(crate) fn plan(store: &mut Store, jobs: &[Planned]) {
     let rows = jobs.iter().zip(0..).map(|(job, index)| PlannedJob {
         id: job.id,
         cell: CellKey(job.id.0),
@@ -144,7 +144,7 @@ fn about(job: u32, n: u32, fact: Fact) -> HostFact {
     HostFact::Attempt { job: id(job), attempt: Attempt(n), apply: apply(), fact }
 }
 
-fn ended(job: u32, n: u32, more: &str) -> HostFact {
+pub(crate) fn ended(job: u32, n: u32, more: &str) -> HostFact {
     let line = crate::lifecycle::end_line(&format!("id={} n={n} {more}", id(job)));
     parse_lines(format!("{line}\n").as_bytes()).facts.remove(0)
 }
@@ -153,7 +153,7 @@ fn started(job: u32, n: u32) -> HostFact {
     about(job, n, Fact::Started { slot: 0, at: now() })
 }
 
-fn report(
+pub(crate) fn report(
     store: &mut Store,
     name: &str,
     journal: Option<(&str, u64)>,

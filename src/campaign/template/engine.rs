@@ -9,9 +9,10 @@ use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::{Kwargs, ValueKind};
+use minijinja::value::ValueKind;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior};
 
+use crate::campaign::template::bounds::{Bounded, MAX_TEXT, bound};
 use crate::campaign::template::error::describe;
 use crate::campaign::template::escape::escape_text;
 use crate::campaign::template::slices::as_subscripts;
@@ -108,15 +109,11 @@ impl Compiled {
     ) -> Result<(), RenderError> {
         let values = Values::collect(&self.slots, scope)?;
         let template = self.environment.get_template(TEMPLATE)?;
-        let text =
-            template.render(minijinja::Value::from_dyn_object(values)).map_err(
-                |error| match self.names.iter().find(|name| is_empty(name, scope)) {
-                    Some(name) if error.kind() == ErrorKind::UndefinedError => {
-                        RenderError { range: error.range(), ..RenderError::empty(name) }
-                    }
-                    _ => RenderError::from(error),
-                },
-            )?;
+        let mut text = Bounded::default();
+        let values = minijinja::Value::from_dyn_object(values);
+        template.render_captured_to(values, &mut text).map_err(|error| self.told(&error, scope))?;
+        // The engine writes whole texts only.
+        let text = String::from_utf8_lossy(&text.0);
         for piece in pieces(&text).map_err(RenderError::new)? {
             match piece {
                 Piece::Text(text) => sink.text(text),
@@ -124,6 +121,21 @@ impl Compiled {
             }
         }
         Ok(())
+    }
+
+    fn told(&self, error: &Error, scope: &dyn Scope) -> RenderError {
+        let range = error.range();
+        match (error.kind(), self.names.iter().find(|name| is_empty(name, scope))) {
+            (ErrorKind::UndefinedError, Some(name)) => {
+                RenderError { range, ..RenderError::empty(name) }
+            }
+            // Nothing else can go wrong with a text in memory.
+            (ErrorKind::WriteFailure, _) => RenderError {
+                message: format!("it gives more than {} MiB of text", MAX_TEXT >> 20),
+                range,
+            },
+            _ => RenderError { message: describe(error), range },
+        }
     }
 }
 
@@ -185,13 +197,7 @@ fn base() -> Environment<'static> {
     for filter in ["escape", "e", "pprint"] {
         environment.remove_filter(filter);
     }
-    environment.add_filter(
-        "tojson",
-        |value: &minijinja::Value, indent: Option<minijinja::Value>, args: Kwargs| {
-            let json = minijinja::filters::tojson(value, indent, args)?;
-            Ok::<_, Error>(minijinja::Value::from(json.to_string()))
-        },
-    );
+    bound(&mut environment);
     environment
 }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn survives(text: &str) {
+pub(crate) fn survives(text: &str) {
     match Campaign::parse("f", text) {
         Ok((_, warnings)) => warnings.iter().for_each(|warning| drop(report(warning))),
         Err(error) => {
