@@ -180,7 +180,15 @@ fn what_another_command_was_told_first_is_told_all_the_same() {
         listening = waits();
         !listening.is_empty()
     });
-    signal(&apply, Signal::STOP);
+    // Not while it writes, since then nobody else can.
+    wait_until("it stands still", || {
+        signal(&apply, Signal::STOP);
+        let others_can = sandbox.sp(&["status"]).code == 0;
+        if !others_can {
+            signal(&apply, Signal::CONT);
+        }
+        others_can
+    });
     for (pid, _) in listening {
         kill(pid, Signal::KILL);
     }
