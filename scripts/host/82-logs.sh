@@ -85,10 +85,30 @@ verb_log() { # CAMPAIGN ID N LINES|all once|SECONDS
 verb_logs() { # CAMPAIGN
   is_name "$1" || exit 64
   C=$1
+  cd "$V/$C/jobs" 2>/dev/null || return 0
+  set --
   while read -r _id _n; do
     load_attempt "$_id" "$_n" && [ -n "$R_END" ] && [ -f "$ATT/log" ] && [ ! -h "$ATT/log" ] || continue
-    _size=$(wc -c <"$ATT/log") || continue
-    printf 'log id=%s n=%s bytes=%s .\n' "$_id" "$_n" "$((_size))"
-    head -c "$_size" "$ATT/log"
+    if [ -s "$ATT/log" ]; then
+      set -- "$@" "$_id/$_n/log"
+      [ $# -lt 64 ] || {
+        print_logs "$@"
+        set --
+      }
+    else
+      printf 'log id=%s n=%s bytes=0 .\n' "$_id" "$_n"
+    fi
+  done
+  [ $# = 0 ] || print_logs "$@"
+}
+
+# Their sizes come from one process. What an end has left behind may write on: only so much is printed.
+print_logs() { # ID/N/log…
+  wc -c "$@" | while read -r _size _log; do
+    # The last line is their sum.
+    case $_log in */*/log) ;; *) continue ;; esac
+    _log=${_log%/log}
+    printf 'log id=%s n=%s bytes=%s .\n' "${_log%/*}" "${_log#*/}" "$_size"
+    head -c "$_size" "$_log/log"
   done
 }
