@@ -241,6 +241,8 @@ verb_evidence() { # CAMPAIGN ID
   is_name "$1" && is_id "$2" || exit 64
   C=$1 ID=$2
   clock_base
+  # What machine, boot and root the records are compared with.
+  [ ! -d "$V/$C/jobs/$ID" ] || printf 'now machine=%s boot=%s root=%s up=%s .\n' "$MACHINE" "$BOOT" "$ROOTID" "$UP"
   for _link in "$V/$C/jobs/$ID"/[1-9]*; do
     [ -h "$_link" ] || continue
     N=${_link##*/}

@@ -192,6 +192,8 @@ fn row_09_nobody_left_and_another_boot_is_lost_by_reboot() {
             RUNS_AGAIN,
             BY_SEAL,
             "boot=boot-one.",
+            "now machine=",
+            "boot=boot-two.",
             "start pid=",
         ],
     );
