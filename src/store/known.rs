@@ -39,16 +39,34 @@ impl Store {
 
     /// Attempts that have not ended, in plan order, those of other jobs behind; of one job the oldest first.
     pub fn open_attempts(&self) -> Result<Vec<OpenAttempt>, StoreError> {
+        self.attempts_of(
+            "SELECT job.id, host.name, n, apply.id, state FROM attempt
+             JOIN job ON job.ordinal = attempt.job
+             JOIN host ON host.ordinal = attempt.host
+             JOIN apply ON apply.ordinal = attempt.apply
+             WHERE state IN ('intended', 'queued', 'running')
+             ORDER BY job.idx IS NULL, job.idx, job.ordinal, n, attempt.ordinal",
+        )
+    }
+
+    /// What other hosts are to get and have not got: of each job whose newest attempt was moved, the attempt that is to
+    /// follow. Until then it is nobody's.
+    pub fn moved_attempts(&self) -> Result<Vec<OpenAttempt>, StoreError> {
+        self.attempts_of(
+            "SELECT job.id, moved_to, n + 1, apply.id, 'intended' FROM attempt
+             JOIN job ON job.ordinal = attempt.job
+             JOIN apply ON apply.ordinal = attempt.apply
+             WHERE moved_to IS NOT NULL AND NOT EXISTS (
+                 SELECT 1 FROM attempt AS later WHERE later.job = attempt.job AND later.n > attempt.n)
+             ORDER BY attempt.ordinal",
+        )
+    }
+
+    /// Rows of job, host, attempt, apply and state.
+    fn attempts_of(&self, query: &str) -> Result<Vec<OpenAttempt>, StoreError> {
         let read = || -> rusqlite::Result<Vec<OpenAttempt>> {
             self.connection
-                .prepare_cached(
-                    "SELECT job.id, host.name, n, apply.id, state FROM attempt
-                     JOIN job ON job.ordinal = attempt.job
-                     JOIN host ON host.ordinal = attempt.host
-                     JOIN apply ON apply.ordinal = attempt.apply
-                     WHERE state IN ('intended', 'queued', 'running')
-                     ORDER BY job.idx IS NULL, job.idx, job.ordinal, n, attempt.ordinal",
-                )?
+                .prepare_cached(query)?
                 .query_map([], |row| {
                     Ok(OpenAttempt {
                         job: JobId(row.get(0)?),
@@ -56,33 +74,6 @@ impl Store {
                         attempt: Attempt(row.get(2)?),
                         apply: parsed(row, 3)?,
                         state: parsed(row, 4)?,
-                    })
-                })?
-                .collect()
-        };
-        read().map_err(StoreError::of(&self.path))
-    }
-
-    /// What other hosts are to get and have not got: of each job whose newest attempt was moved, the attempt that is to
-    /// follow. Until then it is nobody's.
-    pub fn moved_attempts(&self) -> Result<Vec<OpenAttempt>, StoreError> {
-        let read = || -> rusqlite::Result<Vec<OpenAttempt>> {
-            self.connection
-                .prepare_cached(
-                    "SELECT job.id, moved_to, n + 1, apply.id FROM attempt
-                     JOIN job ON job.ordinal = attempt.job
-                     JOIN apply ON apply.ordinal = attempt.apply
-                     WHERE moved_to IS NOT NULL AND NOT EXISTS (
-                         SELECT 1 FROM attempt AS later WHERE later.job = attempt.job AND later.n > attempt.n)
-                     ORDER BY attempt.ordinal",
-                )?
-                .query_map([], |row| {
-                    Ok(OpenAttempt {
-                        job: JobId(row.get(0)?),
-                        host: parsed(row, 1)?,
-                        attempt: Attempt(row.get(2)?),
-                        apply: parsed(row, 3)?,
-                        state: AttemptState::Intended,
                     })
                 })?
                 .collect()

@@ -36,17 +36,6 @@ fn begun(sandbox: &Sandbox) {
     wait_until("the first job runs", || sandbox.lines("ran").first().is_some_and(|n| n == "1"));
 }
 
-fn kill_runners(sandbox: &Sandbox) {
-    wait_until("no runner is left", || {
-        let all = sandbox.processes();
-        let runners: Vec<_> = all.iter().filter(|(_, line)| line.contains(" runner ")).collect();
-        for (pid, _) in &runners {
-            kill(*pid, Signal::KILL);
-        }
-        runners.is_empty()
-    });
-}
-
 /// A field of the only record of a kind in the attempts' state files.
 fn fields(sandbox: &Sandbox, kind: &str, name: &str) -> Vec<String> {
     let mut found = Vec::new();
@@ -89,7 +78,7 @@ fn wait_waits_and_starts_nothing() {
     let run = sandbox.expect(124, &["wait", "--timeout", "1s"]);
     assert!(run.stderr.contains("the jobs go on"), "{run:?}");
     // Nor does it bring back a runner that is gone.
-    kill_runners(&sandbox);
+    sandbox.kill_runners();
     sandbox.write("go", "");
     sandbox.expect(124, &["wait", "--timeout", "2s"]);
     assert_eq!(sandbox.lines("ran"), ["1"]);
@@ -202,7 +191,7 @@ fn begun_with(sandbox: &Sandbox, first: &str) {
 fn runner_and_standby_killed() {
     let sandbox = campaign("[1, 2, 3]");
     begun(&sandbox);
-    kill_runners(&sandbox);
+    sandbox.kill_runners();
     assert_eq!(sandbox.json(&["status"])["jobs"][0]["orphan"], true);
     sandbox.write("go", "");
     wait_until("the orphan ends", || {

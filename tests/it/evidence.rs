@@ -83,18 +83,6 @@ fn has_record(sandbox: &Sandbox, kind: &str) -> bool {
     records(sandbox).lines().any(|line| line.starts_with(&format!("{kind} ")))
 }
 
-/// Kills runner and standby, so that nobody looks after what runs.
-fn kill_runners(sandbox: &Sandbox) {
-    wait_until("no runner is left", || {
-        let all = sandbox.processes();
-        let runners: Vec<_> = all.iter().filter(|(_, line)| line.contains(" runner ")).collect();
-        for (pid, _) in &runners {
-            kill(*pid, Signal::KILL);
-        }
-        runners.is_empty()
-    });
-}
-
 /// Kills the stub of the only attempt.
 fn kill_stub(sandbox: &Sandbox) {
     let start = record(sandbox, "start");

@@ -79,7 +79,7 @@ fn row_07_nobody_left_and_an_exit_record_is_judged_by_it() {
     ] {
         let sandbox = Sandbox::with(&HELD.replace("; done", &format!("; done; exit {code}")));
         begun(&sandbox);
-        kill_runners(&sandbox);
+        sandbox.kill_runners();
         sandbox.write("go", "");
         sandbox.wait_quiet();
         assert!(has_record(&sandbox, "exit") && !has_record(&sandbox, "end"));
@@ -97,7 +97,7 @@ fn row_07_nobody_left_and_an_exit_record_is_judged_by_it() {
 fn row_07_an_exit_record_needs_its_markers() {
     let sandbox = Sandbox::with(&format!("{HELD}[done]\nfiles = [\"made\"]\n"));
     begun(&sandbox);
-    kill_runners(&sandbox);
+    sandbox.kill_runners();
     sandbox.write("go", "");
     sandbox.wait_quiet();
     told(&sandbox, "failed", "marker-missing", &["made", BY_SEAL, "exit rc=0 "]);

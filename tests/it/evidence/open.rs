@@ -170,7 +170,7 @@ fn row_05_a_live_runner_and_a_start_is_running() {
 fn row_06_runner_gone_and_the_lock_held_is_an_orphan() {
     let sandbox = Sandbox::with(&HELD.replace("[1]", "[1, 2]"));
     begun(&sandbox);
-    kill_runners(&sandbox);
+    sandbox.kill_runners();
     told(
         &sandbox,
         "running",
@@ -200,7 +200,7 @@ fn row_06_lock_free_but_a_process_of_the_attempt_lives_is_an_orphan() {
         &HELD.replace("echo {{ n }}", "exec 7>&- 8>&-; echo {{ n }}").replace("[1]", "[1, 2]"),
     );
     begun(&sandbox);
-    kill_runners(&sandbox);
+    sandbox.kill_runners();
     kill_stub(&sandbox);
     wait_until("the lock is free", || {
         let alive = attempt(&sandbox).join("alive");

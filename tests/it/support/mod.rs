@@ -145,6 +145,19 @@ impl Sandbox {
         found
     }
 
+    /// Kills runner and standby, so that nobody looks after what runs.
+    pub fn kill_runners(&self) {
+        wait_until("no runner is left", || {
+            let all = self.processes();
+            let runners: Vec<_> =
+                all.iter().filter(|(_, line)| line.contains(" runner ")).collect();
+            for (pid, _) in &runners {
+                kill(*pid, rustix::process::Signal::KILL);
+            }
+            runners.is_empty()
+        });
+    }
+
     /// Kills every process of this sandbox but tmux, as the loss of the machine does, until none is left.
     pub fn kill_all(&self) {
         wait_until("everything is killed", || {
