@@ -20,6 +20,9 @@ use crate::lifecycle::{HostFact, JournalPosition, LineError, parse_lines};
 /// A cancel waits for processes to end: its grace and this.
 const CANCEL_PATIENCE: Duration = Duration::from_mins(2);
 
+/// More bytes than a record of the journal has.
+const RECORD_MAX: usize = 1 << 20;
+
 impl Host {
     /// What the host says of itself, of the campaign and of its attempts.
     pub async fn probe(
@@ -98,6 +101,7 @@ impl Host {
         let mut position = journal.clone();
         let mut pending = Vec::new();
         let mut begun = false;
+        let mut noise = 0;
         let begin = format!("sp-begin {nonce}\n");
         let limit = Duration::from_secs(seconds) + PATIENCE;
         let mut chunk = vec![0; 64 * 1024];
@@ -111,9 +115,12 @@ impl Host {
                 if let Some(at) = pending.windows(begin.len()).position(|w| w == begin.as_bytes()) {
                     pending.drain(..at + begin.len());
                     begun = true;
-                } else if read == 0 || pending.len() > ANSWER_MAX {
+                } else if read == 0 || noise > ANSWER_MAX {
                     break;
                 } else {
+                    // What start-up files print is not kept, nor looked through again.
+                    noise += read;
+                    pending.drain(..pending.len().saturating_sub(begin.len()));
                     continue;
                 }
             }
@@ -125,7 +132,8 @@ impl Host {
                 pending.drain(..whole);
                 each(lines.facts, lines.errors.into_iter().map(|(_, e)| e).collect(), &position);
             }
-            if read == 0 {
+            // No record is so long: what follows is none.
+            if read == 0 || pending.len() > RECORD_MAX {
                 break;
             }
         }
