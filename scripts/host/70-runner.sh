@@ -328,8 +328,7 @@ lock_next() { # ID/N
 # Leaves when the root that this runner serves was removed: one made anew in its place may hold the same attempt of
 # another life, whose records are not ours to write.
 same_root() {
-  { read -r _root <"$V/root-id"; } 2>/dev/null && [ "$_root" = "$ROOTID" ] && return 0
-  exit 66
+  is_same_root || exit 66
 }
 
 # Makes files durable, however long it takes: a disk that fails is waited for. What is gone by then, with the folder of its

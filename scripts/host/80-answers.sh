@@ -96,17 +96,16 @@ verb_account() { # [PROGRAM…]
 # over once, however often it is asked.
 verb_hand_over() { # CAMPAIGN ORIGIN BATCH SHA256 SLOTS [ROOT_ID|none]
   is_name "$1" && is_name "$2" && is_name "$3" && is_number "$5" || exit 64
-  # What is meant for a root that was here before may have begun there, and nobody knows.
-  case ${6-none} in
-    none | "$ROOTID") ;;
-    *)
-      printf 'refused root .\n'
-      return
-      ;;
-  esac
+  is_meant_for_us "${6-none}" || return 0
   C=$1 _batch=$3
   make_campaign "$2" || exit 73
-  _in=$V/$C/queue/in.$_batch.$$
+  # From inside the queue: what is taken over goes to the root it is meant for, never to one that comes in its place by now.
+  cd "$V/$C/queue" || exit 73
+  is_same_root || {
+    refuse_root
+    return
+  }
+  _in=in.$_batch.$$
   mkdir "$_in" || exit 73
   # Secrets go past the disk.
   _secret=$SECRETS/$ROOTID.$C.$_batch
@@ -128,14 +127,14 @@ verb_hand_over() { # CAMPAIGN ORIGIN BATCH SHA256 SLOTS [ROOT_ID|none]
     { if (jobs % 32 == 0) { if (name) close(name); name = sprintf("%s/c%06d", folder, jobs / 32) }
       jobs++
       print >name }' "$_in/all" && rm -f "$_in/all" && make_durable "$_in"/* "$_in" || refuse_batch
-  exec 5>>"$V/$C/queue/.lock"
+  exec 5>>.lock
   flock 5
   keep_hosts "$_in/hosts" || {
     rm -rf "$_in" "$_secret.$$"
     printf 'refused hosts .\n'
     return
   }
-  set -- "$V/$C/queue"/[0-9]*~"$_batch" "$5"
+  set -- [0-9]*~"$_batch" "$5"
   if [ -e "$1" ] || [ -e "$V/$C/withdrawn/$_batch" ]; then
     rm -rf "$_in"
     # It was taken before; secrets may be gone since then, with a reboot.
@@ -144,11 +143,20 @@ verb_hand_over() { # CAMPAIGN ORIGIN BATCH SHA256 SLOTS [ROOT_ID|none]
   else
     [ ! -e "$_secret.$$" ] || mv "$_secret.$$" "$_secret" || refuse_batch
     next_number
-    mv "$_in" "$V/$C/queue/$NUMBER~$_batch" && make_durable "$V/$C/queue" || refuse_batch
+    mv "$_in" "$NUMBER~$_batch" && make_durable . || refuse_batch
   fi
   exec 5>&-
   kick "$2"
   printf 'taken .\n'
+}
+# What is meant for a root that was here before may have begun there, and nobody knows.
+is_meant_for_us() { # ROOT_ID|none
+  case $1 in none | "$ROOTID") return 0 ;; esac
+  refuse_root
+  return 1
+}
+refuse_root() {
+  printf 'refused root .\n'
 }
 refuse_batch() {
   rm -rf "$_in" "$_secret.$$"
@@ -170,19 +178,17 @@ refuse_lists() {
   rm -f "$_lists"
   refuse_batch
 }
-# -> NUMBER: behind the last hand-over of the queue. What a hand-over left that was cut short goes.
+# -> NUMBER: behind the last hand-over of the queue, the folder we are in. What a hand-over left that was cut short goes.
 next_number() {
   NUMBER=0
-  for _folder in "$V/$C/queue"/[0-9]*~*; do
-    [ -d "$_folder" ] || continue
-    NUMBER=${_folder##*/}
-    NUMBER=${NUMBER%%~*}
+  for _folder in [0-9]*~*; do
+    [ ! -d "$_folder" ] || NUMBER=${_folder%%~*}
   done
   hundredths "$NUMBER."
   NUMBER=$(printf %08d $((H + 1)))
-  for _folder in "$V/$C/queue"/in.*; do
+  for _folder in in.*; do
     [ ! -d "$_folder" ] || [ -d "/proc/${_folder##*.}" ] ||
-      rm -rf "$_folder" "$SECRETS/$ROOTID.$C.${_folder##*/in.}"
+      rm -rf "$_folder" "$SECRETS/$ROOTID.$C.${_folder#in.}"
   done
 }
 

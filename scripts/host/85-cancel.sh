@@ -10,8 +10,9 @@ GIVEN_TO=
 # Ends attempts named by stdin, "ID N APPLY" a line, whatever they are at: in the queue, running, an orphan. After the
 # answer none of them runs, and none that had not started ever will. GRACE 0 is KILL at once. Without an answer something
 # could not be written; what could be done was done.
-verb_cancel() { # CAMPAIGN BY GRACE
+verb_cancel() { # CAMPAIGN BY GRACE [ROOT_ID|none]
   is_name "$1" && is_name "$2" && is_slot "$3" || exit 64
+  is_meant_for_us "${4-none}" || return 0
   C=$1 _by=$2 _grace=$3 _failed=0
   clock_base
   _list=$(cat)
@@ -24,14 +25,17 @@ verb_cancel() { # CAMPAIGN BY GRACE
   cancel_setup "$_by" "$_grace"
   forget_secrets
   settle_campaign
+  # Nobody may build on ends that another root has.
+  is_same_root || exit 66
   [ $_failed = 0 ] || exit 73
 }
 
 # Gives attempts named by stdin, "ID N APPLY" a line, to the host TO: takes their claims, so that they never start here.
 # What somebody has claimed, or asked the end of, stays. Prints the ends of those that are moved, by whomever; they are
 # durable by then.
-verb_move() { # CAMPAIGN TO
+verb_move() { # CAMPAIGN TO [ROOT_ID|none]
   is_name "$1" && is_name "$2" || exit 64
+  is_meant_for_us "${3-none}" || return 0
   C=$1 GIVEN_TO=$2 _by=move _failed=0
   clock_base
   _list=$(cat)
@@ -46,6 +50,7 @@ LIST
   GIVEN_TO=
   cancel_setup queue "$GRACE"
   forget_secrets
+  is_same_root || exit 66
   [ $_failed = 0 ] || exit 73
 }
 claim_unmarked() { # ENTRY…

@@ -32,6 +32,12 @@ enter() {
   read -r ROOTID <"$V/root-id" && is_name "$ROOTID" || exit 73
 }
 
+# Whether the root is still the one that was entered: a folder may come in its place at any time. Whoever writes looks after
+# it has gone into the folder it writes to.
+is_same_root() {
+  { read -r _root <"$V/root-id"; } 2>/dev/null && [ "$_root" = "$ROOTID" ]
+}
+
 # Answers one question, between two lines that carry its word.
 answer() { # VERB NONCE ARGUMENTS…
   case $1 in

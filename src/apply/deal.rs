@@ -103,18 +103,18 @@ impl Follower<'_> {
             .map(|one| one.job)
             .collect();
         let mut attempts = workspace.attempts_by_host(|job| chosen.contains(&job))?;
-        let mut attempts = attempts.remove(&first.from).unwrap_or_default();
+        let mut named = attempts.remove(&first.from).unwrap_or_default();
         let lane = &mut self.lanes[from];
         let waiting: BTreeSet<(JobId, Attempt)> = lane.waiting().collect();
-        attempts.retain(|(job, attempt, _)| waiting.contains(&(*job, *attempt)));
-        attempts.sort_by_key(|(job, _, _)| index(*job));
+        named.attempts.retain(|(job, attempt, _)| waiting.contains(&(*job, *attempt)));
+        named.attempts.sort_by_key(|(job, _, _)| index(*job));
         lane.asked.extend(waiting.into_iter().filter(|(job, _)| chosen.contains(job)));
-        if attempts.is_empty() {
+        if named.attempts.is_empty() {
             return Ok(None);
         }
         lane.giving = true;
         let (host, campaign) = (lane.host.clone(), workspace.campaign().name.clone());
-        Ok(Some((from, Step::GiveAway { host, campaign, to: first.to.clone(), attempts })))
+        Ok(Some((from, Step::GiveAway { host, campaign, to: first.to.clone(), named })))
     }
 
     /// A host said which of its jobs it gave away: that is recorded, then told, then those that get them have them.

@@ -100,6 +100,8 @@ impl Workspace {
             });
         }
         let batch = Batch::new(&context, batch_jobs.into_iter())?;
+        // Before the intent: from now on a command beside this one that finds another root ends what is open as gone with it.
+        let root_id = self.store.host(lane.host.name())?.root_id;
         self.store.intend(&Intent {
             apply: hand.apply,
             host: name,
@@ -115,7 +117,7 @@ impl Workspace {
             origin: self.origin().to_owned(),
             batch: Box::new(batch),
             slots: lane.slots,
-            root_id: self.store.host(lane.host.name())?.root_id,
+            root_id,
         };
         Ok((step, intended))
     }

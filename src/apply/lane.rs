@@ -183,7 +183,7 @@ pub(super) enum Step {
         host: Host,
         campaign: CampaignName,
         to: HostName,
-        attempts: Named,
+        named: Named,
     },
     Withdraw {
         host: Host,
@@ -323,8 +323,9 @@ impl Step {
             Self::Logs { host, campaign, wanted } => {
                 Said::Logs(host.fetch_logs(&campaign, &wanted).await)
             }
-            Self::GiveAway { host, campaign, to, attempts } => {
-                Said::Gave(host.give_away(&campaign, &to, &attempts).await)
+            Self::GiveAway { host, campaign, to, named } => {
+                let root_id = named.root_id.as_deref();
+                Said::Gave(host.give_away(&campaign, &to, &named.attempts, root_id).await)
             }
             Self::Withdraw { host, campaign, apply, pause } => {
                 tokio::time::sleep(pause).await;

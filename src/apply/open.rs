@@ -10,8 +10,14 @@ use crate::store::OpenAttempt;
 /// Attempts, and what they are at.
 pub(super) type Open = BTreeMap<(JobId, Attempt), AttemptState>;
 
-/// Attempts as the host script wants them.
-pub type Named = Vec<(JobId, Attempt, ApplyId)>;
+/// Attempts of a host as its script wants them.
+#[derive(Debug, Default)]
+pub struct Named {
+    /// Each with the apply that handed it over.
+    pub attempts: Vec<(JobId, Attempt, ApplyId)>,
+    /// The root they are in, as far as the host has told it.
+    pub root_id: Option<String>,
+}
 
 impl Workspace {
     /// What has not ended of these jobs of the file, of all where none are named, by host.
@@ -64,7 +70,9 @@ impl Workspace {
 fn by_host(attempts: impl Iterator<Item = OpenAttempt>) -> BTreeMap<HostName, Named> {
     let mut hosts: BTreeMap<HostName, Named> = BTreeMap::new();
     for open in attempts {
-        hosts.entry(open.host).or_default().push((open.job, open.attempt, open.apply));
+        let named = hosts.entry(open.host).or_default();
+        named.attempts.push((open.job, open.attempt, open.apply));
+        named.root_id = open.root_id;
     }
     hosts
 }

@@ -314,9 +314,11 @@ impl Workspace {
         if gone.is_empty() {
             return Ok(());
         }
-        for (name, attempts) in self.attempts_by_host(|job| gone.contains(&job))? {
+        let campaign = &self.settings.campaign.name;
+        for (name, named) in self.attempts_by_host(|job| gone.contains(&job))? {
             let host = self.host(&name)?;
-            host.cancel(&self.settings.campaign.name, "withdraw", 0, &attempts).await?;
+            let root_id = named.root_id.as_deref();
+            host.cancel(campaign, "withdraw", 0, &named.attempts, root_id).await?;
         }
         Ok(())
     }

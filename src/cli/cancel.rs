@@ -36,15 +36,15 @@ pub(super) fn run(context: &Context, arguments: &args::Cancel) -> Result<Exit, C
             let is_there = || hosts.as_ref().is_none_or(|hosts| hosts.contains(host));
             wanted.contains(&job) || (arguments.all && is_there())
         };
-        let mut attempts: Named = Vec::new();
+        let mut attempts = Vec::new();
         // What was moved while we were at it is somewhere else by now.
         for _ in 0..ROUNDS {
             let mut hosts = workspace.attempts_that_may_run(is_chosen)?;
             for named in hosts.values_mut() {
-                named.retain(|attempt| !attempts.contains(attempt));
+                named.attempts.retain(|attempt| !attempts.contains(attempt));
             }
-            hosts.retain(|_, named| !named.is_empty());
-            let number = hosts.values().map(Vec::len).sum();
+            hosts.retain(|_, named| !named.attempts.is_empty());
+            let number = hosts.values().map(|named| named.attempts.len()).sum();
             if number == 0 {
                 break;
             }
@@ -53,7 +53,7 @@ pub(super) fn run(context: &Context, arguments: &args::Cancel) -> Result<Exit, C
             }
             exit = exit.and(cancel(context, &workspace, &hosts, grace).await?);
             exit = exit.and(warn_of_hosts(context, &workspace.collect(None).await?));
-            attempts.extend(hosts.into_values().flatten());
+            attempts.extend(hosts.into_values().flat_map(|named| named.attempts));
         }
         Ok::<_, CliError>(attempts)
     })??;
@@ -101,7 +101,7 @@ async fn cancel(
 ) -> Result<Exit, CliError> {
     let campaign = &workspace.campaign().name;
     let mut exit = Exit::Done;
-    for (name, attempts) in hosts {
+    for (name, named) in hosts {
         let host = match workspace.host(name) {
             Ok(host) => host,
             Err(error) => {
@@ -109,7 +109,8 @@ async fn cancel(
                 continue;
             }
         };
-        if let Err(error) = host.cancel(campaign, "user", grace, attempts).await {
+        let root_id = named.root_id.as_deref();
+        if let Err(error) = host.cancel(campaign, "user", grace, &named.attempts, root_id).await {
             exit = exit.and(context.say_trouble(&ApplyError::Host(error)));
         }
     }

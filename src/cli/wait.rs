@@ -42,7 +42,7 @@ pub(super) fn run(context: &Context, arguments: &args::Wait) -> Result<Exit, Cli
                 index.is_some_and(|job| chosen.as_ref().is_none_or(|jobs| jobs.contains(&job)))
             })?
             .values()
-            .map(Vec::len)
+            .map(|named| named.attempts.len())
             .sum();
         if open == 0 {
             context.note("Nothing is queued or running.");

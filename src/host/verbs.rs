@@ -20,6 +20,11 @@ use crate::lifecycle::{HostFact, JournalPosition, LineError, parse_lines};
 /// A cancel waits for processes to end: its grace and this.
 const CANCEL_PATIENCE: Duration = Duration::from_mins(2);
 
+/// In place of a root's id: whichever is there.
+const ANY_ROOT: &str = "none";
+/// The answer of another root than was asked.
+const OTHER_ROOT: &[u8] = b"refused root .\n";
+
 /// More bytes than a record of the journal has.
 const RECORD_MAX: usize = 1 << 20;
 
@@ -64,13 +69,13 @@ impl Host {
         root_id: Option<&str>,
     ) -> Result<(), HostError> {
         let slots = slots.to_string();
-        let root_id = root_id.unwrap_or("none");
+        let root_id = root_id.unwrap_or(ANY_ROOT);
         let arguments = [campaign.as_str(), origin, batch.name(), batch.sha256(), &slots, root_id];
         let body = self.ask("hand_over", &arguments, &batch.bytes(), PATIENCE).await?;
         match body.as_slice() {
             b"taken .\n" => Ok(()),
             b"refused damaged .\n" => Err(HostError::Damaged { host: self.name().to_string() }),
-            b"refused root .\n" => Err(HostError::OtherRoot { host: self.name().to_string() }),
+            OTHER_ROOT => Err(HostError::OtherRoot { host: self.name().to_string() }),
             b"refused hosts .\n" => Err(HostError::ManyLists {
                 host: self.name().to_string(),
                 campaign: campaign.to_string(),
@@ -145,35 +150,47 @@ impl Host {
         }
     }
 
-    /// Ends attempts, whatever they are at. `grace` 0 is KILL at once.
+    /// Ends attempts, whatever they are at. `grace` 0 is KILL at once. Another root than that of `root_id`, as the host last
+    /// told it, has nothing of them, and refuses.
     pub async fn cancel(
         &self,
         campaign: &CampaignName,
         by: &str,
         grace: u32,
         attempts: &[(JobId, Attempt, ApplyId)],
+        root_id: Option<&str>,
     ) -> Result<(), HostError> {
         let lines = listed(attempts);
         // Without grace too: each mark is made durable by itself.
         let seconds = u64::from(grace.max(1)) * attempts.len() as u64;
         let patience = CANCEL_PATIENCE + Duration::from_secs(seconds);
-        self.ask("cancel", &[campaign.as_str(), by, &grace.to_string()], lines.as_bytes(), patience)
-            .await
-            .map(drop)
+        let grace = grace.to_string();
+        let arguments = [campaign.as_str(), by, &grace, root_id.unwrap_or(ANY_ROOT)];
+        let body = self.ask("cancel", &arguments, lines.as_bytes(), patience).await?;
+        self.check_same_root(&body)
+    }
+
+    fn check_same_root(&self, answer: &[u8]) -> Result<(), HostError> {
+        if answer == OTHER_ROOT {
+            return Err(HostError::OtherRoot { host: self.name().to_string() });
+        }
+        Ok(())
     }
 
     /// Gives attempts that nobody has claimed to another host; the others stay. Returns the ends of those that are moved, as
-    /// facts, and lines that were refused.
+    /// facts, and lines that were refused. `root_id` as for [`Self::cancel`].
     pub async fn give_away(
         &self,
         campaign: &CampaignName,
         to: &HostName,
         attempts: &[(JobId, Attempt, ApplyId)],
+        root_id: Option<&str>,
     ) -> Result<(Vec<HostFact>, Vec<LineError>), HostError> {
         let lines = listed(attempts);
-        let arguments = [campaign.as_str(), to.as_str()];
+        let arguments = [campaign.as_str(), to.as_str(), root_id.unwrap_or(ANY_ROOT)];
         let patience = CANCEL_PATIENCE + Duration::from_secs(attempts.len() as u64);
         let body = self.ask("move", &arguments, lines.as_bytes(), patience).await?;
+        self.check_same_root(&body)?;
         let lines = parse_lines(&body);
         Ok((lines.facts, lines.errors.into_iter().map(|(_, error)| error).collect()))
     }

@@ -26,6 +26,8 @@ pub struct OpenAttempt {
     pub apply: ApplyId,
     /// Its state.
     pub state: AttemptState,
+    /// The root it is in, as far as the host has told it.
+    pub root_id: Option<String>,
 }
 
 impl Store {
@@ -40,7 +42,7 @@ impl Store {
     /// Attempts that have not ended, in plan order, those of other jobs behind; of one job the oldest first.
     pub fn open_attempts(&self) -> Result<Vec<OpenAttempt>, StoreError> {
         self.attempts_of(
-            "SELECT job.id, host.name, n, apply.id, state FROM attempt
+            "SELECT job.id, host.name, n, apply.id, state, host.root_id FROM attempt
              JOIN job ON job.ordinal = attempt.job
              JOIN host ON host.ordinal = attempt.host
              JOIN apply ON apply.ordinal = attempt.apply
@@ -53,16 +55,17 @@ impl Store {
     /// follow. Until then it is nobody's.
     pub fn moved_attempts(&self) -> Result<Vec<OpenAttempt>, StoreError> {
         self.attempts_of(
-            "SELECT job.id, moved_to, n + 1, apply.id, 'intended' FROM attempt
+            "SELECT job.id, moved_to, n + 1, apply.id, 'intended', host.root_id FROM attempt
              JOIN job ON job.ordinal = attempt.job
              JOIN apply ON apply.ordinal = attempt.apply
+             LEFT JOIN host ON host.name = moved_to
              WHERE moved_to IS NOT NULL AND NOT EXISTS (
                  SELECT 1 FROM attempt AS later WHERE later.job = attempt.job AND later.n > attempt.n)
              ORDER BY attempt.ordinal",
         )
     }
 
-    /// Rows of job, host, attempt, apply and state.
+    /// Rows of job, host, attempt, apply, state and root.
     fn attempts_of(&self, query: &str) -> Result<Vec<OpenAttempt>, StoreError> {
         let read = || -> rusqlite::Result<Vec<OpenAttempt>> {
             self.connection
@@ -74,6 +77,7 @@ impl Store {
                         attempt: Attempt(row.get(2)?),
                         apply: parsed(row, 3)?,
                         state: parsed(row, 4)?,
+                        root_id: row.get(5)?,
                     })
                 })?
                 .collect()

@@ -12,7 +12,7 @@ use super::world::{Batch, CAMPAIGN, Job, World, job, records, verdict};
 super::in_every_shell! {
     cancel_whatever_it_is_at cancel_of_many cancel_against_the_claim withdraw_against_the_claim time_limits
     a_limit_that_is_over_before_the_start moves_what_nobody_has_claimed a_move_against_the_claim
-    an_attempt_after_one_elsewhere
+    an_attempt_after_one_elsewhere another_root_is_asked_in_vain
 }
 
 fn ask_cancel(world: &World, jobs: &[&Job], grace: &str) -> String {
@@ -180,6 +180,26 @@ fn moved(world: &World, jobs: &[&Job], to: &str) -> Vec<String> {
             format!("{} {}", end["id"], end["to"])
         })
         .collect()
+}
+
+/// What is asked of a root that was here before is nothing of this one's: it may run on, or never have been here.
+fn another_root_is_asked_in_vain(world: &World) {
+    let (running, queued) =
+        (job(": >running; while [ ! -e go ]; do sleep 0.02; done"), job("true"));
+    world.hand_over(&Batch::new([running.clone(), queued.clone()]));
+    world.wait_for("running");
+    let list = format!("{} 1 a\n{} 1 a\n", running.id, queued.id);
+    let root = world.records("host")[0]["root"].clone();
+    for root in ["another", &root[1..]] {
+        assert_eq!(world.ask("move", &[CAMPAIGN, "b", root], &list), "refused root .\n");
+        let refused = world.ask("cancel", &[CAMPAIGN, "user", "0", root], &list);
+        assert_eq!(refused, "refused root .\n");
+    }
+    assert!(world.ends().is_empty());
+    let told = world.ask("move", &[CAMPAIGN, "b", &root], &list);
+    assert_eq!(records(&told, "end").len(), 1, "{told}");
+    fs::write(world.at("go"), "").expect("a file");
+    assert_eq!(verdict(&world.drained(), &running), "succeeded ok 0 none");
 }
 
 fn moves_what_nobody_has_claimed(world: &World) {

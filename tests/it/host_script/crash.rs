@@ -7,11 +7,11 @@ use std::fs;
 
 use rustix::process::Signal;
 
-use super::world::{Batch, CAMPAIGN, Job, World, job, kill, verdict};
+use super::world::{Batch, CAMPAIGN, Job, World, job, kill, quoted, verdict};
 use crate::support::wait_until;
 
 super::in_every_shell! {
-    runner_dies_at_every_step a_runner_that_always_dies_is_paced the_stub_dies runner_and_stub_die an_orphan_is_supervised what_an_orphan_leaves_is_ended a_folder_that_goes_holds_up_nobody a_root_made_anew_is_not_the_old_runners everything_dies_then_reboot
+    runner_dies_at_every_step a_runner_that_always_dies_is_paced the_stub_dies runner_and_stub_die an_orphan_is_supervised what_an_orphan_leaves_is_ended a_folder_that_goes_holds_up_nobody a_root_made_anew_is_not_the_old_runners a_root_that_goes_under_a_hand_over everything_dies_then_reboot
     a_foreign_attempt_is_never_sealed a_stranger_with_our_pid_lives full_disk
 }
 
@@ -189,6 +189,43 @@ fn a_root_made_anew_is_not_the_old_runners(world: &World) {
     let ends = world.drained();
     assert_eq!(verdict(&ends, &second), "succeeded ok 0 none");
     assert_eq!(world.lines("count"), ["one", "two"]);
+}
+
+/// The root goes at any step of a hand-over. What is told afterwards of its jobs is that they went with it, so none of them may
+/// run in the root that comes in its place, whether the answer was that it was taken or not.
+fn a_root_that_goes_under_a_hand_over(world: &World) {
+    let steps = [
+        "mkdir */queue",
+        "mkdir */withdrawn",
+        "mkdir in.*",
+        "awk *",
+        "sha256sum *",
+        "flock 5",
+        "mv in.*",
+    ];
+    let gone = world.sandbox.path().join("gone");
+    for step in steps {
+        let (program, arguments) = step.split_once(' ').expect("two words");
+        // Once, as the step begins.
+        let more = format!(
+            "{program}() {{ case \"$*\" in {arguments}) [ -e {gone} ] || mv \"$ROOT\" {gone} ;; esac; command {program} \"$@\"; }}\n",
+            gone = quoted(gone.to_str().expect("UTF-8")),
+        );
+        world.install(super::world::VERSION, &more);
+        let probe = world.records("host");
+        let batch = Batch::new([job(format!("echo {} >>count", step.replace(['*', '/'], "")))]);
+        let (text, hash) = world.text(&batch);
+        let words = [CAMPAIGN, "none", &batch.name(), &hash, "1", &probe[0]["root"]];
+        let answer = world.ask_any("hand_over", &words, &text);
+        assert!(gone.exists(), "{step}: {} {}", answer.body, answer.stderr);
+        world.install(super::world::VERSION, "");
+        assert_ne!(world.records("host")[0]["root"], probe[0]["root"], "{step}");
+        world.kick();
+        world.drained();
+        assert_eq!(world.lines("count"), [""; 0], "{step}: {}", answer.body);
+        fs::remove_dir_all(&gone).expect("the old root");
+        fs::remove_dir_all(&world.root).expect("the new root");
+    }
 }
 
 fn everything_dies_then_reboot(world: &mut World) {

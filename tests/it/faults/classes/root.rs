@@ -13,10 +13,13 @@ pub(super) fn shape(rng: &mut Rng) -> Shape {
 
 pub(super) fn play(trial: &mut Trial) -> Vec<Finding> {
     let mut client = trial.start(&["apply"]);
-    if trial.chance(90) {
+    if trial.chance(60) {
         trial.until_begun(&mut client);
+        trial.let_pass(0..=900);
+    } else {
+        // Under the hand-over, or before it.
+        trial.let_pass(0..=300);
     }
-    trial.let_pass(0..=900);
     let roots = trial.roots();
     let root = roots[trial.rng.usize(..roots.len())].clone();
     // At once, as the end of a file system; what runs keeps what it has open.
