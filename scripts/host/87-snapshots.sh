@@ -85,8 +85,6 @@ verb_snapshot_begin() { # CAMPAIGN ORIGIN NAME TOKEN PID
   is_name "$1" && is_id "$3" && is_name "$4" && is_slot "$5" || exit 64
   C=$1
   _all=$V/$C/snapshots
-  make_campaign "$2" || exit 73
-  [ -d "$_all" ] || mkdir "$_all" || [ -d "$_all" ] || exit 73
   drop_unpublished
   current_snapshot "$3"
   # Whoever asks is about to use it. One that went this moment, with `gc`, is made anew.
@@ -94,6 +92,8 @@ verb_snapshot_begin() { # CAMPAIGN ORIGIN NAME TOKEN PID
     printf 'have folder=%s .\n' "$CURRENT"
     return
   fi
+  make_campaign "$2" || exit 73
+  [ -d "$_all" ] || mkdir "$_all" || [ -d "$_all" ] || exit 73
   mkdir "$_all/in.$4" || exit 73
   P_START=0
   [ "$5" = 0 ] || process "$5"

@@ -16,10 +16,7 @@ enter() {
   machine_now
   boot_now
   SLOTS=$HOME/.local/share/sp/v1/slots/$MACHINE
-  SECRETS=$V/secrets
-  if [ -w /dev/shm ] && grep -q ' /dev/shm tmpfs ' /proc/mounts 2>/dev/null; then
-    SECRETS=/dev/shm/sp-$(id -u)
-  fi
+  { read -r _boot SECRETS <"$V/run/secrets"; } 2>/dev/null && [ "$_boot" = "$BOOT" ] || place_secrets
   for _folder in "$V/run" "$SLOTS" "$SECRETS"; do
     [ -d "$_folder" ] || mkdir -p "$_folder" || exit 73
   done
@@ -30,6 +27,17 @@ enter() {
       rm -f "$V/root-id.$$" && make_durable "$V"
   } || exit 73
   read -r ROOTID <"$V/root-id" && is_name "$ROOTID" || exit 73
+}
+
+# -> SECRETS: in memory where that is possible. Looked for once a boot: the list of mounts may be long.
+place_secrets() {
+  SECRETS=$V/secrets
+  if [ -w /dev/shm ] && grep -q ' /dev/shm tmpfs ' /proc/mounts 2>/dev/null; then
+    SECRETS=/dev/shm/sp-$(id -u)
+  fi
+  mkdir -p "$V/run" || exit 73
+  { printf '%s %s\n' "$BOOT" "$SECRETS" >"$V/run/secrets.$$" && mv "$V/run/secrets.$$" "$V/run/secrets"; } 2>/dev/null ||
+    rm -f "$V/run/secrets.$$"
 }
 
 # Whether the root is still the one that was entered: a folder may come in its place at any time. Whoever writes looks after

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::{JoinSet, spawn_blocking};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::{ApplyError, Settings, Workspace, joined};
 use crate::campaign::template::Rendered;
-use crate::host::{Host, HostError, Probe, origin};
+use crate::host::{Host, HostError, Probe};
 use crate::ids::{CampaignName, HostName, JobId};
 use crate::lifecycle::event::HostState;
 use crate::lifecycle::sentence::{Context, sentence};
@@ -103,19 +103,14 @@ impl Workspace {
             let question = self.question(at, read.clone());
             asked.spawn(async move { (at, question.ask_soon().await) });
         }
-        // Beside the questions: in a long history git takes a while.
-        let folder = self.settings.folder().to_owned();
-        let ours = self.origin.get().is_none().then(|| spawn_blocking(move || origin(&folder)));
         let mut answers = BTreeMap::new();
-        while let Some(answer) = asked.join_next().await {
-            answers.extend(joined(answer));
-        }
-        if let Some(ours) = ours
-            && let Some(ours) = joined(ours.await)
-        {
-            // Whoever was faster said the same.
-            let _known = self.origin.set(ours);
-        }
+        let answered = async {
+            while let Some(answer) = asked.join_next().await {
+                answers.extend(joined(answer));
+            }
+        };
+        // Beside the questions: in a long history git takes a while.
+        tokio::join!(answered, self.origin.look());
         self.check_places(&answers)?;
         let mut collected = Collected::default();
         for (at, answer) in answers {

@@ -54,7 +54,7 @@ impl Workspace {
                 Intended { job: id, attempt: Attempt(last + 1) }
             })
             .collect();
-        let revision = self.revision.get();
+        let revision = self.revision.get().clone();
         let tree = Tree {
             snapshot: code.snapshot.clone(),
             code: code.digest,
@@ -219,7 +219,7 @@ pub(super) fn prepare_step(
     Ok(Step::Prepare {
         host: lane.host.clone(),
         campaign: workspace.campaign().name.clone(),
-        origin: workspace.origin().to_owned(),
+        origin: workspace.origin.clone(),
         source,
         revision: workspace.revision.clone(),
         programs: programs_of(workspace.campaign(), lane.host.name()),

@@ -12,9 +12,9 @@ use tokio::task::AbortHandle;
 use super::ApplyError;
 use super::collect::Question;
 use super::open::Named;
-use super::revision::SharedRevision;
+use super::repository::Asked;
 use crate::host::sync::{Made, Source};
-use crate::host::{Account, Batch, Host, HostError, Probe, WantedLog};
+use crate::host::{Account, Batch, Host, HostError, Probe, Revision, WantedLog};
 use crate::ids::{ApplyId, Attempt, CampaignName, HostName, JobId};
 use crate::lifecycle::{AttemptState, HostFact, JournalPosition, LineError};
 use crate::state::State;
@@ -152,11 +152,11 @@ pub(super) enum Step {
     Prepare {
         host: Host,
         campaign: CampaignName,
-        origin: String,
+        origin: Asked<String>,
         programs: Vec<String>,
         missing: Vec<String>,
         source: Option<Box<Source>>,
-        revision: SharedRevision,
+        revision: Asked<Revision>,
         pause: Duration,
     },
     HandOver {
@@ -338,22 +338,22 @@ impl Step {
 async fn prepare(
     host: &Host,
     campaign: &CampaignName,
-    origin: &str,
+    origin: &Asked<String>,
     programs: &[String],
     mut missing: Vec<String>,
     source: Option<Box<Source>>,
-    revision: SharedRevision,
+    revision: Asked<Revision>,
 ) -> Result<Prepared, ApplyError> {
     // Side by side: none of them needs another one, and each costs a way there and back. But what is wrong with the account
     // or the root is why the sending failed, too, and ends it.
     let send = async {
         let Some(source) = source else { return Ok(None) };
-        let made = source.send(host, campaign, origin).await?;
+        let made = source.send(host, campaign, origin.look()).await?;
         let folder = host.snapshots(campaign).await?.join(&made.snapshot.folder).join("tree");
         Ok::<_, HostError>(Some((made, folder)))
     };
     let look = async {
-        let (account, ()) = tokio::join!(host.account(programs), revision.look());
+        let (account, _) = tokio::join!(host.account(programs), revision.look());
         let account = account?;
         host.check_root(&account.root)?;
         missing.extend(account.missing.iter().cloned());

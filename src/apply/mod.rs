@@ -15,7 +15,7 @@ mod interrupt;
 mod lane;
 mod logs;
 mod open;
-mod revision;
+mod repository;
 mod run;
 mod tell;
 mod workspace;

@@ -1,17 +1,16 @@
 //! A campaign with all that works on it: file, jobs, checkpoint, hosts.
 
-use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::code::Code;
-use super::revision::SharedRevision;
+use super::repository::Asked;
 use super::{ApplyError, Collected};
 use crate::campaign::{Campaign, HostKeyCheck};
 use crate::clock::Clock;
 use crate::host::sync::Source;
-use crate::host::{ControlFolder, Destination, Host, local_root, origin};
+use crate::host::{ControlFolder, Destination, Host, Revision, local_root, origin, revision};
 use crate::ids::{ApplyId, HostName, JobId};
 use crate::plan::{Evidence, Expansion, HostStatus, Known, KnownJob, Options, Parts, Plan, plan};
 use crate::store::{ApplyLock, Holder, Lock, Store, folder_of};
@@ -37,15 +36,14 @@ pub struct Workspace {
     pub(super) settings: Settings,
     pub(super) store: Store,
     pub(super) hosts: Vec<Host>,
-    pub(super) origin: OnceCell<String>,
+    pub(super) origin: Asked<String>,
     set_aside: Option<PathBuf>,
     pub(super) handed_over: bool,
     pub(super) begun: Option<ApplyId>,
-    /// What jobs of this apply run with; made once, so that all of them run the same.
-    /// What jobs of this command run with, by host.
+    /// What jobs of this command run with, by host; made once, so that all of them run the same.
     pub(super) code: BTreeMap<HostName, Code>,
     pub(super) shared_source: Option<Source>,
-    pub(super) revision: SharedRevision,
+    pub(super) revision: Asked<Revision>,
 }
 
 impl Workspace {
@@ -56,17 +54,16 @@ impl Workspace {
         let opened = Store::open(&folder, &settings.campaign.name, &settings.file, &us)?;
         let hosts = hosts_of(&settings.campaign, &settings.environment)?;
         let (store, set_aside) = (opened.store, opened.set_aside);
-        let origin = OnceCell::new();
         Ok(Self {
             store,
             hosts,
-            origin,
+            origin: Asked::of(settings.folder(), origin),
             set_aside,
             handed_over: false,
             begun: None,
             code: BTreeMap::new(),
             shared_source: None,
-            revision: SharedRevision::of(settings.folder().to_owned()),
+            revision: Asked::of(settings.folder(), revision),
             settings,
         })
     }
@@ -124,7 +121,7 @@ impl Workspace {
 
     /// Identity of the repository; asked of git when it is first needed.
     pub fn origin(&self) -> &str {
-        self.origin.get_or_init(|| origin(self.settings.folder()))
+        self.origin.get()
     }
 
     /// Folder of the checkpoint, below the campaign's.

@@ -3,12 +3,14 @@
 //! A digest is blake3 over a versioned form of path, kind, owner's right to execute, and content or target, in the order
 //! of the paths. Times, owners, other rights and the machine are not in it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::thread;
 
 use super::cache::Cache;
 use super::list::{Entry, Kind, Listing, Stat, text};
@@ -16,6 +18,10 @@ use super::rules::Rules;
 
 /// Where nothing is sent, larger files count by size and time: reading them would cost more than it tells.
 pub(super) const LARGE: u64 = 64 << 20;
+/// Bytes of files that are kept as they are read: what may go in packs.
+pub(super) const KEPT: u64 = 64 << 20;
+/// Threads that read at once; more make a disk no faster.
+const THREADS: usize = 8;
 
 /// What a file holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,40 +48,99 @@ pub struct Tree {
     pub entries: Vec<TreeEntry>,
 }
 
-/// Reads what the cache does not know. With `large`, files of any size. Adds what cannot be read to the problems.
-pub(super) fn hash(root: &Path, listing: &mut Listing, cache: &mut Cache, large: bool) -> Tree {
-    let mut tree = Tree::default();
-    tree.entries.reserve(listing.entries.len());
-    for mut entry in std::mem::take(&mut listing.entries) {
-        let content = match &entry.kind {
-            Kind::Link { target } => Content::Hash(*blake3::hash(target).as_bytes()),
-            Kind::File { .. } if !large && entry.stat.size > LARGE => Content::Looks,
-            Kind::File { .. } => {
-                let known = cache.get(&entry.path, &entry.stat);
-                let hashed = match known {
-                    Some(hash) => Ok((hash, entry.stat)),
-                    None => read_hash(&root.join(OsStr::from_bytes(&entry.path))),
-                };
-                match hashed {
-                    Ok((hash, stat)) => {
-                        entry.stat = stat;
-                        cache.put(&entry.path, stat, hash);
-                        Content::Hash(hash)
-                    }
-                    // It went between the list and now, like one that went before it.
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                    Err(error) => {
-                        listing
-                            .problems
-                            .push((text(&entry.path), format!("cannot be read: {error}")));
-                        continue;
-                    }
-                }
+/// What files held as they were hashed, so that they need not be read again to be sent. Bounded: what is not here is read.
+#[derive(Debug, Default)]
+pub(super) struct Contents(HashMap<Vec<u8>, Vec<u8>>);
+
+impl Contents {
+    /// Gives a file's content away.
+    pub(super) fn take(&mut self, path: &[u8]) -> Option<Vec<u8>> {
+        self.0.remove(path)
+    }
+}
+
+/// Reads what the cache does not know. With `large`, files of any size, and up to `KEPT` bytes of what was read are given
+/// along. Adds what cannot be read to the problems.
+pub(super) fn hash(
+    root: &Path,
+    listing: &mut Listing,
+    cache: &mut Cache,
+    large: bool,
+) -> (Tree, Contents) {
+    let entries = std::mem::take(&mut listing.entries);
+    let is_read = |entry: &Entry| large || entry.stat.size <= LARGE;
+    let unread: Vec<usize> = (0..entries.len())
+        .filter(|at| matches!(entries[*at].kind, Kind::File { .. }) && is_read(&entries[*at]))
+        .filter(|at| cache.get(&entries[*at].path, &entries[*at].stat).is_none())
+        .collect();
+    let mut read = read_all(root, &entries, &unread, if large { KEPT } else { 0 });
+    let (mut tree, mut contents) = (Tree::default(), Contents::default());
+    tree.entries.reserve(entries.len());
+    for (at, mut entry) in entries.into_iter().enumerate() {
+        let content = match (&entry.kind, read.remove(&at)) {
+            (Kind::Link { target }, _) => Content::Hash(*blake3::hash(target).as_bytes()),
+            (Kind::File { .. }, Some(Ok(found))) => {
+                entry.stat = found.stat;
+                cache.put(&entry.path, found.stat, found.hash);
+                contents.0.extend(found.data.map(|data| (entry.path.clone(), data)));
+                Content::Hash(found.hash)
+            }
+            // It went between the list and now, like one that went before it.
+            (Kind::File { .. }, Some(Err(error))) if error.kind() == io::ErrorKind::NotFound => {
+                continue;
+            }
+            (Kind::File { .. }, Some(Err(error))) => {
+                listing.problems.push((text(&entry.path), format!("cannot be read: {error}")));
+                continue;
+            }
+            (Kind::File { .. }, None) if !is_read(&entry) => Content::Looks,
+            (Kind::File { .. }, None) => {
+                let hash = cache.get(&entry.path, &entry.stat).expect("else it was read");
+                cache.put(&entry.path, entry.stat, hash);
+                Content::Hash(hash)
             }
         };
         tree.entries.push(TreeEntry { entry, content });
     }
-    tree
+    (tree, contents)
+}
+
+/// A file that was read.
+struct Found {
+    hash: [u8; 32],
+    /// How it looked before: a change while it is read shows afterwards.
+    stat: Stat,
+    /// All of it, where that is kept.
+    data: Option<Vec<u8>>,
+}
+
+/// Reads entries on every core, by their places. Of all together so many bytes are kept.
+fn read_all(
+    root: &Path,
+    entries: &[Entry],
+    unread: &[usize],
+    kept: u64,
+) -> HashMap<usize, io::Result<Found>> {
+    let (next, room) = (AtomicUsize::new(0), AtomicU64::new(kept));
+    let work = || {
+        let mut found = Vec::new();
+        while let Some(at) = unread.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let path = root.join(OsStr::from_bytes(&entries[*at].path));
+            found.push((*at, read_file(&path, &room)));
+        }
+        found
+    };
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    // A thread is not worth its start for a few.
+    let threads = threads.min(THREADS).min(unread.len() / 64);
+    thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+        let mut found: HashMap<_, _> = work().into_iter().collect();
+        for other in others {
+            found.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
+        found
+    })
 }
 
 /// Opens a file of the list, and how it looked then. A link or a pipe that came in its place meanwhile is not followed, nor
@@ -92,17 +157,33 @@ pub(super) fn open_plain(path: &Path) -> io::Result<(File, Metadata)> {
     Ok((file, about))
 }
 
-/// Hash of a file, and how it looked before it was read: a change while it is read shows afterwards.
-fn read_hash(path: &Path) -> io::Result<([u8; 32], Stat)> {
+/// Reads a file. Its bytes are kept where they fit into the room, of which they take theirs.
+fn read_file(path: &Path, room: &AtomicU64) -> io::Result<Found> {
     let (mut file, about) = open_plain(path)?;
+    let size = about.len();
+    let mut found = Found { hash: [0; 32], stat: Stat::of(&about), data: None };
+    let take = |room: u64| room.checked_sub(size);
     let mut hasher = blake3::Hasher::new();
-    let mut buffer = vec![0; (256 * 1024).min(usize::try_from(about.len()).unwrap_or(0) + 1)];
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok((*hasher.finalize().as_bytes(), Stat::of(&about))),
-            length => hasher.update(&buffer[..length]),
-        };
+    if room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok() {
+        let mut data = Vec::with_capacity(usize::try_from(size).unwrap_or(0) + 1);
+        // One byte more tells whether it has grown: then it is not kept.
+        (&file).take(size + 1).read_to_end(&mut data)?;
+        hasher.update(&data);
+        if data.len() as u64 <= size {
+            found.data = Some(data);
+        }
     }
+    if found.data.is_none() {
+        let mut buffer = vec![0; (256 * 1024).min(usize::try_from(size).unwrap_or(0) + 1)];
+        loop {
+            match file.read(&mut buffer)? {
+                0 => break,
+                length => hasher.update(&buffer[..length]),
+            };
+        }
+    }
+    found.hash = *hasher.finalize().as_bytes();
+    Ok(found)
 }
 
 /// The first file that is not what it was when it was hashed.
@@ -119,7 +200,8 @@ fn is_same(root: &Path, one: &TreeEntry, cache: &Cache) -> bool {
         }
         Kind::File { .. } if !about.is_file() || Stat::of(&about) != one.entry.stat => false,
         Kind::File { .. } if cache.is_racy(&one.entry.stat) => {
-            read_hash(&path).is_ok_and(|(hash, _)| Content::Hash(hash) == one.content)
+            let found = read_file(&path, &AtomicU64::new(0));
+            found.is_ok_and(|found| Content::Hash(found.hash) == one.content)
         }
         Kind::File { .. } => true,
     }
@@ -215,6 +297,38 @@ mod tests {
     fn one(path: &str, kind: Kind, content: Content, mtime: i64) -> TreeEntry {
         let stat = Stat { size: 1, mtime: (mtime, 0), ctime: (mtime, 0), inode: 1 };
         TreeEntry { entry: Entry { path: path.as_bytes().to_vec(), kind, stat }, content }
+    }
+
+    #[test]
+    fn all_is_read_and_so_much_of_it_kept() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let data = |at: usize| vec![b'a' + u8::try_from(at % 26).expect("a letter"); at];
+        let mut entries = Vec::new();
+        for at in 0..200 {
+            let path = format!("f{at}");
+            std::fs::write(folder.path().join(&path), data(at)).expect("a file");
+            let kind = Kind::File { executable: false };
+            entries.push(one(&path, kind, Content::Looks, 0).entry);
+        }
+        std::fs::remove_file(folder.path().join("f7")).expect("it goes");
+        let all: Vec<usize> = (0..200).filter(|at| at % 3 != 0).collect();
+        for kept in [0, 1000, u64::MAX] {
+            let mut found = read_all(folder.path(), &entries, &all, kept);
+            let gone = found.remove(&7).expect("asked for").err().expect("it is gone");
+            assert_eq!(gone.kind(), io::ErrorKind::NotFound);
+            assert_eq!(found.len(), all.len() - 1);
+            let mut held = 0;
+            for (at, found) in found {
+                let found = found.expect("it is read");
+                assert_eq!(found.hash, *blake3::hash(&data(at)).as_bytes());
+                held += found.data.map_or(0, |held| {
+                    assert_eq!(held, data(at));
+                    held.len() as u64
+                });
+            }
+            assert!(held <= kept);
+            assert_eq!(held == 0, kept == 0);
+        }
     }
 
     #[test]

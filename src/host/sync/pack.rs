@@ -42,7 +42,7 @@ pub(super) fn pack(
     tree: &Tree,
     done: usize,
     narrow: bool,
-    read: impl Fn(&Entry) -> io::Result<Vec<u8>>,
+    mut read: impl FnMut(&Entry) -> io::Result<Vec<u8>>,
 ) -> Result<Pack, SyncError> {
     let is_file = |one: &&TreeEntry| matches!(one.entry.kind, Kind::File { .. });
     let files = tree.entries.iter().filter(is_file);
@@ -53,7 +53,7 @@ pub(super) fn pack(
     let full = if done == 0 { FIRST } else { PACK };
     let mut held = 0;
     for one in files.chain(links).skip(done) {
-        let data = content(one, &read)?;
+        let data = content(one, &mut read)?;
         append(&mut archive, &one.entry, &data).expect("memory takes all");
         held += BLOCK + data.len().next_multiple_of(BLOCK) + one.entry.path.len();
         pack.entries += 1;
@@ -73,7 +73,7 @@ pub(super) fn pack(
 /// What a file held when it was hashed; a link holds nothing.
 fn content(
     one: &TreeEntry,
-    read: impl Fn(&Entry) -> io::Result<Vec<u8>>,
+    read: impl FnOnce(&Entry) -> io::Result<Vec<u8>>,
 ) -> Result<Vec<u8>, SyncError> {
     let entry = &one.entry;
     if matches!(entry.kind, Kind::Link { .. }) {

@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 use super::ask::{Ask, Begun};
 use super::cache::Cache;
 use super::error::SyncError;
-use super::hash::{Tree, hash};
+use super::hash::{Contents, Tree, hash};
 use super::list::{Entry, Kind, Listing, list, root};
 use super::memory::{List, Memory};
 use super::rsync::Sent;
@@ -51,6 +51,8 @@ pub struct Reading {
     /// What a person should know that stops nothing.
     pub warnings: Vec<String>,
     cache: Cache,
+    /// For whoever sends it first.
+    contents: std::sync::Mutex<Contents>,
 }
 
 /// More than `sync.max-size`: a person should say yes first.
@@ -109,6 +111,14 @@ pub struct Made {
     pub snapshot: Snapshot,
     /// The tree.
     pub reading: Arc<Reading>,
+}
+
+impl Reading {
+    /// Gives away what was kept of the files; they are read again where it is asked for twice.
+    fn take_contents(&self) -> Contents {
+        let mut contents = self.contents.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        std::mem::take(&mut *contents)
+    }
 }
 
 impl Source {
@@ -173,11 +183,12 @@ impl Source {
         if !all && let Some(question) = self.question(listing.entries.iter().filter(unread)) {
             return Ok(Err(question));
         }
-        let tree = hash(&self.root, &mut listing, &mut cache, large);
+        let (tree, contents) = hash(&self.root, &mut listing, &mut cache, large);
         cache.save()?;
         let code = tree.code(&self.rules);
         let Listing { problems, warnings, .. } = listing;
-        Ok(Ok(Reading { tree: Arc::new(tree), code, problems, warnings, cache }))
+        let (tree, contents) = (Arc::new(tree), std::sync::Mutex::new(contents));
+        Ok(Ok(Reading { tree, code, problems, warnings, cache, contents }))
     }
 
     /// Whether so much would be sent to a host that a person should say yes first, as far as is known here.
@@ -240,22 +251,31 @@ impl Source {
         Ok(Arc::new(read?.expect("all of it is read")))
     }
 
-    /// Sees to it that a host has the tree as it is now.
+    /// The tree, read while the connection is made; what is wrong with that is told by the first question.
+    async fn read_meanwhile(&self, host: &Host) -> Result<Arc<Reading>, SyncError> {
+        let (reading, _greeted) = tokio::join!(self.read_apart(), host.root());
+        reading
+    }
+
+    /// Sees to it that a host has the tree as it is now. `origin` may be found out meanwhile.
     pub async fn send(
         &self,
         host: &Host,
         campaign: &CampaignName,
-        origin: &str,
+        origin: impl Future<Output = String>,
     ) -> Result<Made, HostError> {
-        let mut restless = None;
-        let mut known = self.known.clone();
+        let first = async {
+            match &self.known {
+                Some(known) => Ok(Arc::clone(known)),
+                None => self.read_meanwhile(host).await,
+            }
+        };
+        let (first, origin) = tokio::join!(first, origin);
+        let (mut first, mut restless) = (Some(first), None);
         for _ in 0..ROUNDS {
-            let reading = if let Some(reading) = known.take() {
-                reading
-            } else {
-                // While files are read the connection is made; what is wrong with it is told by the first question.
-                let (reading, _greeted) = tokio::join!(self.read_apart(), host.root());
-                reading?
+            let reading = match first.take() {
+                Some(first) => first?,
+                None => self.read_meanwhile(host).await?,
             };
             if !reading.problems.is_empty() {
                 return Err(SyncError::Entries { entries: reading.problems.clone() }.into());
@@ -263,6 +283,7 @@ impl Source {
             self.check_working_dir(&reading.tree)?;
             let ask = Ask { host, campaign, token: random_word() };
             let name = reading.tree.name();
+            let contents = reading.take_contents();
             let mut snapshot = Snapshot {
                 folder: name.clone(),
                 name,
@@ -272,7 +293,7 @@ impl Source {
                 sent: None,
                 warnings: reading.warnings.clone(),
             };
-            match ask.begin(origin, &snapshot.name).await? {
+            match ask.begin(&origin, &snapshot.name).await? {
                 Begun::Have { folder } => {
                     snapshot.folder = folder;
                     return Ok(Made { snapshot, reading });
@@ -290,6 +311,7 @@ impl Source {
                         root: &self.root,
                         tree: &reading.tree,
                         cache: &reading.cache,
+                        contents,
                     };
                     let sent = match way.send(previous.as_deref(), &self.memory()).await {
                         Ok(Sent::Whole { files, bytes }) => (files, bytes),

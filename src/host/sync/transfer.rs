@@ -9,12 +9,12 @@ use std::ffi::OsStr;
 use std::io::{self, Read as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::ask::{Ask, Filled};
 use super::cache::Cache;
 use super::error::SyncError;
-use super::hash::{Content, Tree, changed_since, open_plain};
+use super::hash::{Content, Contents, KEPT, Tree, changed_since, open_plain};
 use super::list::Entry;
 use super::memory::{List, Memory};
 use super::pack::{Pack, pack};
@@ -23,7 +23,7 @@ use crate::crash::crash_point;
 use crate::host::HostError;
 
 /// A tree with more bytes goes by rsync.
-const PACKED_MAX: u64 = 64 << 20;
+const PACKED_MAX: u64 = KEPT;
 
 /// One transfer.
 pub(super) struct Transfer<'a> {
@@ -32,12 +32,14 @@ pub(super) struct Transfer<'a> {
     pub(super) root: &'a Path,
     pub(super) tree: &'a Arc<Tree>,
     pub(super) cache: &'a Cache,
+    /// What some files held as they were hashed.
+    pub(super) contents: Contents,
 }
 
 impl Transfer<'_> {
     /// Sends the files. `previous` is a snapshot on the host to share unchanged files with.
     pub(super) async fn send(
-        &self,
+        mut self,
         previous: Option<&str>,
         memory: &Memory,
     ) -> Result<Sent, HostError> {
@@ -52,9 +54,10 @@ impl Transfer<'_> {
     }
 
     /// `None` where the host cannot unpack.
-    async fn in_packs(&self) -> Result<Option<Sent>, HostError> {
+    async fn in_packs(&mut self) -> Result<Option<Sent>, HostError> {
+        let contents = Arc::new(Mutex::new(std::mem::take(&mut self.contents)));
         let (mut files, mut bytes, mut done) = (0, 0, 0);
-        let mut next = self.pack_apart(done).await;
+        let mut next = self.pack_apart(done, &contents).await;
         loop {
             let pack = match next {
                 Ok(pack) if pack.entries == 0 => return Ok(Some(Sent::Whole { files, bytes })),
@@ -65,7 +68,8 @@ impl Transfer<'_> {
             bytes += pack.size;
             done += pack.entries;
             let filled;
-            (filled, next) = tokio::join!(self.ask.fill(&pack.bytes), self.pack_apart(done));
+            (filled, next) =
+                tokio::join!(self.ask.fill(&pack.bytes), self.pack_apart(done, &contents));
             match filled? {
                 Filled::Whole => {}
                 Filled::NoTools => return Ok(None),
@@ -74,10 +78,21 @@ impl Transfer<'_> {
     }
 
     /// Makes a pack, beside what else goes on.
-    async fn pack_apart(&self, done: usize) -> Result<Pack, SyncError> {
+    async fn pack_apart(
+        &self,
+        done: usize,
+        contents: &Arc<Mutex<Contents>>,
+    ) -> Result<Pack, SyncError> {
         let (root, tree) = (self.root.to_owned(), Arc::clone(self.tree));
-        let narrow = !self.ask.host.is_here();
-        let made = move || pack(&tree, done, narrow, |entry| read(&root, entry));
+        let (narrow, contents) = (!self.ask.host.is_here(), Arc::clone(contents));
+        let made = move || {
+            // One pack is made at a time.
+            let mut contents = contents.lock().unwrap_or_else(PoisonError::into_inner);
+            pack(&tree, done, narrow, |entry| match contents.take(&entry.path) {
+                Some(data) => Ok(data),
+                None => read(&root, entry),
+            })
+        };
         let made = tokio::task::spawn_blocking(made).await;
         made.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
     }

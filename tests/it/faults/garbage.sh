@@ -1,5 +1,5 @@
-# garbage.sh FOLDER: what a host answers while FOLDER has a file `garbage` whose first word says how; else it does as it is
-# told.
+# garbage.sh FOLDER: what a host answers while FOLDER has a file `garbage` whose first word says how, the second how much or
+# to which question; else it does as it is told.
 read -r how count 2>/dev/null <"$1/garbage" || how=
 told() { sh -c "$SSH_ORIGINAL_COMMAND"; }
 case $how in
@@ -16,6 +16,12 @@ case $how in
   chatter)
     printf 'Welcome!\033[2J\n'
     told
+    ;;
+  endless)
+    case $SSH_ORIGINAL_COMMAND in
+      *" $count "*) yes noise ;;
+      *) told ;;
+    esac
     ;;
   late)
     sleep 2

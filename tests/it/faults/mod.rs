@@ -95,6 +95,6 @@ trials! {
     flood: first 1;
     memory: first 1;
     clock: first 1;
-    garbage: first 1;
+    garbage: first 1 second 1041;
     machines: first 1;
 }

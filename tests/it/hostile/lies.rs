@@ -51,6 +51,25 @@ fn an_answer_of_a_host_steers_no_terminal() {
     }
 }
 
+/// A host that goes on for ever before its answer is not listened to for ever.
+#[test]
+fn what_comes_before_a_log_has_an_end() {
+    let told = ONE.replace("true", "echo told");
+    let mut sandbox = Sandbox::with(&format!("{told}[hosts.box]\nssh = 'box'\n"));
+    sandbox.hosts(&["box"]);
+    sandbox.expect(0, &["apply"]);
+    fs::remove_dir_all(sandbox.campaign().join(".sp/lies/logs")).unwrap();
+    let folder = sandbox.path().join("ssh");
+    fs::write(folder.join("garbage.sh"), GARBAGE).unwrap();
+    sandbox.sshd_config(&format!("ForceCommand sh {0}/garbage.sh {0}", folder.display()));
+    fs::write(folder.join("garbage"), "endless log\n").unwrap();
+    let run = sandbox.expect(75, &["logs", "n=1"]);
+    assert!(run.stderr.contains("gave no whole answer to `log`"), "{run:?}");
+    assert_eq!(run.stdout, "");
+    fs::remove_file(folder.join("garbage")).unwrap();
+    assert_eq!(sandbox.expect(0, &["logs", "n=1"]).stdout, "told\n");
+}
+
 /// Records, journal and ids of a host that writes what it likes into its own files.
 #[test]
 fn what_stands_in_a_hosts_files_steers_no_terminal() {
