@@ -3,7 +3,7 @@
 //! A digest is blake3 over a versioned form of path, kind, owner's right to execute, and content or target, in the order
 //! of the paths. Times, owners, other rights and the machine are not in it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read as _};
@@ -50,7 +50,7 @@ pub struct Tree {
 
 /// What files held as they were hashed, so that they need not be read again to be sent. Bounded: what is not here is read.
 #[derive(Debug, Default)]
-pub(super) struct Contents(HashMap<Vec<u8>, Vec<u8>>);
+pub(super) struct Contents(BTreeMap<Vec<u8>, Vec<u8>>);
 
 impl Contents {
     /// Gives a file's content away.
@@ -120,7 +120,7 @@ fn read_all(
     entries: &[Entry],
     unread: &[usize],
     kept: u64,
-) -> HashMap<usize, io::Result<Found>> {
+) -> BTreeMap<usize, io::Result<Found>> {
     let (next, room) = (AtomicUsize::new(0), AtomicU64::new(kept));
     let work = || {
         let mut found = Vec::new();
@@ -135,7 +135,7 @@ fn read_all(
     let threads = threads.min(THREADS).min(unread.len() / 64);
     thread::scope(|scope| {
         let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
-        let mut found: HashMap<_, _> = work().into_iter().collect();
+        let mut found: BTreeMap<_, _> = work().into_iter().collect();
         for other in others {
             found.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
         }
@@ -300,6 +300,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "a test writes files as users do")]
     fn all_is_read_and_so_much_of_it_kept() {
         let folder = tempfile::tempdir().expect("a folder");
         let data = |at: usize| vec![b'a' + u8::try_from(at % 26).expect("a letter"); at];
