@@ -147,6 +147,9 @@ verb_snapshot_publish() { # CAMPAIGN NAME TOKEN
     if [ -n "$CURRENT" ]; then printf 'published folder=%s .\n' "$CURRENT"; else printf 'gone .\n'; fi
     return
   fi
+  # The disk writes while the files are looked at; what comes after that is little.
+  sync -f "$_in/tree" >/dev/null 2>&1 &
+  _writing=$!
   cat >"$_in/sent" && read -r _files _folders <"$_in/sent" && is_slot "$_files" && is_slot "$_folders" || refuse_snapshot
   _from=$((_folders + 2))
   tail -n "+$((_from + _files))" "$_in/sent" >"$_in/paths" || refuse_snapshot
@@ -172,6 +175,7 @@ verb_snapshot_publish() { # CAMPAIGN NAME TOKEN
   fi
   printf '%s\n' "$LOOKS" >"$_in/looks" && rm -f "$_in/sent" "$_in/found" "$_in/owner" "$_in/seed" || refuse_snapshot
   fault snapshot-filled
+  wait "$_writing"
   sync -f "$_in/tree" 2>/dev/null || sync
   exec 5>>"$_all/.lock"
   flock 5

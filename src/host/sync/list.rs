@@ -4,7 +4,7 @@
 //! matters is the caller's question. Paths are bytes: a name that is not UTF-8 is as good as any.
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
@@ -127,7 +127,7 @@ struct Found<'a> {
     /// Paths with what lies there.
     paths: BTreeMap<Vec<u8>, Metadata>,
     /// Folders on the way to them, and whether each is one by itself and not by a link.
-    folders: BTreeMap<PathBuf, bool>,
+    folders: BTreeMap<OsString, bool>,
     listing: Listing,
 }
 
@@ -269,12 +269,12 @@ impl Found<'_> {
         if folder.as_os_str().is_empty() {
             return true;
         }
-        if let Some(known) = self.folders.get(folder) {
+        if let Some(known) = self.folders.get(folder.as_os_str()) {
             return *known;
         }
         let real = fs::symlink_metadata(self.root.join(folder)).is_ok_and(|about| about.is_dir());
         let own = real && folder.parent().is_none_or(|parent| self.is_own_folder(parent));
-        self.folders.insert(folder.to_owned(), own);
+        self.folders.insert(folder.as_os_str().to_owned(), own);
         own
     }
 
