@@ -87,6 +87,7 @@ trials! {
     steps: first 1 second 2;
     clients: first 1 second 2;
     connection: first 1 second 2;
+    network: first 1 second 2;
     reboot: first 1;
     checkpoint: first 1 second 2;
     root: first 1;

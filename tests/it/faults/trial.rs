@@ -11,7 +11,7 @@ use rustix::process::Signal;
 
 use super::oracle::{Finding, Grant, Kind, judge};
 use super::procs::{self, Process};
-use crate::support::{MemoryGroup, PATIENCE, Sandbox};
+use crate::support::{MemoryGroup, Network, PATIENCE, Sandbox};
 
 pub(super) const CAMPAIGN: &str = "faults";
 const JOB: &str = include_str!("job.sh");
@@ -62,6 +62,8 @@ pub(super) struct Trial {
     pub(super) root: Option<PathBuf>,
     /// The memory group of the clients, and so of all that they start.
     pub(super) group: Option<MemoryGroup>,
+    /// The network of the clients and of the hosts' servers.
+    pub(super) network: Option<Network>,
     /// Whether a job may overlap with an earlier attempt of itself, and with others in its slot.
     pub(super) records_gone: bool,
     /// What happened, for people.
@@ -92,6 +94,7 @@ impl Trial {
             grants: Vec::new(),
             root: None,
             group: None,
+            network: None,
             records_gone: false,
             story: Vec::new(),
             began: Instant::now(),
@@ -202,6 +205,9 @@ impl Trial {
         command.envs(variables.iter().copied());
         if let Some(group) = &self.group {
             command = group.command(&command);
+        }
+        if let Some(network) = &self.network {
+            command = network.command(&command);
         }
         command.stdin(Stdio::null()).stdout(out).stderr(err);
         let child = command.spawn().expect("sp starts");

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use super::within;
+
 /// A group whose processes together have so much memory and no more.
 pub struct MemoryGroup(PathBuf);
 
@@ -38,13 +40,8 @@ impl MemoryGroup {
 
     /// A command that enters it before it does anything else.
     pub fn command(&self, command: &Command) -> Command {
-        let mut within = Command::new("/bin/sh");
-        within.args(["-c", "echo $$ >\"$0/cgroup.procs\" && exec \"$@\""]).arg(&self.0);
-        within.arg(command.get_program()).args(command.get_args());
-        within.env_clear();
-        within.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        within.current_dir(command.get_current_dir().unwrap_or(Path::new(".")));
-        within
+        let group = self.0.to_str().expect("text");
+        within(["/bin/sh", "-c", "echo $$ >\"$0/cgroup.procs\" && exec \"$@\"", group], command)
     }
 }
 

@@ -6,6 +6,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests start processes and write files as users do")]
 
 mod memory;
+mod network;
 mod over;
 mod sshd;
 
@@ -18,6 +19,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 pub use memory::MemoryGroup;
+pub use network::Network;
 
 /// How long anything may take on a loaded machine before a test gives up.
 pub const PATIENCE: Duration = Duration::from_mins(1);
@@ -350,6 +352,17 @@ pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
         // Waiting costs the other tests nothing.
         std::thread::park_timeout(Duration::from_millis(10));
     }
+}
+
+/// A command behind words that start it in another place; its variables and its folder stay.
+fn within<'a>(words: impl IntoIterator<Item = &'a str>, command: &Command) -> Command {
+    let mut words = words.into_iter();
+    let mut within = Command::new(words.next().expect("a program"));
+    within.args(words).arg(command.get_program()).args(command.get_args());
+    within.env_clear();
+    within.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    within.current_dir(command.get_current_dir().unwrap_or(Path::new(".")));
+    within
 }
 
 /// Sends a signal to a process that this test started.

@@ -10,6 +10,7 @@ mod garbage;
 mod large;
 mod machines;
 mod memory;
+mod network;
 mod reboot;
 mod root;
 mod signals;
@@ -52,6 +53,7 @@ pub(super) const ALL: &[Class] = &[
     class("steps", steps::shape, steps::play),
     class("clients", clients::shape, clients::play),
     class("connection", connection::shape, connection::play),
+    class("network", network::shape, network::play),
     class("reboot", reboot::shape, reboot::play),
     class("checkpoint", checkpoint::shape, checkpoint::play),
     class("root", root::shape, root::play),
