@@ -7,6 +7,7 @@
 #   root-id                      random word; an attempt knows the root it was made in
 #   run/runner.K run/standby.K   locks: one runner and one standby of slot K; the runner's says who it is, see `pace`
 #   run/life.RID                 lock held as long as the runner RID (pid-starttime-boot) lives
+#   run/secrets                  the boot, and where secrets are kept until the next one
 #   server.db                    an index for people and scripts, see `84-index.sh`; nothing rests on it
 #   CAMPAIGN/origin              the repository the campaign came from
 #   CAMPAIGN/hosts               the lists of hosts that hand-overs were dealt by, one a line, each once, never forgotten
