@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::within;
+use super::network::within;
 
 /// A group whose processes together have so much memory and no more.
 pub struct MemoryGroup(PathBuf);

@@ -354,17 +354,6 @@ pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
-/// A command behind words that start it in another place; its variables and its folder stay.
-fn within<'a>(words: impl IntoIterator<Item = &'a str>, command: &Command) -> Command {
-    let mut words = words.into_iter();
-    let mut within = Command::new(words.next().expect("a program"));
-    within.args(words).arg(command.get_program()).args(command.get_args());
-    within.env_clear();
-    within.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    within.current_dir(command.get_current_dir().unwrap_or(Path::new(".")));
-    within
-}
-
 /// Sends a signal to a process that this test started.
 pub fn signal(child: &Child, signal: rustix::process::Signal) {
     let pid =

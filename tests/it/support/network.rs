@@ -4,10 +4,10 @@
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
 use std::os::fd::AsRawFd as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use super::{Sandbox, wait_until, within};
+use super::{Sandbox, wait_until};
 
 /// Nobody else has it: the network is ours alone.
 const PORT: &str = "2222";
@@ -84,6 +84,17 @@ impl Network {
         self.server = Some(sshd.stdin(Stdio::null()).spawn().expect("nsenter starts"));
         wait_until("sshd listens", || pid.exists());
     }
+}
+
+/// A command behind words that start it in another place; its variables and its folder stay.
+pub(super) fn within<'a>(words: impl IntoIterator<Item = &'a str>, command: &Command) -> Command {
+    let mut words = words.into_iter();
+    let mut within = Command::new(words.next().expect("a program"));
+    within.args(words).arg(command.get_program()).args(command.get_args());
+    within.env_clear();
+    within.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    within.current_dir(command.get_current_dir().unwrap_or(Path::new(".")));
+    within
 }
 
 impl Drop for Network {
