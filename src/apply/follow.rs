@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::hand_over::{Hand, prepare_step};
-use super::lane::{Chunk, IDLE_ROUNDS, Lane, Prepared, Said, Step, Trouble};
+use super::lane::{Chunk, IDLE_ROUNDS, Lane, Said, Step, Trouble};
 use super::tell::job_at;
 use super::{ApplyError, Interrupt, Interrupts, Observer, Workspace, joined};
 use crate::host::{HostError, Probe};
@@ -256,35 +256,6 @@ impl Follower<'_> {
             let kind = EventKind::Host { host: name, state: HostState::Reachable, detail };
             self.observer.event(&Event { ts: workspace.clock().now(), kind });
         }
-        Ok(())
-    }
-
-    /// Writes the intent of a lane's jobs down and makes the hand-over ready.
-    fn send(
-        &mut self,
-        workspace: &mut Workspace,
-        at: usize,
-        ready: Prepared,
-    ) -> Result<(), ApplyError> {
-        let code = workspace.code_on(self.lanes[at].host.name(), ready.made, self.observer)?;
-        let lane = &mut self.lanes[at];
-        // What a cancel took meanwhile, before it got here, has an attempt by now.
-        if !lane.given.is_empty() {
-            let to_come: BTreeSet<JobId> =
-                workspace.store.moved_attempts()?.into_iter().map(|attempt| attempt.job).collect();
-            let ids = workspace.expansion().ids();
-            lane.jobs.retain(|job| !lane.given.contains_key(job) || to_come.contains(&ids[*job]));
-        }
-        let Some(hand) = self.hand.as_ref().filter(|_| !lane.jobs.is_empty()) else {
-            lane.given.clear();
-            return Ok(());
-        };
-        lane.number += 1;
-        let (step, intended) = workspace.intend(hand, lane, &ready.account, &code)?;
-        lane.next = Some(step);
-        lane.sent = intended;
-        lane.jobs.clear();
-        lane.given.clear();
         Ok(())
     }
 

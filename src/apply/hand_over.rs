@@ -5,15 +5,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::code::Code;
-use super::lane::{Lane, Step};
+use super::follow::Follower;
+use super::lane::{Lane, Prepared, Step};
 use super::run::RunOptions;
 use super::{ApplyError, Workspace};
 use crate::campaign::{Campaign, EnvValue};
 use crate::host::{Account, Batch, BatchContext, BatchJob, script_version};
-use crate::ids::{ApplyId, Attempt, HostName};
+use crate::ids::{ApplyId, Attempt, HostName, JobId};
 use crate::lifecycle::{Fact, HostFact, Tree};
 use crate::plan::{HostList, Known, Setup, SetupPlace};
-use crate::store::{HostMemory, HostReport, Intended, Intent, Provenance};
+use crate::store::{HostMemory, HostReport, Intended, Intent, Provenance, StoreError};
 
 /// Seconds between TERM and KILL at a time limit.
 const KILL_AFTER: u32 = 10;
@@ -24,10 +25,72 @@ pub(super) struct Hand<'a> {
     pub(super) options: &'a RunOptions,
     /// Jobs that run again though they have succeeded, or begin with an empty state folder.
     pub(super) forced: &'a BTreeSet<usize>,
-    /// What was known when the apply began.
-    pub(super) known: &'a Known,
+    /// Of each job that is to run, the newest attempt that the plan rests on. The one behind it is handed over and no other:
+    /// where somebody else has handed that one over by then, both are the same, and run once.
+    pub(super) last: &'a BTreeMap<usize, Attempt>,
     /// Programs that every job needs and that a host lacks.
     pub(super) missing: &'a BTreeMap<HostName, Vec<String>>,
+}
+
+impl Hand<'_> {
+    /// The attempt that the next one of a job comes behind: the one that another host gave away, or the plan's.
+    fn last_of(&self, lane: &Lane, job: usize) -> Attempt {
+        let given = lane.given.get(&job).or_else(|| self.last.get(&job));
+        given.copied().unwrap_or(Attempt(0))
+    }
+}
+
+impl Follower<'_> {
+    /// Writes the intent of a lane's jobs down and makes the hand-over ready.
+    pub(super) fn send(
+        &mut self,
+        workspace: &mut Workspace,
+        at: usize,
+        ready: Prepared,
+    ) -> Result<(), ApplyError> {
+        let code = workspace.code_on(self.lanes[at].host.name(), ready.made, self.observer)?;
+        loop {
+            self.leave_to_others(workspace, at)?;
+            let lane = &mut self.lanes[at];
+            let Some(hand) = self.hand.as_ref().filter(|_| !lane.jobs.is_empty()) else {
+                lane.given.clear();
+                return Ok(());
+            };
+            lane.number += 1;
+            let (step, intended) = match workspace.intend(hand, lane, &ready.account, &code) {
+                // Somebody wrote down what a host had just told.
+                Err(ApplyError::Store(StoreError::AttemptTaken { .. })) => continue,
+                intended => intended?,
+            };
+            lane.next = Some(step);
+            lane.sent = intended;
+            lane.jobs.clear();
+            lane.given.clear();
+            return Ok(());
+        }
+    }
+
+    /// Takes out of a lane what has an attempt by now that the plan did not know: from a client elsewhere, or a cancel that
+    /// was faster. It is waited for where it is.
+    fn leave_to_others(&mut self, workspace: &Workspace, at: usize) -> Result<(), ApplyError> {
+        let Some(hand) = &self.hand else { return Ok(()) };
+        let (known, ids) = (Known::new(workspace.store.known()?), workspace.expansion().ids());
+        let lane = &mut self.lanes[at];
+        let is_newer = |job: &usize| {
+            known.get(ids[*job]).is_some_and(|known| known.attempt > hand.last_of(lane, *job))
+        };
+        let others: BTreeSet<usize> = lane.jobs.iter().copied().filter(is_newer).collect();
+        if others.is_empty() {
+            return Ok(());
+        }
+        lane.jobs.retain(|job| !others.contains(job));
+        let ids: BTreeSet<JobId> = others.into_iter().map(|job| ids[job]).collect();
+        let mut open = workspace.open_by_host(|job| ids.contains(&job))?;
+        for lane in self.lanes.iter_mut().filter(|_| !self.detach) {
+            lane.open.extend(open.remove(lane.host.name()).unwrap_or_default());
+        }
+        Ok(())
+    }
 }
 
 impl Workspace {
@@ -48,10 +111,8 @@ impl Workspace {
             .jobs
             .iter()
             .map(|job| {
-                let id = expansion.ids()[*job];
-                let known = hand.known.get(id).map(|known| known.attempt);
-                let last = lane.given.get(job).copied().or(known).map_or(0, |attempt| attempt.0);
-                Intended { job: id, attempt: Attempt(last + 1) }
+                let Attempt(last) = hand.last_of(lane, *job);
+                Intended { job: expansion.ids()[*job], attempt: Attempt(last + 1) }
             })
             .collect();
         let revision = self.revision.get().clone();

@@ -9,7 +9,7 @@ use super::follow::{Followed, Follower};
 use super::hand_over::Hand;
 use super::lane::{Lane, Trouble};
 use super::{ApplyError, Interrupt, Interrupts, Observer, Workspace};
-use crate::ids::{ApplyId, HostName, JobId};
+use crate::ids::{ApplyId, Attempt, HostName, JobId};
 use crate::lifecycle::AttemptState;
 use crate::lifecycle::shares::{Wish, shares};
 use crate::plan::{Action, Known, Plan, Reason};
@@ -114,10 +114,11 @@ impl Workspace {
         }
         let mut how = How::Done;
         let mut troubles = Vec::new();
+        let last = plan.decisions.iter().map(|decision| (decision.job, decision.attempt));
+        let mut last: BTreeMap<usize, Attempt> = last.collect();
         for number in 1..=ROUNDS {
             let wanted: Vec<(usize, usize)> =
                 lanes.iter().flat_map(|lane| lane.jobs.iter().map(|job| (lane.at, *job))).collect();
-            let known = Known::new(self.store.known()?);
             let apply = &options.apply;
             let mut follower = Follower {
                 observer: &mut *observer,
@@ -127,7 +128,7 @@ impl Workspace {
                     apply,
                     options,
                     forced: &forced,
-                    known: &known,
+                    last: &last,
                     missing: &missing,
                 }),
                 deadline: None,
@@ -158,7 +159,7 @@ impl Workspace {
             if how != How::Done || self.stopped_by_failures(options)? {
                 break;
             }
-            self.take_up_left(&mut lanes, &wanted, &asked_for, &troubles)?;
+            last.extend(self.take_up_left(&mut lanes, &wanted, &asked_for, &troubles)?);
             if lanes.iter().all(Lane::is_quiet) {
                 break;
             }
@@ -173,14 +174,15 @@ impl Workspace {
     }
 
     /// Gives the lanes again what left a queue without a word, and what has not ended by the checkpoint, which is the one to
-    /// say what is still waited for. Those in trouble, or without a share, get nothing.
+    /// say what is still waited for. Those in trouble, or without a share, get nothing. Returns the newest attempts of what is
+    /// wanted, by which that is decided.
     fn take_up_left(
         &self,
         lanes: &mut [Lane],
         wanted: &[(usize, usize)],
         asked_for: &BTreeSet<JobId>,
         troubles: &[(HostName, Trouble)],
-    ) -> Result<(), ApplyError> {
+    ) -> Result<BTreeMap<usize, Attempt>, ApplyError> {
         let known = Known::new(self.store.known()?);
         let mut open = self.open_by_host(|job| asked_for.contains(&job))?;
         for lane in lanes {
@@ -198,7 +200,8 @@ impl Workspace {
             lane.jobs = wanted.iter().filter(is_left).map(|(_, job)| *job).collect();
             lane.open = open.remove(name).filter(|_| !in_trouble).unwrap_or_default();
         }
-        Ok(())
+        let last = |job: usize| Some((job, known.get(self.settings.expansion.ids()[job])?.attempt));
+        Ok(wanted.iter().filter_map(|(_, job)| last(*job)).collect())
     }
 
     /// A lane for each host: what it is to get, and what it has already.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::ids::{HostName, JobId};
+use crate::ids::{Attempt, HostName, JobId};
 use crate::plan::PlanError;
 use crate::plan::action::{Action, Reason};
 use crate::plan::dealt::{HostList, Lists};
@@ -70,6 +70,8 @@ pub struct Decision {
     pub detail: Detail,
     /// Place in [`Plan::hosts`] of the host that decides about the job, or that has it; `None` when none may.
     pub home: Option<usize>,
+    /// The newest attempt that any host knew when this was decided: what runs is the one behind it, and no other.
+    pub attempt: Attempt,
 }
 
 /// A known job that the matrix does not have any more.
@@ -222,7 +224,8 @@ impl Planner<'_> {
             (_, Some(known), _) => detail::of_known(action, reason, known, self.prefixes),
             _ => Detail::default(),
         };
-        let decision = Decision { job, action, reason, detail, home: holder };
+        let attempt = known.map_or(Attempt(0), |known| known.attempt);
+        let decision = Decision { job, action, reason, detail, home: holder, attempt };
         match action {
             Action::Run => self.homes.settle(decision, known),
             Action::Wait => Ok(self.homes.doubt(decision, known, self.prefixes)),

@@ -240,6 +240,9 @@ fn damage_in_the_midst_of_an_apply() {
     ));
     let apply = sandbox.spawn(&["apply"]);
     wait_until("the first job runs", || ran(&sandbox) == ["1"]);
+    // Then the apply writes nothing more, and so has no reason to read the pages before they are damaged.
+    let state = || sandbox.json(&["status", "--offline"])["jobs"][0]["state"].clone();
+    wait_until("that is written down", || state() == "running");
     let (size, pages) = pages_of(&checkpoint(&sandbox));
     let connection = Connection::open(checkpoint(&sandbox)).expect("a database");
     connection.busy_timeout(std::time::Duration::from_secs(10)).expect("patience");

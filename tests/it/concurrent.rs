@@ -199,3 +199,27 @@ fn what_another_command_was_told_first_is_told_all_the_same() {
     assert_eq!(run.code, 0, "{run:?}");
     assert!(run.stderr.contains("SUCCEEDED"), "{run:?}");
 }
+
+/// Somebody elsewhere hands the jobs over after our plan, and a command beside us writes that down before we do: it is
+/// still the attempt that we planned, not one behind it.
+#[test]
+fn what_another_client_hands_over_behind_our_plan_runs_once() {
+    let sandbox = Sandbox::with(&HELD.replace("{{ work_dir }}", "$HOME"));
+    shell(sandbox.path(), "cp -r work clone\n");
+    // The first to be asked for the account's environment waits, which is our apply, between its plan and its hand-over.
+    let wait = "mkdir \"$HOME/first\" 2>/dev/null || return 0\nuntil [ -e \"$HOME/on\" ]; do sleep 0.02; done\n";
+    std::fs::write(sandbox.home().join(".profile"), wait).expect("a profile");
+    let ours = sandbox.spawn(&["apply"]);
+    wait_until("our apply has its plan", || sandbox.home().join("first").exists());
+    let clone = sandbox.path().join("clone");
+    let theirs = sandbox.command_in(&clone, &["apply", "--detach"]).output().expect("sp starts");
+    assert_eq!(Run::of(&theirs).code, 0);
+    let ran = || std::fs::read_to_string(sandbox.home().join("ran")).unwrap_or_default();
+    wait_until("the first job runs", || ran() == "1\n");
+    assert_eq!(sandbox.states()[0].0, "running");
+    std::fs::write(sandbox.home().join("on"), "").expect("a file");
+    std::fs::write(sandbox.home().join("go"), "").expect("a file");
+    assert_eq!(finish(ours).code, 100);
+    assert_eq!(ran(), "1\n2\n3\n");
+    assert!(sandbox.results("together").iter().all(|row| row["attempt"] == 1));
+}

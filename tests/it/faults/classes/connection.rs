@@ -27,6 +27,11 @@ fn relayed(trial: &Trial) {
 
 pub(super) fn play(trial: &mut Trial) -> Vec<Finding> {
     relayed(trial);
+    beset(trial, trouble)
+}
+
+/// An apply with one trouble after the other.
+pub(super) fn beset(trial: &mut Trial, trouble: impl Fn(&mut Trial)) -> Vec<Finding> {
     let mut client = trial.start(&["apply"]);
     if trial.chance(60) {
         trial.until_begun(&mut client);

@@ -19,16 +19,7 @@ pub(super) fn play(trial: &mut Trial) -> Vec<Finding> {
         return connection::play(trial);
     };
     trial.network = Some(network);
-    let mut client = trial.start(&["apply"]);
-    if trial.chance(60) {
-        trial.until_begun(&mut client);
-    }
-    for _ in 0..trial.rng.u32(1..=3) {
-        trial.let_pass(0..=600);
-        trouble(trial);
-    }
-    trial.finish(client);
-    trial.close()
+    connection::beset(trial, trouble)
 }
 
 fn trouble(trial: &mut Trial) {
