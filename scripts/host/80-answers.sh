@@ -28,17 +28,19 @@ verb_probe() { # CAMPAIGN GENERATION OFFSET [PROGRAM…]
   [ ! -e "$V/$C/hosts" ] || sed 's/^/hosts /' "$V/$C/hosts"
   # On a full disk there may be no journal to complete; then all that it would say stands in the answer.
   have_journal || known_ends
-  # Queue first, claims then, journal last: an entry that moves on meanwhile is seen at least once. In variables, not in
-  # files: the disk may be full.
+  # Queue first, claims then, journal last: an entry that moves on meanwhile is seen at least once. What is left out of the
+  # queue because it is claimed must have been claimed before the claims are looked at. In variables, not in files: the disk
+  # may be full.
   tidy_setups
   _queued=$(queued_entries)
-  _open=$(settle_campaign)
-  [ -z "$_queued" ] || {
+  [ -z "$_queued" ] || _queued=$({
     (cd "$V/$C/jobs" && printf '%s\n' */[1-9]*)
     printf '%s\n' "$_queued"
   } | awk '
     $1 != "queued" { sub(/\//, " "); claimed[$0] = 1; next }
-    !((substr($2, 4) " " substr($3, 3)) in claimed)'
+    !((substr($2, 4) " " substr($3, 3)) in claimed)')
+  _open=$(settle_campaign)
+  [ -z "$_queued" ] || printf '%s\n' "$_queued"
   [ -z "$_open" ] || printf '%s\n' "$_open"
   journal_from "$_generation" "$_offset"
 }

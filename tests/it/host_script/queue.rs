@@ -11,6 +11,28 @@ super::in_every_shell! {
     exit_codes_and_signals a_hundred_jobs_in_order two_slots_and_then_one damaged_repeated_and_weird noise
     secrets_go two_versions_in_one_root paused_work_spins_nobody log_over_its_limit log_of_a_long_job
     the_job_sees_its_own_environment max_fail prepare_and_cleanup waiting_leaves_nothing
+    what_is_claimed_while_we_look_is_told
+}
+
+/// A job leaves the queue for its claim while the whole answer is made: whoever looks behind its back must have seen it in
+/// the queue, or the client takes it for one that never came.
+fn what_is_claimed_while_we_look_is_told(world: &World) {
+    world.hand_over(&Batch::new([job("true")]));
+    world.drained();
+    fs::write(world.root.join("v1").join(CAMPAIGN).join("paused"), "").expect("a file");
+    let late = job("echo late");
+    world.hand_over(&Batch::new([late.clone()]));
+    world.sandbox.wait_quiet();
+    assert_eq!(world.records("queued")[0]["id"], late.id);
+    let claim = format!(
+        "settle_campaign() {{ mkdir -p \"$V/$C/jobs/{0}\" && ln -s try-1.x \"$V/$C/jobs/{0}/1\"; }}\n",
+        late.id
+    );
+    world.install(VERSION, &claim);
+    let told = world.records("queued");
+    assert!(world.jobs().join(&late.id).join("1").is_symlink());
+    assert_eq!(told.len(), 1, "neither queued nor claimed: {told:?}");
+    assert_eq!(told[0]["id"], late.id);
 }
 
 fn exit_codes_and_signals(world: &World) {
