@@ -121,12 +121,13 @@ make_stamp() {
   )
 }
 outdate_match() { # FILE
-  [ ! -e "$ATT/clock" ] || return 0
+  [ ! -e "$ATT/clock" ] && [ -e "$ATT/stamp" ] || return 0
   _tries=0
   until [ "$ATT/stamp" -nt "$1" ]; do
     _tries=$((_tries + 1))
     if [ $_tries -gt 300 ]; then
-      true >"$ATT/clock"
+      # Without a stamp the clock cannot tell, either.
+      true >"$ATT/clock" || rm -f "$ATT/stamp"
       return
     fi
     sleep 0.01

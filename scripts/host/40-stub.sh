@@ -83,7 +83,8 @@ read -r U L </proc/uptime
 printf "start pid=%s pstart=%s up=%s .\n" $$ "${20}" "$U" >&6 || exit 125
 fault stub-started
 '"$CHILD"'
-printf "%s\n" "$PARAMS" >params.json
+rc=0
+printf "%s\n" "$PARAMS" >params.json || { echo "sp: cannot write $ATT/params.json"; rc=126; }
 if [ -n "$SECRET" ]; then . "$SECRET" && rm -f "$SECRET" || exit 126; fi
 if [ -n "$B_LIMIT" ]; then
   export SP_TIME_LIMIT="${B_LIMIT%.*}" SP_DEADLINE="$(($(date +%s) + ${B_LIMIT%.*}))"
@@ -91,8 +92,7 @@ fi
 true >signal
 kills_for_memory 2>/dev/null
 KILLS=$OOM
-rc=0
-if [ "$B_PREPARE" = 1 ]; then
+if [ $rc -eq 0 ] && [ "$B_PREPARE" = 1 ]; then
   child PREPARE
   rc=$?
   [ $rc -eq 0 ] || printf "prepare rc=%s .\n" $rc >&6

@@ -307,9 +307,10 @@ all_before_ended() {
   done
 }
 
-# One attempt's folder from _try _id _n _text RAN_FROM NEEDS. `state` comes last: who has one is whole.
+# One attempt's folder from _try _id _n _text RAN_FROM NEEDS, with all that its start needs: the disk may be full by then.
+# `state` comes last: who has one is whole.
 prepare_folder() {
-  printf '%s\n%s\n' "$COMMON" "$_text" >"$_try/spec" && true >>"$_try/alive" && true >>"$_try/log" &&
+  printf '%s\n%s\n' "$COMMON" "$_text" >"$_try/spec" && true >>"$_try/alive" && true >>"$_try/log" && true >>"$_try/signal" &&
     printf 'claim v=1 campaign=%s origin=%s script=%s root=%s machine=%s boot=%s %s %s apply=%s batch=%s slot=%s rid=%s id=%s n=%s queued=%s up=%s .\n' \
       "$C" "$B_ORIGIN" "$VERSION" "$ROOTID" "$MACHINE" "$BOOT" "$RAN_FROM" "$NEEDS" "$B_APPLY" "$BATCH" "$K" "$RID" "$_id" "$_n" "${QUEUED:-none}" "$UP" \
       >"$_try/state"
@@ -498,9 +499,10 @@ finish() {
     _rc=$F
     judge "$_rc"
   else
-    # The stub was killed: what became of the command is not known, whatever the shell makes of it.
+    # The stub was killed: what became of the command is not known, whatever the shell makes of it. Without a start there was
+    # none.
     judge_lost
-    [ "$STATE" != lost ] || WHY=stub-killed
+    [ "$WHY" != killed ] || WHY=stub-killed
   fi
   write_end_at_last "$_rc" "$LEFT"
   exec 6>&-

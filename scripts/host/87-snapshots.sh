@@ -158,6 +158,8 @@ verb_snapshot_publish() { # CAMPAIGN NAME TOKEN
   _same=$(cut -d ' ' -f 1,2 "$_in/found" | sha256sum)
   _found=$(find "$_in/tree" ! -type d -print0 | tr -dc '\000' | wc -c)
   if [ "$_same" != "$_wanted" ] || [ "$((_found))" != "$_files" ]; then
+    # A list that the full disk has cut short says nothing of the files.
+    echo >>"$_in/found" || refuse_snapshot
     rm -rf "$_in"
     printf 'incomplete files=%s of=%s .\n' "$((_found))" "$_files"
     return

@@ -77,7 +77,7 @@ pub fn sentence(ending: &Ending, context: &Context<'_>) -> String {
         Reason::Killed => {
             "job and wrapper were killed together; nobody saw how it ended".to_owned()
         }
-        Reason::BeforeStart => "the wrapper was killed before the command started".to_owned(),
+        Reason::BeforeStart => "it was killed before the command started".to_owned(),
         Reason::StubKilled => "the witness of its exit code was killed".to_owned(),
         Reason::NotStartable => "the host could not start it".to_owned(),
         Reason::RootGone => "the host's records of it are gone".to_owned(),

@@ -17,7 +17,7 @@
 //! | 10 | the same boot, another life of the first process | `lost`, `restart` |
 //! | - | the same life, no `start` record | `lost`, `before-start` |
 //! | 11 | the same life | `lost`, `killed` |
-//! | - | its runner lives, the stub was killed | `lost`, `stub-killed` |
+//! | - | its runner lives, a `start` record, the stub was killed | `lost`, `stub-killed` |
 //! | - | somebody else holds the lock that a seal needs | asked again |
 //! | - | no answer, or none that is whole | what it was before; never `lost` |
 //! | - | another root than the attempt was made in | `lost`, `root-gone` |

@@ -6,6 +6,7 @@
 mod cancel;
 mod crash;
 mod doctor;
+mod full_disk;
 mod gc;
 mod journal;
 mod leftovers;

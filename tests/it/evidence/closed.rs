@@ -275,7 +275,7 @@ fn row_before_start_nobody_left_in_the_same_life_and_no_start() {
         &sandbox,
         "lost",
         "before-start",
-        &["the wrapper was killed before the command started", RUNS_AGAIN, BY_SEAL, "rc=none"],
+        &["it was killed before the command started", RUNS_AGAIN, BY_SEAL, "rc=none"],
     );
     next_apply(&sandbox, 0, &["1", "2"]);
 }
@@ -338,7 +338,7 @@ fn rows_of_every_step_at_which_runner_or_stub_can_die() {
     let cases = [
         ("claimed", 0, pair("lost", "before-start"), 100),
         ("claim-durable", 0, pair("lost", "before-start"), 100),
-        ("stub-before-start", 0, pair("lost", "stub-killed"), 100),
+        ("stub-before-start", 0, pair("lost", "before-start"), 100),
         ("stub-started", 0, pair("lost", "stub-killed"), 100),
         // What became of the command is not known, so it is lost although it ran.
         ("stub-ended", 1, pair("lost", "stub-killed"), 100),

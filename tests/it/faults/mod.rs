@@ -96,6 +96,7 @@ trials! {
     flood: first 1;
     memory: first 1;
     clock: first 1;
+    cleaning: first 1;
     garbage: first 1 second 1041;
     machines: first 1;
 }

@@ -40,7 +40,7 @@ fn cancel_whatever_it_is_at(world: &World) {
     let orphan = job("trap : TERM; echo orphan >>count; : >orphan; while :; do sleep 0.05; done");
     world.hand_over(&Batch::new([orphan.clone()]));
     world.wait_for("orphan");
-    world.kill_runners();
+    world.sandbox.kill_runners();
     let answer = ask_cancel(world, &[&orphan], "1");
     assert!(records(&answer, "open").is_empty(), "{answer}");
     assert!(verdict(&world.ends(), &orphan).starts_with("cancelled by-user"));

@@ -1,7 +1,6 @@
 //! Deaths of the processes that keep watch, reboots, and machines that are not this one.
 
-#![expect(clippy::disallowed_methods, reason = "tests write files and mount disks as users do")]
-#![expect(clippy::print_stderr, reason = "a skipped test says so")]
+#![expect(clippy::disallowed_methods, reason = "tests write files as users do")]
 
 use std::fs;
 
@@ -12,7 +11,7 @@ use crate::support::wait_until;
 
 super::in_every_shell! {
     runner_dies_at_every_step a_runner_that_always_dies_is_paced the_stub_dies runner_and_stub_die an_orphan_is_supervised what_an_orphan_leaves_is_ended a_folder_that_goes_holds_up_nobody a_root_made_anew_is_not_the_old_runners a_root_that_goes_under_a_hand_over everything_dies_then_reboot
-    a_foreign_attempt_is_never_sealed a_stranger_with_our_pid_lives full_disk
+    a_foreign_attempt_is_never_sealed a_stranger_with_our_pid_lives
 }
 
 /// Jobs that count their starts, and what they must have come to.
@@ -64,7 +63,7 @@ fn a_runner_that_always_dies_is_paced(world: &World) {
     let job = job("echo one >>count");
     world.hand_over(&Batch::new([job.clone()]));
     wait_until("four have died", || told().iter().filter(|line| *line == "death").count() == 4);
-    world.kill_runners();
+    world.sandbox.kill_runners();
     let paced = ["death", "death", "sleep 1", "death", "sleep 1", "death"];
     assert_eq!(told()[..6], paced);
     let locks = fs::read_dir(world.root.join("v1/run")).expect("a folder").flatten();
@@ -86,13 +85,18 @@ fn a_runner_that_always_dies_is_paced(world: &World) {
 }
 
 fn the_stub_dies(world: &mut World) {
-    for (point, started) in [("stub-before-start", 2), ("stub-started", 2), ("stub-ended", 3)] {
+    let points = [
+        ("stub-before-start", "before-start", 2),
+        ("stub-started", "stub-killed", 2),
+        ("stub-ended", "stub-killed", 3),
+    ];
+    for (point, why, started) in points {
         drop(fs::remove_file(world.at("count")));
         let jobs = three(point);
         world.set("SP_FAULT", point);
         world.hand_over(&Batch::new(jobs.clone()));
         let ends = world.drained();
-        assert_eq!(verdict(&ends, &jobs[0]), "lost stub-killed none none", "{point}");
+        assert_eq!(verdict(&ends, &jobs[0]), format!("lost {why} none none"), "{point}");
         assert_eq!(verdict(&ends, &jobs[1]), "succeeded ok 0 none", "{point}");
         assert_eq!(world.lines("count").len(), started, "{point}");
         world.set("SP_FAULT", "");
@@ -109,7 +113,7 @@ fn runner_and_stub_die(world: &World) {
     let (first, second) = (long("one"), long("two"));
     world.hand_over(&Batch::new([first.clone(), second.clone()]));
     world.wait_for("one");
-    world.kill_runners();
+    world.sandbox.kill_runners();
     kill(world.number(&first, "pid"), Signal::KILL);
     let open = world.records("open");
     assert_eq!(open.len(), 1);
@@ -131,7 +135,7 @@ fn an_orphan_is_supervised(world: &World) {
     let over = job(": >over; sleep 600");
     world.hand_over(&Batch::new([marked.clone()]).with("B_MARKERS=1"));
     world.wait_for("one");
-    world.kill_runners();
+    world.sandbox.kill_runners();
     world.kick();
     world.wait_supervised();
     fs::write(world.at("go"), "").expect("a file");
@@ -140,7 +144,7 @@ fn an_orphan_is_supervised(world: &World) {
     assert_eq!(ends.values().next().expect("an end")["by"], "orphan");
     world.hand_over(&Batch::new([over.clone()]).with("B_LIMIT=1.50"));
     world.wait_for("over");
-    world.kill_runners();
+    world.sandbox.kill_runners();
     world.kick();
     let ends = world.drained();
     assert!(verdict(&ends, &over).starts_with("timeout time-limit "), "{ends:#?}");
@@ -154,7 +158,7 @@ fn what_an_orphan_leaves_is_ended(world: &World) {
     let next = job("echo two >>count");
     world.hand_over(&Batch::new([lingers.clone(), next.clone()]));
     world.wait_for("one");
-    world.kill_runners();
+    world.sandbox.kill_runners();
     world.kick();
     world.wait_supervised();
     fs::write(world.at("go"), "").expect("a file");
@@ -237,7 +241,7 @@ fn everything_dies_then_reboot(world: &mut World) {
         world.hand_over(&Batch::new([job.clone()]));
         wait_until("it runs", || world.state(job).contains("\nstart "));
         let stub = world.number(job, "pid");
-        world.kill_runners();
+        world.sandbox.kill_runners();
         kill(stub, Signal::KILL);
         for (pid, line) in world.sandbox.processes() {
             if !line.starts_with("tmux ") {
@@ -277,7 +281,7 @@ fn a_foreign_attempt_is_never_sealed(world: &mut World) {
     assert!(world.ends().is_empty());
     // A runner of ours has nothing to do with it, and does not stay for it. (It has another machine's slot to itself, but
     // the same root.)
-    world.kill_runners();
+    world.sandbox.kill_runners();
     world.kick();
     let runners =
         || world.sandbox.processes().iter().filter(|(_, l)| l.contains(" runner ")).count();
@@ -293,7 +297,7 @@ fn a_stranger_with_our_pid_lives(world: &World) {
     world.hand_over(&Batch::new([job.clone()]));
     world.wait_for("one");
     let stub = world.number(&job, "pid");
-    world.kill_runners();
+    world.sandbox.kill_runners();
     for (pid, line) in world.sandbox.processes() {
         if !line.starts_with("tmux ") {
             kill(pid, Signal::KILL);
@@ -329,66 +333,4 @@ fn a_stranger_with_our_pid_lives(world: &World) {
     assert!(alive(child));
     assert!(verdict(&world.ends(), &copy).starts_with("cancelled by-user"));
     kill(child, Signal::KILL);
-}
-
-fn full_disk(world: &mut World) {
-    use rustix::process::geteuid;
-    if !geteuid().is_root() {
-        eprintln!("skipped: mounting a small disk needs root");
-        return;
-    }
-    let disk = world.sandbox.path().join("disk");
-    fs::create_dir(&disk).expect("a folder");
-    let mount = std::process::Command::new("mount")
-        .args(["-t", "tmpfs", "-o", "size=1m,mode=700", "tmpfs"])
-        .arg(&disk)
-        .status();
-    if !mount.is_ok_and(|status| status.success()) {
-        eprintln!("skipped: no disk can be mounted here");
-        return;
-    }
-    let _guard = Mounted(disk.clone());
-    world.root = disk.join("root");
-    world.install(super::world::VERSION, "");
-    let fill = "head -c 4000000 /dev/zero >>\"$DISK/fill\""
-        .replace("$DISK", disk.to_str().expect("UTF-8"));
-    let filler =
-        job(format!("{fill} 2>/dev/null; : >full; while [ ! -e go ]; do sleep 0.02; done; exit 3"));
-    let later = job("echo later >>count");
-    world.hand_over(&Batch::new([filler.clone()]));
-    world.wait_for("full");
-    // What is handed over to a full disk is refused, not half taken.
-    let batch = Batch::new([later.clone()]);
-    let (text, hash) = world.text(&batch);
-    let answer = world.ask_any("hand_over", &[CAMPAIGN, "none", &batch.name(), &hash, "1"], &text);
-    // (The awk of busybox says nothing when it cannot write; then the hash tells.)
-    assert!(!answer.framed || answer.body == "refused damaged .\n", "{}", answer.body);
-    assert_eq!(world.records("open")[0]["verdict"], "running");
-    fs::write(world.at("go"), "").expect("a file");
-    let ends = world.drained();
-    assert_eq!(verdict(&ends, &filler), "failed exit-code 3 none");
-    assert_eq!(ends, world.ends());
-    // In the queue before the disk was full: stays there, and starts when there is room.
-    fs::remove_file(disk.join("fill")).expect("room");
-    let paused = world.root.join("v1").join(CAMPAIGN).join("paused");
-    fs::write(&paused, "").expect("a file");
-    world.hand_over(&batch);
-    world.sandbox.wait_quiet();
-    fs::remove_file(&paused).expect("resumed");
-    crate::support::shell(&disk, "head -c 4000000 /dev/zero >fill 2>/dev/null || :\n");
-    world.kick();
-    assert_eq!(world.records("queued").len(), 1);
-    assert!(world.lines("count").is_empty());
-    fs::remove_file(disk.join("fill")).expect("room");
-    world.kick();
-    assert_eq!(verdict(&world.drained(), &later), "succeeded ok 0 none");
-}
-
-/// Unmounted whatever becomes of the test.
-struct Mounted(std::path::PathBuf);
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        drop(std::process::Command::new("umount").arg("-l").arg(&self.0).status());
-    }
 }

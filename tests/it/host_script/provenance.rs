@@ -39,7 +39,7 @@ fn every_end_says_what_it_ran_from(world: &World) {
     world.wait_for("one");
     let line = format!("{} 1 a\n", queued.id);
     world.ask("cancel", &[CAMPAIGN, "user", "0"], &line);
-    world.kill_runners();
+    world.sandbox.kill_runners();
     world.kick();
     world.wait_supervised();
     shell(&world.sandbox.campaign(), ": >go");
@@ -52,7 +52,7 @@ fn every_end_says_what_it_ran_from(world: &World) {
     world.hand_over(&Batch::new([sealed.clone()]).with(&known));
     world.wait_for("two");
     let stub = world.number(&sealed, "pid");
-    world.kill_runners();
+    world.sandbox.kill_runners();
     kill(stub, Signal::KILL);
     for (pid, line) in world.sandbox.processes() {
         if !line.starts_with("tmux ") {

@@ -132,7 +132,7 @@ fn an_orphan_is_supervised_and_counts(world: &World) {
     batch.slots = 2;
     world.hand_over(&batch);
     world.wait_for("order");
-    world.kill_runners();
+    world.sandbox.kill_runners();
     let open = world.records("open");
     assert_eq!((open[0]["verdict"].as_str(), open[0]["kind"].as_str()), ("orphan", "setup"));
     assert_eq!(world.records("queued").len(), 2);
@@ -152,7 +152,7 @@ fn one_that_is_lost_takes_its_jobs_along(world: &World) {
         Batch::new(jobs("a", 2)).after(&id("s"), "echo begin >>order; [ -e go ] || sleep 600");
     world.hand_over(&batch);
     world.wait_for("order");
-    world.kill_runners();
+    world.sandbox.kill_runners();
     world.sandbox.kill_all();
     // The first look says it, and leaves nothing in the queue.
     let ends = world.ends();

@@ -9,11 +9,12 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use tar::{Builder, EntryType, Header};
 
-use super::world::{CAMPAIGN, World};
+use super::world::{CAMPAIGN, VERSION, World};
+use crate::support::Disk;
 
 super::in_every_shell! {
     a_pack_is_unpacked_and_published what_is_not_whole_is_refused nothing_is_written_elsewhere
-    where_there_are_no_tools_it_says_so
+    where_there_are_no_tools_it_says_so a_disk_that_fills_up_is_not_taken_for_another_tree
 }
 
 const NAME: &str = "0123456789abcdef0123456789abcdef";
@@ -168,4 +169,35 @@ fn where_there_are_no_tools_it_says_so(world: &mut World) {
         world.set("PATH", "");
         assert_eq!(fill(world, "t", &pack), "filled .\n");
     }
+}
+
+/// Wherever in the publishing there is no room left.
+fn a_disk_that_fills_up_is_not_taken_for_another_tree(world: &mut World) {
+    let at = world.sandbox.path().join("disk");
+    let Some(disk) = Disk::mount(&at, "size=1m") else { return };
+    world.root = at.join("root");
+    world.install(VERSION, "");
+    // Each of the lists that are made takes several pages; the files take none.
+    let names: Vec<String> = (0..600).map(|number| format!("{number:03}")).collect();
+    let entries: Vec<_> = names.iter().map(|name| (name.as_str(), Ok(""))).collect();
+    let pack = compressed(&archive(&entries));
+    let looks = "8100 0\n".repeat(names.len());
+    let text = format!("{} 0\n{looks}./{}\0", names.len(), names.join("\0./"));
+    let mut refused = 0;
+    for pages in 0_u64.. {
+        let token = format!("t{pages}");
+        let tree = begin(world, &token);
+        assert_eq!(fill(world, &token, &pack), "filled .\n");
+        disk.fill_but(pages * 4096);
+        let answer = world.ask_any("snapshot_publish", &[CAMPAIGN, NAME, &token], &text);
+        disk.make_room();
+        if answer.framed {
+            assert_eq!(answer.body, format!("published folder={NAME} .\n"), "{pages} pages");
+            break;
+        }
+        assert_eq!(answer.code, Some(73), "{pages} pages");
+        assert!(!tree.exists(), "it stays on a full disk");
+        refused += 1;
+    }
+    assert!(refused > 5, "{refused}");
 }

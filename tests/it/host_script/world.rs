@@ -384,20 +384,6 @@ impl World {
         word.split('-').next().and_then(|n| n.parse().ok()).expect("a number")
     }
 
-    /// Kills every runner of this root, standby first, so that nobody takes over.
-    pub(super) fn kill_runners(&self) {
-        wait_until("no runner is left", || {
-            // One that is just being started may become one.
-            let of_interest = |line: &str| line.is_empty() || line.contains(" runner ");
-            let mut left = self.sandbox.processes();
-            left.retain(|(_, line)| of_interest(line));
-            for (pid, _) in left.iter().filter(|(_, line)| !line.is_empty()) {
-                kill(*pid, Signal::KILL);
-            }
-            left.is_empty()
-        });
-    }
-
     /// Waits until a runner that lives waits for the end of a job that it did not start: a `flock` of its own says so, one
     /// that does not just try. (What a killed one started for that waits on.)
     #[track_caller]

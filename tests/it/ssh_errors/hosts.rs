@@ -1,15 +1,11 @@
 //! What is behind the login: shells, start-up files, programs, roots, disks.
 
-#![expect(clippy::print_stderr, reason = "a skipped test says so")]
-
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use super::{one, read, refused, says};
 use crate::doctor::bash_is_the_login_shell;
-use crate::support::{Sandbox, shell, wait_until};
+use crate::support::{Disk, Sandbox, shell, wait_until};
 
 /// A host whose commands find every program but these.
 fn without(programs: &[&str]) -> Sandbox {
@@ -87,53 +83,22 @@ fn a_root_of_another_user() {
     says(&run, &["belongs to another user", "ls -ld ~/.local/share/sp"]);
 }
 
-/// A small file system of its own, gone with the test.
-struct Mount(PathBuf);
-
-impl Mount {
-    fn new(at: &Path, size: &str) -> Option<Self> {
-        fs::create_dir_all(at).expect("a folder");
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", &format!("size={size},mode=700"), "sp-test"]).arg(at);
-        let output = mount.output().expect("mount starts");
-        if !output.status.success() {
-            eprintln!("skipped: {}", String::from_utf8_lossy(&output.stderr));
-            return None;
-        }
-        Some(Self(at.to_owned()))
-    }
-
-    fn fill(&self) {
-        let file = fs::File::create(self.0.join("filler")).expect("a file");
-        let block = [1; 4096];
-        while std::io::Write::write_all(&mut &file, &block).is_ok() {}
-    }
-}
-
-impl Drop for Mount {
-    fn drop(&mut self) {
-        // Lazily: a process that is about to end may have a folder open.
-        let status = Command::new("umount").arg("-l").arg(&self.0).status();
-        assert!(std::thread::panicking() || status.is_ok_and(|status| status.success()));
-    }
-}
-
 #[test]
 fn a_disk_that_is_full() {
     let sandbox = one("box", "", "true");
-    let Some(disk) = Mount::new(&sandbox.host_root("box"), "1m") else { return };
-    disk.fill();
+    let Some(disk) = Disk::mount(&sandbox.host_root("box"), "size=1m") else { return };
+    disk.fill_but(0);
     let full = "cannot be written; is the disk full";
     let run = refused(&sandbox, 1, "root");
     says(&run, &[full, "df ~/.local/share/sp"]);
     // Full after the script was brought: told before anything is handed over.
-    fs::remove_file(sandbox.host_root("box").join("filler")).expect("it is there");
+    disk.make_room();
     sandbox.expect(0, &["status"]);
-    disk.fill();
+    disk.fill_but(0);
     let run = sandbox.expect(1, &["apply"]);
     says(&run, &[full]);
     sandbox.expect(1, &["doctor"]);
-    fs::remove_file(sandbox.host_root("box").join("filler")).expect("it is there");
+    disk.make_room();
     sandbox.expect(0, &["apply"]);
     sandbox.wait_quiet();
 }
@@ -141,7 +106,7 @@ fn a_disk_that_is_full() {
 #[test]
 fn a_disk_that_is_too_small_for_the_tree() {
     let sandbox = one("box", "", "true");
-    let Some(_disk) = Mount::new(&sandbox.host_root("box"), "2m") else { return };
+    let Some(_disk) = Disk::mount(&sandbox.host_root("box"), "size=2m") else { return };
     sandbox.write("large", &"x".repeat(3 << 20));
     let run = sandbox.expect(1, &["apply"]);
     says(&run, &["host `box` could not write the files: its disk is full", "tar: ", "df -h"]);

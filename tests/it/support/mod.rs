@@ -5,6 +5,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests start processes and write files as users do")]
 
+mod disk;
 mod memory;
 mod network;
 mod over;
@@ -18,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+pub use disk::Disk;
 pub use memory::MemoryGroup;
 pub use network::Network;
 
@@ -147,16 +149,17 @@ impl Sandbox {
         found
     }
 
-    /// Kills runner and standby, so that nobody looks after what runs.
+    /// Kills every runner and standby, so that nobody looks after what runs, or takes over.
     pub fn kill_runners(&self) {
         wait_until("no runner is left", || {
-            let all = self.processes();
-            let runners: Vec<_> =
-                all.iter().filter(|(_, line)| line.contains(" runner ")).collect();
-            for (pid, _) in &runners {
+            // One that is just being started may become one.
+            let of_interest = |line: &str| line.is_empty() || line.contains(" runner ");
+            let mut left = self.processes();
+            left.retain(|(_, line)| of_interest(line));
+            for (pid, _) in left.iter().filter(|(_, line)| !line.is_empty()) {
                 kill(*pid, rustix::process::Signal::KILL);
             }
-            runners.is_empty()
+            left.is_empty()
         });
     }
 

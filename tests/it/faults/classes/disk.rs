@@ -1,20 +1,21 @@
 //! A disk that is full for a while: bytes or inodes, of the host or of the client; by others, or by a job.
 
-#![expect(clippy::disallowed_methods, reason = "trials mount disks and write files")]
-
 use std::fs;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 use fastrand::Rng;
 
 use super::signals;
 use crate::faults::oracle::{Finding, Grant, states};
 use crate::faults::trial::{Shape, Trial, usual};
+use crate::support::Disk;
 
 /// Root of the host, on a disk of its own.
 const ROOT: &str = "root = \"SANDBOX/disk/root\"";
+
+/// Small enough to be filled at once, in bytes and in files.
+const SIZE: &str = "size=4m,nr_inodes=600";
 
 pub(super) fn shape(rng: &mut Rng) -> Shape {
     let hosts = [&[][..], &["a"]][rng.usize(0..2)];
@@ -28,7 +29,7 @@ pub(super) fn of_a_job(rng: &mut Rng) -> Shape {
 
 pub(super) fn by_a_job(trial: &mut Trial) -> Vec<Finding> {
     trial.root = Some(trial.sandbox.path().join("disk/root"));
-    let Some(_mounted) = Mounted::new(&trial.sandbox.path().join("disk")) else {
+    let Some(_mounted) = Disk::mount(&trial.sandbox.path().join("disk"), SIZE) else {
         trial.tell("no disk can be mounted here: nothing is full");
         return signals::play(trial);
     };
@@ -89,7 +90,7 @@ pub(super) fn play(trial: &mut Trial) -> Vec<Finding> {
         trial.sandbox.path().join("disk")
     };
     let inodes = trial.chance(40);
-    let Some(_mounted) = Mounted::new(&disk) else {
+    let Some(_mounted) = Disk::mount(&disk, SIZE) else {
         trial.tell("no disk can be mounted here: nothing is full");
         return signals::play(trial);
     };
@@ -140,25 +141,5 @@ fn fill_inodes(fill: &Path) {
         if fs::File::create_new(fill.join(number.to_string())).is_err() {
             return;
         }
-    }
-}
-
-/// A small disk; unmounted whatever becomes of the trial.
-struct Mounted(PathBuf);
-
-impl Mounted {
-    fn new(folder: &Path) -> Option<Self> {
-        fs::create_dir_all(folder).expect("a folder");
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=4m,nr_inodes=600,mode=700", "tmpfs"]).arg(folder);
-        mount.stderr(std::process::Stdio::null());
-        let mounted = mount.status().is_ok_and(|status| status.success());
-        mounted.then(|| Self(folder.to_owned()))
-    }
-}
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        drop(Command::new("umount").arg("-l").arg(&self.0).status());
     }
 }

@@ -2,6 +2,7 @@
 
 mod cancel;
 mod checkpoint;
+mod cleaning;
 mod clients;
 mod clock;
 mod connection;
@@ -62,6 +63,7 @@ pub(super) const ALL: &[Class] = &[
     class("flood", disk::of_a_job, disk::by_a_job),
     class("memory", memory::shape, memory::play),
     class("clock", clock::shape, clock::play),
+    class("cleaning", cleaning::shape, cleaning::play),
     class("garbage", garbage::shape, garbage::play),
     class("machines", machines::shape, machines::play),
     long("suspended", connection::shape, connection::suspended),

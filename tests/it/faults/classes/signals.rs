@@ -99,7 +99,7 @@ fn hit(trial: &mut Trial, target: Target, found: &Found, signal: Signal) {
         (Target::Runner, Signal::KILL) => Grant::any(&["lost:before-start"]),
         (Target::Stub | Target::Group, Signal::KILL) => {
             let attempt = found.attempt.clone().expect("a stub is of an attempt");
-            Grant::of(attempt, &["lost:stub-killed", "lost:killed", &died])
+            Grant::of(attempt, &["lost:stub-killed", "lost:before-start", "lost:killed", &died])
         }
         (Target::Job | Target::Group, _) => {
             Grant::of(found.attempt.clone().expect("a job is of an attempt"), &[&died])

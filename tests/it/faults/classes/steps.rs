@@ -11,10 +11,12 @@ pub(super) fn shape(rng: &mut Rng) -> Shape {
 
 /// Steps of the host's processes, and what a death there leaves beside the truth.
 const STEPS: &[(&str, &[&str])] = &[
+    ("snapshot-fill", &[]),
+    ("snapshot-filled", &[]),
     ("before-claim", &[]),
     ("claimed", &["lost:before-start"]),
     ("claim-durable", &["lost:before-start"]),
-    ("stub-before-start", &["lost:stub-killed", "lost:before-start"]),
+    ("stub-before-start", &["lost:before-start"]),
     ("stub-started", &["lost:stub-killed", "lost:killed"]),
     ("stub-ended", &["lost:stub-killed", "lost:killed"]),
     ("job-ended", &[]),
