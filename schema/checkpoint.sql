@@ -115,12 +115,3 @@ CREATE TABLE setup (
     UNIQUE (id, host, n),
     CHECK (state <> 'succeeded' OR exit_code IS NOT NULL)
 ) STRICT;
-
--- What was told and stands in no other table: warnings, hosts that came and went, summaries.
-CREATE TABLE event (
-    ordinal INTEGER PRIMARY KEY,
-    apply   INTEGER NOT NULL REFERENCES apply (ordinal),
-    at      INTEGER NOT NULL,
-    kind    TEXT NOT NULL,
-    body    TEXT NOT NULL CHECK (json_valid(body))
-) STRICT;

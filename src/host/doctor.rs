@@ -331,6 +331,8 @@ fn stray(value: &str) -> Option<Stray> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -370,5 +372,21 @@ mod tests {
         }
         assert_eq!(root.trouble(false), Some(RootTrouble::Network("nfs4".to_owned())));
         assert!(!root.take("room", "perhaps") && !root.take("uid", "1"));
+    }
+
+    proptest! {
+        #![proptest_config(crate::fuzz_config())]
+
+        #[test]
+        fn no_bytes_make_the_reader_panic(words in prop::collection::vec(prop_oneof![
+            "fact ", "(clock|uid|free|locks|stray|missing|fs|options|room|id)=", "[0-9]{0,22}[. ]", " (gone|old|first|second)", "\n", "\\PC{0,3}",
+        ], 0..16)) {
+            if let Ok(facts) = parse("box", words.concat().as_bytes()) {
+                prop_assert!(facts.strays.len() + facts.missing.len() <= words.len());
+                let now = Timestamp::UNIX_EPOCH;
+                let ahead = facts.clock.map(|clock| ahead_ms(clock, now, now));
+                prop_assert_eq!(ahead, facts.clock.map(Timestamp::as_millisecond));
+            }
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! The events of an apply: the one closed list that is shown live, printed as JSON Lines and kept in the checkpoint.
+//! The events of an apply: the one closed list that is shown live and printed as JSON Lines.
 //!
 //! An event tells; it never decides. What holds of an attempt is its facts, see `fact` and `life`.
 
@@ -144,24 +144,6 @@ pub enum EventKind {
         /// The code that `sp` ends with.
         exit_code: u8,
     },
-}
-
-impl EventKind {
-    /// The word in the field `event`.
-    pub fn word(&self) -> &'static str {
-        match self {
-            Self::Plan { .. } => "plan",
-            Self::Host { .. } => "host",
-            Self::Sync { .. } => "sync",
-            Self::Setup { .. } => "setup",
-            Self::JobQueued { .. } => "job-queued",
-            Self::JobStarted { .. } => "job-started",
-            Self::JobMoved { .. } => "job-moved",
-            Self::JobFinished { .. } => "job-finished",
-            Self::Warning { .. } => "warning",
-            Self::Summary { .. } => "summary",
-        }
-    }
 }
 
 /// Which attempt of which job, where.

@@ -56,29 +56,14 @@ impl Filter {
     /// # Errors
     /// An expression that has no answer for this job.
     pub fn matches(&self, job: Job<'_>, known: Option<&KnownJob>) -> Result<bool, FilterError> {
-        let facts = Facts { job: Some(job), known };
-        self.test(&facts, Some(job.row()))
-    }
-
-    /// Whether a job that left the matrix is selected; its axes are empty.
-    ///
-    /// # Errors
-    /// An expression that has no answer for this job.
-    pub fn matches_known(&self, known: &KnownJob) -> Result<bool, FilterError> {
-        self.test(&Facts { job: None, known: Some(known) }, None)
-    }
-
-    fn test(&self, facts: &Facts<'_>, row: Option<Row<'_>>) -> Result<bool, FilterError> {
+        let facts = Facts { job, known };
         let words = self.expression.names().iter().filter_map(|name| match name {
             Name::Axis(word) => FILTER_WORDS.iter().find(|known| *known == word),
             _ => None,
         });
         let values = words.filter_map(|word| Some((*word, facts.value(word)?))).collect();
-        self.expression.test(&FilterScope { values, row }).map_err(|error| FilterError {
-            message: match facts.job {
-                Some(job) => format!("{error}; the job is `{}`", job.name()),
-                None => error.message,
-            },
+        self.expression.test(&FilterScope { values, row: job.row() }).map_err(|error| FilterError {
+            message: format!("{error}; the job is `{}`", job.name()),
             help: None,
         })
     }
@@ -100,7 +85,7 @@ fn check_name(name: &Name, known: &[&str], campaign: &Campaign) -> Result<(), Fi
 
 /// What is known of one job, as values.
 struct Facts<'a> {
-    job: Option<Job<'a>>,
+    job: Job<'a>,
     known: Option<&'a KnownJob>,
 }
 
@@ -115,12 +100,9 @@ impl Facts<'_> {
             "signal" => text(known?.signal.as_ref()?),
             "reason" => text(&known?.reason),
             "attempt" => Some(Value::Int(known.map_or(0, |known| known.attempt.0).into())),
-            "name" => match self.job {
-                Some(job) => Some(Value::Str(job.name())),
-                None => text(&known?.name),
-            },
-            "id" => Some(Value::Str(self.job.map(Job::id).or(known.map(|k| k.id))?.to_string())),
-            "index" => Some(Value::Int(i64::try_from(self.job?.index()).ok()?)),
+            "name" => Some(Value::Str(self.job.name())),
+            "id" => Some(Value::Str(self.job.id().to_string())),
+            "index" => Some(Value::Int(i64::try_from(self.job.index()).ok()?)),
             "elapsed_s" => {
                 let value = known?.elapsed_s.filter(|elapsed| elapsed.is_finite())?;
                 Some(Value::Float { value, spelled: value.to_string() })
@@ -132,23 +114,23 @@ impl Facts<'_> {
 
 struct FilterScope<'a> {
     values: Vec<(&'static str, Value)>,
-    row: Option<Row<'a>>,
+    row: Row<'a>,
 }
 
 impl Scope for FilterScope<'_> {
     fn axis(&self, name: &str) -> Option<&Value> {
         match self.values.iter().find(|(word, _)| *word == name) {
             Some((_, value)) => Some(value),
-            None => self.row.as_ref()?.axis(name),
+            None => self.row.axis(name),
         }
     }
 
     fn repeat(&self) -> u32 {
-        self.row.as_ref().map_or(0, Scope::repeat)
+        self.row.repeat()
     }
 
     fn var(&self, name: &str) -> Option<&Value> {
-        self.row.as_ref()?.var(name)
+        self.row.var(name)
     }
 }
 

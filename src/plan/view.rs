@@ -32,13 +32,6 @@ impl Serialize for PlanView<'_> {
     }
 }
 
-impl Plan {
-    /// The views of single jobs, in order, for output line by line.
-    pub fn job_views(&self) -> impl Iterator<Item = impl Serialize + '_> + '_ {
-        self.decisions.iter().map(|decision| DecisionView(self, decision))
-    }
-}
-
 /// A list whose members get their view while they are written.
 struct Each<'a, T, F>(&'a [T], F);
 

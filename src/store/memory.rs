@@ -12,7 +12,7 @@ use super::facts::record_report;
 use super::snapshot::{Provenance, from_json};
 use super::{Store, StoreError, apply_ordinal, host_ordinal, job_ordinal};
 use crate::ids::{ApplyId, Attempt, HostName, JobId};
-use crate::lifecycle::{AttemptState, Event, HostFact, IllegalEvent, JournalPosition};
+use crate::lifecycle::{AttemptState, HostFact, IllegalEvent, JournalPosition};
 use crate::plan::HostList;
 
 /// What is remembered of a host.
@@ -126,29 +126,6 @@ impl Store {
                 )
             };
             end().map(drop).map_err(StoreError::of(path))
-        })
-    }
-
-    /// Keeps events that stand in no other table: warnings, hosts, summaries.
-    pub fn keep_events(&mut self, apply: &ApplyId, events: &[Event]) -> Result<(), StoreError> {
-        self.write("events", |transaction, path| {
-            let keep = || -> rusqlite::Result<()> {
-                let apply = apply_ordinal(transaction, apply)?;
-                let mut row = transaction.prepare_cached(
-                    "INSERT INTO event (apply, at, kind, body) VALUES (?1, ?2, ?3, ?4)",
-                )?;
-                for event in events {
-                    let body = serde_json::to_string(&event.kind).expect("events are JSON");
-                    row.execute(params![
-                        apply,
-                        event.ts.as_millisecond(),
-                        event.kind.word(),
-                        body
-                    ])?;
-                }
-                Ok(())
-            };
-            keep().map_err(StoreError::of(path))
         })
     }
 
