@@ -2,7 +2,7 @@
 //!
 //! Each family has a short form for every run, and a long one that is ignored: `PROPTEST_CASES=100000 cargo nextest run
 //! --run-ignored only fuzz::`. What was found stands as a test of its own where the fault was. The readers of hosts'
-//! answers, which are private, have theirs beside them: `host::answer`, `host::gc`, `lifecycle`.
+//! answers, which are private, have theirs beside them: `host::answer`, `host::doctor`, `host::gc`, `lifecycle`.
 
 #![expect(clippy::disallowed_methods, reason = "tests damage files on purpose")]
 

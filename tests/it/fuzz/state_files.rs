@@ -148,5 +148,6 @@ fn a_damaged_checkpoint_is_told_by_every_command() {
 #[test]
 #[ignore = "long; PROPTEST_CASES says how long"]
 fn long_by_every_command() {
-    asked(super::many());
+    // A case is six commands.
+    asked(super::many().div_ceil(20));
 }

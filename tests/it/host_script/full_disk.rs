@@ -2,6 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests write files as users do")]
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use super::world::{Batch, CAMPAIGN, VERSION, World, job, quoted, verdict};
@@ -57,6 +58,7 @@ fn a_start_that_finds_no_room_is_no_loss(world: &mut World) {
     world.root = disk.join("root");
     world.install(VERSION, "");
     let fill = disk.join("fill");
+    let mut ended = BTreeSet::new();
     for left in 0..6 {
         let filler = job(format!(
             "cd {} || exit; i=0; while true >$i; do i=$((i + 1)); done 2>/dev/null; \
@@ -79,5 +81,7 @@ fn a_start_that_finds_no_room_is_no_loss(world: &mut World) {
         );
         let ran = world.lines("count").contains(&left.to_string());
         assert_eq!(ran, end.starts_with("succeeded"), "{left}: {end}");
+        ended.insert(end);
     }
+    assert_eq!(ended.len(), 2, "{ended:?}");
 }
