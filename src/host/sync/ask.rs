@@ -12,11 +12,13 @@ use crate::host::answer::nonsense;
 use crate::host::{Host, HostError};
 use crate::ids::CampaignName;
 
-/// How long the host may take to look at a tree, or to copy what a snapshot keeps.
-const PATIENCE: Duration = Duration::from_mins(15);
-
-/// How long it may take to unpack files, whatever the line.
-const FILL_PATIENCE: Duration = Duration::from_mins(1);
+/// How long any question may take.
+const SHORTEST: Duration = Duration::from_mins(1);
+/// How long a host may take to copy what a snapshot keeps, of which only the host knows how much it is.
+const COPYING: Duration = Duration::from_mins(15);
+/// Files that a host has looked at in a second, and bytes that it has on its disk: those of a slow network file system.
+const SLOWEST_LOOK: u64 = 200;
+const SLOWEST_DISK: u64 = 1 << 20;
 /// A line that carries fewer bytes in a second is given up.
 const SLOWEST: u64 = 4 << 10;
 /// The beginning of what a host's `tar` said that is shown.
@@ -27,6 +29,16 @@ pub(super) struct Ask<'a> {
     pub(super) host: &'a Host,
     pub(super) campaign: &'a CampaignName,
     pub(super) token: String,
+    /// See [`patience`].
+    pub(super) patience: Duration,
+}
+
+/// How long a host may take to look at a tree of so many files, of which others may be there, too, and to have it on its
+/// disk. A tree of a few files is not waited for longer than any other answer: one that got lost is asked for again.
+pub(super) fn patience(files: usize, bytes: u64, keeps: bool) -> Duration {
+    let look = Duration::from_secs(files as u64 / SLOWEST_LOOK);
+    let write = Duration::from_secs(bytes / SLOWEST_DISK);
+    SHORTEST + look + write + if keeps { COPYING } else { Duration::ZERO }
 }
 
 /// The host's answer to a name.
@@ -54,7 +66,7 @@ impl Ask<'_> {
         // Only on this machine the host can see whether we still live.
         let pid = if self.host.is_here() { std::process::id() } else { 0 }.to_string();
         let arguments = [self.campaign.as_str(), origin, name, &self.token, &pid];
-        let body = self.host.ask("snapshot_begin", &arguments, &[], PATIENCE).await?;
+        let body = self.host.ask("snapshot_begin", &arguments, &[], self.patience).await?;
         let wrong = || nonsense(self.host.name().as_str(), "snapshot_begin", &body);
         let words = words(&body).ok_or_else(wrong)?;
         let folder = |name: &str| match words.get(name) {
@@ -74,7 +86,7 @@ impl Ask<'_> {
     /// Has a pack of files unpacked in the folder. Twice does no harm.
     pub(super) async fn fill(&self, pack: &[u8]) -> Result<Filled, HostError> {
         let arguments = [self.campaign.as_str(), &self.token];
-        let patience = FILL_PATIENCE + Duration::from_secs(pack.len() as u64 / SLOWEST);
+        let patience = SHORTEST + Duration::from_secs(pack.len() as u64 / SLOWEST);
         let body = self.host.ask("snapshot_fill", &arguments, pack, patience).await?;
         let host = self.host.name().to_string();
         match body.as_slice() {
@@ -100,7 +112,7 @@ impl Ask<'_> {
     ) -> Result<String, HostError> {
         let input = manifest(tree, rules);
         let arguments = [self.campaign.as_str(), name, &self.token];
-        let body = self.host.ask("snapshot_publish", &arguments, &input, PATIENCE).await?;
+        let body = self.host.ask("snapshot_publish", &arguments, &input, self.patience).await?;
         let wrong = || nonsense(self.host.name().as_str(), "snapshot_publish", &body);
         let words = words(&body).ok_or_else(wrong)?;
         match (words.kind, words.get("folder"), words.get("files"), words.get("of")) {
@@ -120,7 +132,7 @@ impl Ask<'_> {
 
     pub(super) async fn drop_folder(&self) -> Result<(), HostError> {
         let arguments = [self.campaign.as_str(), &self.token];
-        self.host.ask("snapshot_drop", &arguments, &[], PATIENCE).await.map(drop)
+        self.host.ask("snapshot_drop", &arguments, &[], self.patience).await.map(drop)
     }
 }
 
@@ -205,6 +217,18 @@ fn is_folder(word: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_large_tree_is_waited_for_long() {
+        for (files, bytes, keeps, seconds) in [
+            (3, 2400, false, 60),
+            (3, 2400, true, 960),
+            (10_000, 100 << 20, false, 210),
+            (1, 5 << 30, false, 5180),
+        ] {
+            assert_eq!(patience(files, bytes, keeps).as_secs(), seconds, "{files} files");
+        }
+    }
 
     #[test]
     fn a_host_cannot_name_a_path() {

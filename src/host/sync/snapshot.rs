@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use tokio::sync::Mutex;
 
-use super::ask::{Ask, Begun};
+use super::ask::{Ask, Begun, patience};
 use super::cache::Cache;
 use super::error::SyncError;
 use super::hash::{Contents, Tree, hash};
@@ -281,7 +281,6 @@ impl Source {
                 return Err(SyncError::Entries { entries: reading.problems.clone() }.into());
             }
             self.check_working_dir(&reading.tree)?;
-            let ask = Ask { host, campaign, token: random_word() };
             let name = reading.tree.name();
             let contents = reading.take_contents();
             let mut snapshot = Snapshot {
@@ -293,6 +292,9 @@ impl Source {
                 sent: None,
                 warnings: reading.warnings.clone(),
             };
+            let keeps = !self.rules.keep().is_empty();
+            let patience = patience(snapshot.files, snapshot.bytes, keeps);
+            let ask = Ask { host, campaign, token: random_word(), patience };
             match ask.begin(&origin, &snapshot.name).await? {
                 Begun::Have { folder } => {
                     snapshot.folder = folder;
