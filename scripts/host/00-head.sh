@@ -7,11 +7,13 @@
 #   root-id                      random word; an attempt knows the root it was made in
 #   run/runner.K run/standby.K   locks: one runner and one standby of slot K; the runner's says who it is, see `pace`
 #   run/life.RID                 lock held as long as the runner RID (pid-starttime-boot) lives
+#   run/looks                    lock of the one runner that looks at the orphans of all slots
 #   run/secrets                  the boot, and where secrets are kept until the next one
 #   server.db                    an index for people and scripts, see `84-index.sh`; nothing rests on it
 #   CAMPAIGN/origin              the repository the campaign came from
 #   CAMPAIGN/hosts               the lists of hosts that hand-overs were dealt by, one a line, each once, never forgotten
-#   CAMPAIGN/queue/SEQ~BATCH/    slots (and when), common, c000001… : the entries of one hand-over, in order
+#   CAMPAIGN/queue/SEQ~BATCH/    slots (and when), common, c000001… : the entries of one hand-over, in order;
+#                                lease.CHUNK.ID.N: the runner that prepares this entry, and since when
 #   CAMPAIGN/setup.now, setups/  see 72-setup.sh
 #   CAMPAIGN/withdrawn/BATCH     this hand-over starts nothing any more
 #   CAMPAIGN/jobs/ID/N           a symbolic link to try-N.RID: THE CLAIM of attempt N

@@ -82,6 +82,18 @@ field() { # NAME RECORD
   F=${F%% *}
 }
 
+# The same for awk.
+# shellcheck disable=SC2016 # a text for awk
+FIELD_AWK='
+function field(name, record, at) {
+  at = index(record, " " name "=")
+  if (!at) return ""
+  record = substr(record, at + length(name) + 2)
+  sub(/ .*/, "", record)
+  return record
+}
+'
+
 # What an attempt ran from, as fields of its records -> RAN_FROM. A value that may not stand in a record is `none`.
 ran_from() { # SNAPSHOT CODE GIT DIRTY
   RAN_FROM=

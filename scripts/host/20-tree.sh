@@ -40,7 +40,8 @@ tree() { # ATTEMPT_FOLDER
 
 # Whose parent has died, of the processes of these numbers -> ORPHANED, as folders. The parent of such a process is the
 # first process, or one above us or the stub that takes in the children of the dead (prctl(2), PR_SET_CHILD_SUBREAPER).
-# One whose parent lives is no matter: its parent was looked at itself.
+# One whose parent lives is no matter: its parent was looked at itself. No process is started for it, be it faster: it
+# would be one more for all who look at this moment, and they would never come to an end.
 orphans_between() { # BEHIND_PID TO_PID
   if [ -z "$_reapers" ]; then
     _reapers=' 0 1 '
@@ -54,9 +55,22 @@ orphans_between() { # BEHIND_PID TO_PID
   ORPHANED='' _pid=$1
   while [ "$_pid" -lt "$2" ]; do
     _pid=$((_pid + 1))
-    [ -d "/proc/$_pid" ] && process "$_pid" || continue
-    case $_reapers in *" $P_PARENT "*) ORPHANED="$ORPHANED /proc/$_pid" ;; esac
+    [ -d "/proc/$_pid" ] && process "$_pid" && [ "$P_STATE" != Z ] && [ "$P_START" -ge "$_since" ] || continue
+    case $_reapers in *" $P_PARENT "*) is_detached "$_pid" || ORPHANED="$ORPHANED /proc/$_pid" ;; esac
   done
+}
+
+# Whether the process, which was read, is a runner of this root, or waits to be one, or writes the index. Such a one is
+# nobody's: it was started with an environment and descriptors of its own.
+is_detached() { # PID
+  [ "$P_SID" = "$1" ] || return 1
+  _words=
+  # The bytes between the arguments are passed over; there is no end of a line.
+  { read -r _words <"/proc/$1/cmdline"; } 2>/dev/null
+  case $_words in
+    *"/v1/bin/"*"runner$ROOT"* | *"/v1/bin/"*"index$ROOT") return 0 ;;
+    *) return 1 ;;
+  esac
 }
 
 # The files of this name of the processes looked at -> FILES, words that are yet to be split and expanded.

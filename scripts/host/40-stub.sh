@@ -85,7 +85,11 @@ fault stub-started
 '"$CHILD"'
 rc=0
 printf "%s\n" "$PARAMS" >params.json || { echo "sp: cannot write $ATT/params.json"; rc=126; }
-if [ -n "$SECRET" ]; then . "$SECRET" && rm -f "$SECRET" || exit 126; fi
+# A dot without its file would be the end of this shell.
+if [ -n "$SECRET" ] && ! { [ -r "$SECRET" ] && . "$SECRET" && rm -f "$SECRET"; }; then
+  echo "sp: cannot read the secrets: they went with a reboot or a logout; the next apply brings them again"
+  rc=126
+fi
 if [ -n "$B_LIMIT" ]; then
   export SP_TIME_LIMIT="${B_LIMIT%.*}" SP_DEADLINE="$(($(date +%s) + ${B_LIMIT%.*}))"
 fi

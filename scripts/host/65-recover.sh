@@ -40,24 +40,69 @@ have_journal() {
   return 1
 }
 
-# Prints what the journal of the campaign C lacks: `claim ID N`, attempts that it has no end for, and `accept …` lines. A line that was torn and
-# joined by the next one says nothing, so it does not count.
-not_in_journal() {
+# Prints what the journal of the campaign C lacks: `ID N`, attempts that it has no end for, and `ID accepted`. A line that
+# was torn and joined by the next one says nothing, so it does not count. With a slot, attempts are left out whose runner
+# is seen to live, and those of other slots that have a runner, or all of them with `own`: a few processes for however many,
+# as each of many runners looks at the attempts of all when it begins.
+not_in_journal() { # [SLOT own|all]
   (
     cd "$V/$C/jobs" 2>/dev/null || exit 0
-    printf '%s\n' */[1-9]* */accepted
-  ) | JOURNAL=$V/$C/journal awk '
-    BEGIN {
-      while ((getline line <ENVIRON["JOURNAL"]) > 0) {
-        if (line !~ / \.$/) continue
-        count = split(line, f, " ")
-        if (f[1] == "end" && gsub(/ id=/, "", line) == 1) told[substr(f[2], 4) "/" substr(f[3], 3)] = 1
-        if (f[1] == "accept" && count == 4) told[substr(f[2], 4) "/accepted"] = 1
-      }
-    }
-    $0 in told || !/^[0-9a-f]+\/([1-9][0-9]*|accepted)$/ { next }
-    { split($0, part, "/"); print part[1], part[2] }'
+    {
+      [ $# = 0 ] || stat_of_runners
+      printf '%s\n' */[1-9]* */accepted
+    } | JOURNAL=$V/$C/journal RUN=$V/run awk \
+      -v slot="${1-}" -v which="${2-}" -v boot="${BOOT%%[!0-9a-z]*}" "$NOT_IN_JOURNAL"
+  )
 }
+# awk would give up where a process ends as it is read.
+stat_of_runners() {
+  set --
+  for _file in "$V/run"/life.[1-9]*; do
+    _file=${_file#"$V"/run/life.}
+    [ ! -d "/proc/${_file%%-*}" ] || set -- "$@" "/proc/${_file%%-*}/stat"
+  done
+  [ $# = 0 ] || cat "$@" 2>/dev/null
+}
+# shellcheck disable=SC2016 # a text for awk
+NOT_IN_JOURNAL=$FIELD_AWK'
+# Of a file that may be gone.
+function first_line(file, line) {
+  if ((getline line <file) <= 0) line = ""
+  close(file)
+  return line
+}
+# As `rid_lives` sees it, but for the lock.
+function lives(rid, part) {
+  return split(rid, part, "-") == 3 && part[3] == boot && ((part[1], part[2]) in seen)
+}
+function is_seen_to(claim, its, runner) {
+  if (claim !~ /^claim .* \.$/) return 0
+  its = field("slot", claim)
+  if (its ~ /^[0-9]+$/ && its != slot) {
+    if (which == "own") return 1
+    runner = first_line(ENVIRON["RUN"] "/runner." its)
+    sub(/ .*/, "", runner)
+    if (lives(runner)) return 1
+  }
+  return lives(field("rid", claim))
+}
+BEGIN {
+  while ((getline line <ENVIRON["JOURNAL"]) > 0) {
+    if (line !~ / \.$/) continue
+    count = split(line, f, " ")
+    if (f[1] == "end" && gsub(/ id=/, "", line) == 1) told[substr(f[2], 4) "/" substr(f[3], 3)] = 1
+    if (f[1] == "accept" && count == 4) told[substr(f[2], 4) "/accepted"] = 1
+  }
+}
+/^[0-9]+ \(.*\) . / {
+  pid = $1
+  sub(/^.*\) /, "")
+  if ($1 != "Z") seen[pid, $20]
+  next
+}
+$0 in told || !/^[0-9a-f]+\/([1-9][0-9]*|accepted)$/ { next }
+slot != "" && (/accepted$/ || is_seen_to(first_line($0 "/state"))) { next }
+{ split($0, part, "/"); print part[1], part[2] }'
 
 # -> ATT and the records; fails where there is no such attempt.
 load_attempt() { # ID N ; uses C
@@ -67,11 +112,19 @@ load_attempt() { # ID N ; uses C
   read_state "$ATT/state"
 }
 
+# Whether the runner of an id lives. No process is started for one that is seen; its lock tells where it is not, in another
+# namespace of pids, say. One that begins has its file before its lock.
+rid_lives() { # RID
+  is_number "${1%%-*}" && process "${1%%-*}" && [ "$P_STATE" != Z ] &&
+    [ "$1" = "${1%%-*}-$P_START-${BOOT%%[!0-9a-z]*}" ] && return 0
+  ! is_free "$V/run/life.$1"
+}
+
 # Whether the runner that made the claim is gone.
 owner_gone() {
   field rid "$R_CLAIM" || return 0
   case $F in */*) return 0 ;; esac
-  is_free "$V/run/life.$F"
+  ! rid_lives "$F"
 }
 
 # -> VERDICT: ended, starting, running, orphan, foreign, dead. `state` is read again after each look at a lock, since the
@@ -136,9 +189,9 @@ seal() { # BY LEFT
 
 # Of the campaign C: ends the dead, completes the journal, prints the others as lines of an answer. Where the journal
 # cannot be written, its lines are printed too.
-settle_campaign() {
+settle_campaign() { # [SLOT own|all], as `not_in_journal` has it
   [ -z "$(tail -c 1 "$V/$C/journal" 2>/dev/null)" ] || JOURNAL_TORN=1
-  not_in_journal | while read -r _id _what; do
+  not_in_journal "$@" | while read -r _id _what; do
     if [ "$_what" = accepted ]; then
       read -r _old <"$V/$C/jobs/$_id/accepted" && is_id "$_id" && is_id "$_old" && tell "accept id=$_id from=$_old ."
       continue

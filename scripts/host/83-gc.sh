@@ -139,13 +139,6 @@ gc_all_over() { # ID
   done
 }
 
-# Whether the runner of an id lives, or a process that cannot be told from it. One that begins has its file before its lock.
-rid_lives() { # RID
-  _rest=${1#*-}
-  is_number "${1%%-*}" && process "${1%%-*}" && [ "$P_START" = "${_rest%%-*}" ] && return 0
-  ! is_free "$V/run/life.$1"
-}
-
 # Folders of attempts that were prepared and never claimed.
 gc_tries() {
   for _try in "$C"/jobs/*/try-*; do

@@ -112,19 +112,12 @@ CREATE INDEX jobs_queued ON jobs (queued_at);'
 # State files and chunks of the queue as rows. Numbers and fixed words stand as they are once they look so; text is quoted
 # by doubling quotes. (\047 is a quote.)
 # shellcheck disable=SC2016 # a text for awk
-INDEX_AWK='
+INDEX_AWK=$FIELD_AWK'
 function text(s) { gsub(/\047/, "\047\047", s); return "\047" s "\047" }
 function word(s) { return s ~ /^[a-z-]+$/ && s != "none" ? text(s) : "NULL" }
 function number(s) { return s ~ /^[0-9]+$/ ? s : "NULL" }
 function moment(s) {
   return s ~ /^[0-9]+(\.[0-9]+)?$/ ? "strftime(\047%Y-%m-%dT%H:%M:%fZ\047," s ",\047unixepoch\047)" : "NULL"
-}
-function field(name, record, at) {
-  at = index(record, " " name "=")
-  if (!at) return ""
-  record = substr(record, at + length(name) + 2)
-  sub(/ .*/, "", record)
-  return record
 }
 # What COMMAND of a spec runs: the text for the shell, or the words. Between quotes everything is data.
 function command(line, part, count, i, inside, on, out, at) {

@@ -15,6 +15,7 @@ mod memory;
 mod provenance;
 mod queue;
 mod setup;
+mod shared_queue;
 mod snapshots;
 mod world;
 

@@ -12,7 +12,7 @@ use crate::host::answer::nonsense;
 use crate::host::{Host, HostError};
 use crate::ids::CampaignName;
 
-/// How long any question may take.
+/// How long a host may take for any question, at least.
 const SHORTEST: Duration = Duration::from_mins(1);
 /// How long a host may take to copy what a snapshot keeps, of which only the host knows how much it is.
 const COPYING: Duration = Duration::from_mins(15);

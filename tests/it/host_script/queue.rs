@@ -11,7 +11,7 @@ super::in_every_shell! {
     exit_codes_and_signals a_hundred_jobs_in_order two_slots_and_then_one damaged_repeated_and_weird noise
     secrets_go two_versions_in_one_root paused_work_spins_nobody log_over_its_limit log_of_a_long_job
     the_job_sees_its_own_environment max_fail prepare_and_cleanup waiting_leaves_nothing
-    what_is_claimed_while_we_look_is_told
+    what_is_claimed_while_we_look_is_told secrets_that_have_gone
 }
 
 /// A job leaves the queue for its claim while the whole answer is made: whoever looks behind its back must have seen it in
@@ -181,6 +181,20 @@ fn secrets_go(world: &World) {
     world.hand_over(&third);
     assert_eq!(folder(world), Vec::<String>::new());
     world.sandbox.wait_quiet();
+}
+
+/// A logout may take the files of an account from memory, between the claim and the start, too. The command is not run without
+/// them.
+fn secrets_that_have_gone(world: &World) {
+    world.install(VERSION, "stand_by() { rm -f \"$SECRET\"; }\n");
+    let only = job("echo ran >>seen");
+    let mut batch = Batch::new([only.clone()]);
+    batch.secrets = format!("SP_SECRET_T={}\n", quoted("a"));
+    let ends = world.run(&batch);
+    assert_eq!(verdict(&ends, &only), "failed exit-code 126 none");
+    let log = fs::read_to_string(world.attempt(&only).join("log")).expect("a log");
+    assert!(log.contains("cannot read the secrets"), "{log}");
+    assert!(!world.at("seen").exists());
 }
 
 fn two_versions_in_one_root(world: &World) {
