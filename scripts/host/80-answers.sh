@@ -21,7 +21,10 @@ verb_probe() { # CAMPAIGN GENERATION OFFSET [PROGRAM…]
   printf 'host v=1 script=%s root=%s machine=%s boot=%s t=%s up=%s tmux=%s missing=%s .\n' \
     "$VERSION" "$ROOTID" "$MACHINE" "$BOOT" "$T" "$UP" "${_tmux:-none}" "${_missing:-none}"
   # A campaign that is not there yet has no origin and nothing else.
-  [ -e "$V/$C/origin" ] || return 0
+  [ -e "$V/$C/origin" ] || {
+    is_same_root || exit 66
+    return 0
+  }
   read -r _origin <"$V/$C/origin"
   printf 'origin %s .\n' "${_origin:-none}"
   [ -e "$V/$C/paused" ] && printf 'paused .\n'
@@ -43,6 +46,11 @@ verb_probe() { # CAMPAIGN GENERATION OFFSET [PROGRAM…]
   [ -z "$_queued" ] || printf '%s\n' "$_queued"
   [ -z "$_open" ] || printf '%s\n' "$_open"
   journal_from "$_generation" "$_offset"
+  # A root that is removed as we look has lost claims before it has lost its name: what it does not name may have run.
+  is_whole || exit 66
+}
+is_whole() { # uses C
+  is_same_root && [ -e "$V/$C/origin" ] && [ -d "$V/$C/jobs" ] && [ -d "$V/$C/queue" ]
 }
 
 # Entries of the queue as `queued id= n= apply= .`, claimed ones among them.

@@ -11,7 +11,7 @@ use crate::support::wait_until;
 
 super::in_every_shell! {
     runner_dies_at_every_step a_runner_that_always_dies_is_paced the_stub_dies runner_and_stub_die an_orphan_is_supervised what_an_orphan_leaves_is_ended a_folder_that_goes_holds_up_nobody a_root_made_anew_is_not_the_old_runners a_root_that_goes_under_a_hand_over everything_dies_then_reboot
-    a_foreign_attempt_is_never_sealed a_stranger_with_our_pid_lives
+    a_foreign_attempt_is_never_sealed a_stranger_with_our_pid_lives a_root_that_goes_under_a_question
 }
 
 /// Jobs that count their starts, and what they must have come to.
@@ -193,6 +193,23 @@ fn a_root_made_anew_is_not_the_old_runners(world: &World) {
     let ends = world.drained();
     assert_eq!(verdict(&ends, &second), "succeeded ok 0 none");
     assert_eq!(world.lines("count"), ["one", "two"]);
+}
+
+/// The root is being removed while somebody asks what it has: what is missing from such an answer may have run, so it is none.
+fn a_root_that_goes_under_a_question(world: &World) {
+    let gone = ["$V/root-id", "$V/$C/jobs", "$V/$C/queue", "$V/$C/origin"];
+    for missing in gone {
+        let only = job(format!("echo '{missing}' >>count"));
+        world.run(&Batch::new([only.clone()]));
+        let more =
+            format!("queued_entries() {{ rm -rf \"$V/$C/jobs/{}\" \"{missing}\"; }}\n", only.id);
+        world.install(super::world::VERSION, &more);
+        let answer = world.ask_any("probe", &[CAMPAIGN, "none", "0"], "");
+        assert!(!answer.framed, "{missing}: {}", answer.body);
+        fs::remove_dir_all(&world.root).expect("a root");
+        world.install(super::world::VERSION, "");
+    }
+    assert_eq!(world.lines("count").len(), gone.len());
 }
 
 /// The root goes at any step of a hand-over. What is told afterwards of its jobs is that they went with it, so none of them may
