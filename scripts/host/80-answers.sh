@@ -25,6 +25,10 @@ verb_probe() { # CAMPAIGN GENERATION OFFSET [PROGRAM…]
     is_same_root || exit 66
     return 0
   }
+  _had=
+  for _part in origin jobs queue; do
+    [ ! -e "$V/$C/$_part" ] || _had="$_had $_part"
+  done
   read -r _origin <"$V/$C/origin"
   printf 'origin %s .\n' "${_origin:-none}"
   [ -e "$V/$C/paused" ] && printf 'paused .\n'
@@ -47,10 +51,10 @@ verb_probe() { # CAMPAIGN GENERATION OFFSET [PROGRAM…]
   [ -z "$_open" ] || printf '%s\n' "$_open"
   journal_from "$_generation" "$_offset"
   # A root that is removed as we look has lost claims before it has lost its name: what it does not name may have run.
-  is_whole || exit 66
-}
-is_whole() { # uses C
-  is_same_root && [ -e "$V/$C/origin" ] && [ -d "$V/$C/jobs" ] && [ -d "$V/$C/queue" ]
+  is_same_root || exit 66
+  for _part in $_had; do
+    [ -e "$V/$C/$_part" ] || exit 66
+  done
 }
 
 # Entries of the queue as `queued id= n= apply= .`, claimed ones among them.

@@ -98,9 +98,7 @@ impl ControlFolder {
 
 impl Drop for Made {
     fn drop(&mut self) {
-        end_masters(&self.folder);
-        // What cannot be removed now is cleared away by a later process.
-        let _removed = fs::remove_dir_all(&self.folder);
+        clear(&self.folder);
         let _unlocked = fs::remove_file(&self.lock_path);
     }
 }
@@ -134,14 +132,24 @@ fn clear_dead(parent: &Path) -> usize {
             Ok(()) => {}
             Err(TryLockError::WouldBlock | TryLockError::Error(_)) => continue,
         }
-        let folder = path.with_extension("");
-        end_masters(&folder);
-        // Another process may be clearing the same.
-        let _removed = fs::remove_dir_all(&folder);
+        clear(&path.with_extension(""));
         let _unlocked = fs::remove_file(&path);
         cleared += 1;
     }
     cleared
+}
+
+/// Ends the masters of a folder and removes it. It loses its name first: a master that is about to make its socket finds no
+/// place for it and ends by itself, where it would else live on without one that anybody could reach it by.
+fn clear(folder: &Path) {
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    // No longer than the name was, and none that a folder is given: those are hexadecimal.
+    let dead = folder.with_file_name(name.replacen(|_| true, "x", 1));
+    // A process that was killed at this step has renamed it already; another may be clearing the same.
+    let _renamed = fs::rename(folder, &dead);
+    end_masters(&dead);
+    // What cannot be removed now is cleared away by a later process.
+    let _removed = fs::remove_dir_all(&dead);
 }
 
 /// Ends every master that has its socket here.
@@ -165,6 +173,19 @@ mod tests {
     use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 
     use super::*;
+
+    #[test]
+    fn what_is_cleared_away_has_no_place_for_a_socket_any_more() {
+        let place = tempfile::tempdir().expect("a folder");
+        let folder = place.path().join("0a1b2c3d");
+        fs::create_dir_all(folder.join(".ssh-connection")).expect("a folder");
+        clear(&folder);
+        assert!(!folder.exists());
+        // As if the process that cleared it away had been killed in between.
+        fs::create_dir_all(place.path().join("xa1b2c3d/.ssh-connection")).expect("a folder");
+        clear(&folder);
+        assert_eq!(fs::read_dir(place.path()).expect("a folder").count(), 0);
+    }
 
     #[test]
     fn a_folder_that_others_could_have_made_is_not_used() {
