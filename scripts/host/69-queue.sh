@@ -34,10 +34,10 @@ lease() { # ID N
   return 0
 }
 
-# Whether every entry of a chunk has been claimed.
+# Whether every entry of a chunk is known to have been claimed.
 is_drained() { # CHUNK
-  # shellcheck disable=SC2013 # ids and numbers
-  for _item in $(awk '$1 == "job" { print $2 "/" $3 }' "$1" 2>/dev/null); do
+  _entries=$(awk '$1 == "job" { print $2 "/" $3 }' "$1" 2>/dev/null) || return 1
+  for _item in $_entries; do
     [ -h "$V/$C/jobs/$_item" ] || return 1
   done
 }
