@@ -146,13 +146,18 @@ withdraw_batches() { # BATCH_OR_APPLY ; uses C
   _marked=0
   for _folder in "$V/$C/queue"/[0-9]*~"$1" "$V/$C/queue"/[0-9]*~"$1"-[0-9]*; do
     [ -d "$_folder" ] || continue
-    if mkdir -p "$V/$C/withdrawn" && true >"$V/$C/withdrawn/${_folder##*~}" && make_durable "$V/$C/withdrawn"; then
+    if mark_withdrawn "${_folder##*~}"; then
       drop_batch "$_folder"
     else
       _marked=1
     fi
   done
   return $_marked
+}
+
+# By the mark a client knows, too, that what it misses was never started.
+mark_withdrawn() { # BATCH
+  mkdir -p "$V/$C/withdrawn" && true >"$V/$C/withdrawn/$1" && make_durable "$V/$C/withdrawn"
 }
 
 # A hand-over of which nothing is to be started any more, with its secrets.

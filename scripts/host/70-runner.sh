@@ -267,5 +267,5 @@ serve() {
 
 # Sets a hand-over aside that cannot be read.
 damaged_batch() {
-  [ ! -e "$CHUNK" ] || mv "$BATCHDIR" "$V/$C/queue/damaged.$BATCH" 2>/dev/null || sleep 1
+  [ ! -e "$CHUNK" ] || { mark_withdrawn "$BATCH" && mv "$BATCHDIR" "$V/$C/queue/damaged.$BATCH" 2>/dev/null; } || sleep 1
 }

@@ -40,6 +40,12 @@ verb_probe() { # CAMPAIGN GENERATION OFFSET [PROGRAM…]
   # may be full.
   tidy_setups
   _queued=$(queued_entries)
+  case $_queued in *'unreadable !'*) exit 74 ;; esac
+  # The marks behind the queue: what left it before has one by now.
+  for _mark in "$V/$C/withdrawn"/*; do
+    _apply=${_mark##*/}
+    [ ! -e "$_mark" ] || printf 'left %s .\n' "${_apply%-*}"
+  done
   [ -z "$_queued" ] || _queued=$({
     (cd "$V/$C/jobs" && printf '%s\n' */[1-9]*)
     printf '%s\n' "$_queued"
@@ -54,18 +60,27 @@ verb_probe() { # CAMPAIGN GENERATION OFFSET [PROGRAM…]
   is_same_root || exit 66
   for _part in $_had; do
     [ -e "$V/$C/$_part" ] || exit 66
+    # By the whole journal a client may take for gone what is not named: then nothing may have been passed over.
+    [ "$_generation" != none ] || [ "$_part" = origin ] || ls -f "$V/$C/$_part" >/dev/null || exit 74
   done
 }
 
-# Entries of the queue as `queued id= n= apply= .`, claimed ones among them.
+# Entries of the queue as `queued id= n= apply= .`, claimed ones among them, and `unreadable !` where there may be more.
 queued_entries() {
   for _folder in "$V/$C/queue"/[0-9]*~*; do
     set -- "$_folder"/c[0-9]*
     [ -e "$1" ] || continue
     _apply=${_folder##*~}
-    # A chunk that is gone by now was served.
-    cat "$@" 2>/dev/null | awk -v apply="${_apply%-*}" '
+    { cat "$@" 2>/dev/null || unreadable "$@"; } | awk -v apply="${_apply%-*}" '
+      $1 == "unreadable" { print }
       $1 == "job" && $2 ~ /^[0-9a-f]+$/ && $3 ~ /^[0-9]+$/ { print "queued id=" $2 " n=" $3 " apply=" apply " ." }'
+  done
+}
+
+# Says so of chunks that are still there: one that is gone by now was served.
+unreadable() { # CHUNK…
+  for _chunk; do
+    cat "$_chunk" >/dev/null 2>&1 || [ ! -e "$_chunk" ] || printf 'unreadable !\n'
   done
 }
 

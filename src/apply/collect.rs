@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use super::missing::{Before, Missing};
 use super::{ApplyError, Settings, Workspace, joined};
 use crate::campaign::template::Rendered;
 use crate::host::{Host, HostError, Probe};
@@ -15,9 +16,7 @@ use crate::lifecycle::event::HostState;
 use crate::lifecycle::sentence::{Context, sentence};
 use crate::lifecycle::{AttemptState, Fact, HostFact, JournalPosition, LineError};
 use crate::plan::{HostStatus, told};
-use crate::store::{
-    ApplyLock, HostMemory, HostReport, Intended, Lock, OpenAttempt, Recorded, SetupRow,
-};
+use crate::store::{ApplyLock, HostMemory, HostReport, Intended, Lock, Recorded};
 
 /// How long a host over ssh is waited for by who only wants to know: a host that is down must not hold up the others.
 const ASK_WITHIN: Duration = Duration::from_secs(5);
@@ -55,8 +54,10 @@ pub(super) struct Taken {
     pub(super) facts: Vec<HostFact>,
     /// What changed in the checkpoint.
     pub(super) recorded: Recorded,
-    /// Attempts that were thought to wait in its queue and are nowhere.
-    pub(super) vanished: Vec<Intended>,
+    /// Attempts that came to nothing there.
+    pub(super) unstarted: Vec<Intended>,
+    /// Whether the host is to be asked for its whole journal, since something that it had is missing.
+    pub(super) in_doubt: bool,
 }
 
 /// A host, and what to ask it.
@@ -97,10 +98,10 @@ impl Workspace {
     /// Asks every host, side by side, and records the answers. A host that does not answer is told of in its place; where
     /// none does, the first one's trouble is the error. `lock`: this process holds the campaign's lock.
     pub async fn collect(&mut self, lock: Option<&ApplyLock>) -> Result<Collected, ApplyError> {
-        let read = self.read_so_far()?;
+        let before = self.before()?;
         let mut asked = JoinSet::new();
-        for (at, read) in read.iter().enumerate() {
-            let question = self.question(at, read.clone());
+        for (at, before) in before.iter().enumerate() {
+            let question = self.question(at, before.journal.clone());
             asked.spawn(async move { (at, question.ask_soon().await) });
         }
         let mut answers = BTreeMap::new();
@@ -113,12 +114,19 @@ impl Workspace {
         tokio::join!(answered, self.origin.look());
         self.check_places(&answers)?;
         let mut collected = Collected::default();
-        for (at, answer) in answers {
+        for ((at, answer), mut before) in answers.into_iter().zip(before) {
             let name = self.hosts[at].name().clone();
-            let taken = match answer {
-                Ok(probe) => self.take_answer(at, &probe, read[at].clone(), lock),
+            let mut taken = match answer {
+                Ok(probe) => self.take_answer(at, &probe, &before, lock),
                 Err(error) => Err(error.into()),
             };
+            if taken.as_ref().is_ok_and(|taken| taken.in_doubt) {
+                before.journal = None;
+                taken = match self.question(at, None).ask_soon().await {
+                    Ok(probe) => self.take_answer(at, &probe, &before, lock),
+                    Err(error) => Err(error.into()),
+                };
+            }
             let answer = match taken {
                 Ok(taken) => {
                     let ended = |to: &AttemptState| matches!(to, AttemptState::Ended(_));
@@ -141,11 +149,6 @@ impl Workspace {
         Ok(collected)
     }
 
-    /// How far each host's journal has been read. To be asked before what is open, which may be less by then.
-    pub(super) fn read_so_far(&self) -> Result<Vec<Option<JournalPosition>>, ApplyError> {
-        self.hosts.iter().map(|host| Ok(self.store.host(host.name())?.journal)).collect()
-    }
-
     /// What to ask a host whose journal has been read so far.
     pub(super) fn question(&self, at: usize, journal: Option<JournalPosition>) -> Question {
         let (host, campaign) = (self.hosts[at].clone(), self.settings.campaign.name.clone());
@@ -164,39 +167,27 @@ impl Workspace {
         })
     }
 
-    /// Records a host's whole answer, of its journal what lies behind `read_from`.
+    /// Records a host's whole answer. `before`: what was known when it was asked.
     pub(super) fn take_answer(
         &mut self,
         at: usize,
         probe: &Probe,
-        read_from: Option<JournalPosition>,
+        before: &Before,
         lock: Option<&ApplyLock>,
     ) -> Result<Taken, ApplyError> {
         let name = self.hosts[at].name().clone();
         self.check_origin(&name, probe)?;
         let now = self.settings.clock.now();
         let memory = self.store.host(&name)?;
-        let mut facts = Vec::new();
-        let mut known_before = self.store.open_attempts()?;
-        known_before.retain(|open| open.host == name);
-        if memory.root_id.as_ref().is_some_and(|root| *root != probe.host.root_id) {
+        let unended = self.unended(&name)?;
+        let missing = if memory.root_id.as_ref().is_some_and(|root| *root != probe.host.root_id) {
             // What was sent to it went with the root: the next hand-over sends it again.
             self.code.remove(&name);
-            facts.extend(known_before.iter().map(|open| HostFact::Attempt {
-                job: open.job,
-                attempt: open.attempt,
-                apply: open.apply.clone(),
-                fact: Fact::RootGone,
-            }));
-            let open = |row: &SetupRow| row.host == name && row.state == AttemptState::Running;
-            let setups = self.store.setups()?.into_iter().filter(open);
-            facts.extend(setups.map(|row| HostFact::Setup {
-                id: row.id,
-                attempt: row.attempt,
-                apply: row.apply,
-                fact: Fact::RootGone,
-            }));
-        }
+            Missing::with_their_root(unended)
+        } else {
+            Missing::of(unended, probe, before)
+        };
+        let mut facts = missing.gone;
         facts.extend(probe.facts.iter().cloned());
         self.fill_sentences(&mut facts);
         let clock_offset_ms =
@@ -210,12 +201,11 @@ impl Workspace {
                 clock_offset_ms,
                 last_seen: Some(now),
             },
-            read_from,
+            read_from: before.journal.clone(),
             facts: &facts,
         })?;
         self.store.keep_lists(&probe.dealt_by)?;
-        let vanished = vanished(&known_before, probe);
-        self.take_back(&name, &vanished, lock)?;
+        self.take_back(&name, &missing.unstarted, lock)?;
         let answer = HostAnswer {
             status: HostStatus::Probed(now),
             state: HostState::Reachable,
@@ -224,18 +214,19 @@ impl Workspace {
             refused: probe.refused.clone(),
             trouble: None,
         };
-        Ok(Taken { answer, facts, recorded, vanished })
+        let (unstarted, in_doubt) = (missing.unstarted, missing.in_doubt);
+        Ok(Taken { answer, facts, recorded, unstarted, in_doubt })
     }
 
-    /// Forgets intents that came to nothing. Another apply may be between its intent and the hand-over: then it is for
+    /// Forgets attempts that came to nothing. Another apply may be between its intent and the hand-over: then it is for
     /// that one to say.
     fn take_back(
         &mut self,
         host: &HostName,
-        vanished: &[Intended],
+        unstarted: &[Intended],
         lock: Option<&ApplyLock>,
     ) -> Result<(), ApplyError> {
-        if vanished.is_empty() {
+        if unstarted.is_empty() {
             return Ok(());
         }
         let _ours = match lock {
@@ -245,7 +236,7 @@ impl Workspace {
                 Lock::Held(_) => return Ok(()),
             },
         };
-        self.store.take_back(host, vanished)?;
+        self.store.take_back(host, unstarted)?;
         Ok(())
     }
 
@@ -308,25 +299,4 @@ impl Workspace {
             ending.detail = sentence(ending, &context);
         }
     }
-}
-
-/// Attempts that were intended or queued and that a whole answer does not name: the hand-over never arrived, or was taken
-/// out of the queue.
-fn vanished(before: &[OpenAttempt], probe: &Probe) -> Vec<Intended> {
-    let named: BTreeSet<_> = probe
-        .facts
-        .iter()
-        .filter_map(|fact| match fact {
-            HostFact::Attempt { job, attempt, .. } => Some((*job, *attempt)),
-            HostFact::Setup { .. } | HostFact::Accepted { .. } => None,
-        })
-        .collect();
-    before
-        .iter()
-        .filter(|open| {
-            matches!(open.state, AttemptState::Intended | AttemptState::Queued)
-                && !named.contains(&(open.job, open.attempt))
-        })
-        .map(|open| Intended { job: open.job, attempt: open.attempt })
-        .collect()
 }

@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 
 use super::hand_over::{Hand, prepare_step};
 use super::lane::{Chunk, IDLE_ROUNDS, Lane, Said, Step, Trouble};
+use super::missing::Before;
 use super::tell::job_at;
 use super::{ApplyError, Interrupt, Interrupts, Observer, Workspace, joined};
 use crate::host::{HostError, Probe};
@@ -205,6 +206,7 @@ impl Follower<'_> {
         let least = u32::from(self.hand.is_some());
         let kick = if lane.kicked { 0 } else { lane.slots.max(least) };
         lane.kicked = true;
+        lane.had = workspace.had(lane.host.name())?;
         Ok(Some(Step::Look {
             question: workspace.question(lane.at, lane.read.clone()),
             seconds: (!self.detach && !std::mem::take(&mut lane.ask_now)).then_some(seconds),
@@ -290,17 +292,19 @@ impl Follower<'_> {
         lock: Option<&ApplyLock>,
     ) -> Result<(), ApplyError> {
         let lane = &mut self.lanes[at];
-        let taken = match workspace.take_answer(lane.at, probe, lane.read.clone(), lock) {
+        let before = Before { journal: lane.read.clone(), had: std::mem::take(&mut lane.had) };
+        let taken = match workspace.take_answer(lane.at, probe, &before, lock) {
             Err(error) if !error.is_ours() => return self.failed(workspace, at, error),
             taken => taken?,
         };
-        lane.read.clone_from(&probe.journal);
+        // With nothing read yet, the next look asks at once and for all of it.
+        lane.read = probe.journal.clone().filter(|_| !taken.in_doubt);
         self.warn_refused(workspace, at, &taken.answer.refused);
         self.told(workspace, at, taken.facts, &taken.recorded)?;
         let lane = &mut self.lanes[at];
         // What still waits by a whole answer was asked for in vain, and may be asked for again.
         lane.asked.clear();
-        for one in &taken.vanished {
+        for one in &taken.unstarted {
             lane.news |= lane.open.remove(&(one.job, one.attempt)).is_some();
         }
         if self.detach {

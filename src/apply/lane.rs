@@ -11,6 +11,7 @@ use tokio::task::AbortHandle;
 
 use super::ApplyError;
 use super::collect::Question;
+use super::missing::Handed;
 use super::open::Named;
 use super::repository::Asked;
 use crate::host::sync::{Made, Source};
@@ -116,6 +117,8 @@ pub(super) struct Lane {
     /// How far this apply has read its journal. Another process may have read further and written down what it found: that
     /// is still to be told here.
     pub(super) read: Option<JournalPosition>,
+    /// What the host had, by its own word, when the step under way began.
+    pub(super) had: BTreeSet<Handed>,
     /// Facts that came and are not recorded yet, and how far they reach.
     pub(super) bundle: Vec<HostFact>,
     pub(super) position: Option<JournalPosition>,
@@ -212,6 +215,7 @@ impl Lane {
             number: 0,
             kicked: false,
             read: None,
+            had: BTreeSet::new(),
             bundle: Vec::new(),
             position: None,
             step: None,

@@ -14,6 +14,7 @@ mod hand_over;
 mod interrupt;
 mod lane;
 mod logs;
+mod missing;
 mod open;
 mod repository;
 mod run;

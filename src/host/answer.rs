@@ -2,10 +2,13 @@
 //!
 //! A host's answer is not trusted: bytes are bounded by the caller, words are checked here, facts by `lifecycle::record`.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 
 use super::HostError;
 use super::doctor::RootFacts;
+use crate::ids::ApplyId;
 use crate::lifecycle::{HostFact, JournalPosition, LineError, parse_lines};
 use crate::plan::HostList;
 
@@ -36,6 +39,8 @@ pub struct Probe {
     pub origin: Option<String>,
     /// Attempts: the journal's lines first, then what is open, then what is queued.
     pub facts: Vec<HostFact>,
+    /// Applies of which a hand-over left the queue before all of it was claimed.
+    pub left: BTreeSet<ApplyId>,
     /// The lists of hosts that jobs of the campaign were dealt by.
     pub dealt_by: Vec<HostList>,
     /// How far the journal has been read; `None` without a campaign.
@@ -72,6 +77,7 @@ pub(super) fn parse_probe(host: &str, body: &[u8]) -> Result<Probe, HostError> {
     let mut facts = None;
     let mut origin = None;
     let mut others: Vec<u8> = Vec::new();
+    let mut left = BTreeSet::new();
     let mut dealt_by = Vec::new();
     let mut room = LISTS_MAX;
     let mut journal = None;
@@ -89,6 +95,9 @@ pub(super) fn parse_probe(host: &str, body: &[u8]) -> Result<Probe, HostError> {
             facts = Some(parse_host(whole()?).ok_or_else(wrong)?);
         } else if text.starts_with("origin ") {
             origin = Some(whole()?.strip_prefix("origin ").ok_or_else(wrong)?.to_owned());
+        } else if let Some(text) = text.strip_prefix("left ") {
+            let apply = text.strip_suffix(" .").ok_or_else(wrong)?;
+            left.insert(apply.parse().map_err(|_| wrong())?);
         } else if let Some(text) = text.strip_prefix("hosts ") {
             // One that cannot be read may say that another host has a job, so the answer is none.
             room = room.checked_sub(text.len()).ok_or_else(wrong)?;
@@ -116,7 +125,7 @@ pub(super) fn parse_probe(host: &str, body: &[u8]) -> Result<Probe, HostError> {
     refused.extend(lines.errors.into_iter().map(|(_, error)| error));
     journal_lines.extend(lines.facts);
     let host = facts.ok_or_else(|| nonsense(host, "probe", b"no line `host`"))?;
-    Ok(Probe { host, origin, facts: journal_lines, dealt_by, journal, refused })
+    Ok(Probe { host, origin, facts: journal_lines, left, dealt_by, journal, refused })
 }
 
 fn parse_host(line: &str) -> Option<HostFacts> {

@@ -21,8 +21,9 @@
 //! | - | somebody else holds the lock that a seal needs | asked again |
 //! | - | no answer, or none that is whole | what it was before; never `lost` |
 //! | - | another root than the attempt was made in | `lost`, `root-gone` |
+//! | - | the same root, which had it and has no record of it, nor of its leaving the queue | `lost`, `root-gone` |
 //!
-//! Another machine and another root are in `adoption`. The rows of the host script alone, under every shell, are in
+//! Another machine and another root are in `adoption`, the last row in `records_gone`. The rows of the host script alone, under every shell, are in
 //! `host_script::crash`.
 
 #![expect(clippy::disallowed_methods, reason = "tests bring about what a crash leaves")]

@@ -27,6 +27,7 @@ mod moves;
 mod outcomes;
 mod output;
 mod plan;
+mod records_gone;
 mod report;
 mod secrets;
 mod server_db;
