@@ -61,7 +61,7 @@ verb_probe() { # CAMPAIGN GENERATION OFFSET [PROGRAM…]
   for _part in $_had; do
     [ -e "$V/$C/$_part" ] || exit 66
     # By the whole journal a client may take for gone what is not named: then nothing may have been passed over.
-    [ "$_generation" != none ] || [ "$_part" = origin ] || ls -f "$V/$C/$_part" >/dev/null || exit 74
+    [ "$_generation" != none ] || [ "$_part" = origin ] || ls "$V/$C/$_part" >/dev/null || exit 74
   done
 }
 

@@ -114,8 +114,7 @@ pub(super) struct Lane {
     pub(super) number: u32,
     /// Whether the host was asked to see to its runners since the lane began.
     pub(super) kicked: bool,
-    /// How far this apply has read its journal. Another process may have read further and written down what it found: that
-    /// is still to be told here.
+    /// How far this apply has read its journal. What another process has read beyond is still to be told here.
     pub(super) read: Option<JournalPosition>,
     /// What the host had, by its own word, when the step under way began.
     pub(super) had: BTreeSet<Handed>,

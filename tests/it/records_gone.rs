@@ -25,6 +25,8 @@ fn row_records_gone_under_the_same_root_is_lost() {
     let sandbox = Sandbox::with(WAITS);
     let following = sandbox.spawn(&["apply"]);
     wait_until("the first job runs", || ran(&sandbox) == ["1"]);
+    let follows = |(_, line): &(i32, String)| line.contains(" wait ");
+    wait_until("its journal is followed", || sandbox.processes().iter().any(follows));
     let ours = sandbox.root().join("v1/known");
     for part in ["queue", "jobs"] {
         fs::remove_dir_all(ours.join(part)).expect("a folder");
