@@ -77,12 +77,13 @@ LIST
   [ $# = 1 ] || "$@"
 }
 
-# -> ID N ATT APPLY
+# -> ID N ATT APPLY. From the folder that was entered: what is written here is never written to a root that comes in its
+# place by now.
 entry() { # ID/N/APPLY
   ID=${1%%/*} APPLY=${1##*/}
   N=${1#*/}
   N=${N%/*}
-  ATT=$V/$C/jobs/$ID/$N
+  ATT=$C/jobs/$ID/$N
 }
 
 mark_cancelled() { # ENTRY…
@@ -92,14 +93,14 @@ mark_cancelled() { # ENTRY…
     [ -d "${ATT%/*}" ] || _folders="$_folders $ID"
   done
   # shellcheck disable=SC2086 # ids
-  [ -z "$_folders" ] || { mkdir -p "$V/$C/jobs" && (cd "$V/$C/jobs" && mkdir -p $_folders); }
+  [ -z "$_folders" ] || { mkdir -p "$C/jobs" && (cd "$C/jobs" && mkdir -p $_folders); }
   for _entry; do
     entry "$_entry"
     shift
     { printf '%s\n' "$_by" >"${ATT%/*}/cancelled.$N"; } 2>/dev/null || _failed=1
     [ ! -e "${ATT%/*}/cancelled.$N" ] || set -- "$@" "${ATT%/*}/cancelled.$N" "${ATT%/*}"
   done
-  [ $# = 0 ] || make_durable "$@" "$V/$C/jobs" || _failed=1
+  [ $# = 0 ] || make_durable "$@" "$C/jobs" || _failed=1
 }
 
 claim_cancelled() { # ENTRY…
@@ -123,7 +124,7 @@ take_claims() { # ENTRY…
   done
   [ $# -gt 0 ] || return 0
   # shellcheck disable=SC2086 # ids and numbers
-  mkdir -p "$V/$C/jobs" && (cd "$V/$C/jobs" && mkdir -p $_folders) || _failed=1
+  mkdir -p "$C/jobs" && (cd "$C/jobs" && mkdir -p $_folders) || _failed=1
   _files=
   for _entry; do
     entry "$_entry"
@@ -138,7 +139,7 @@ take_claims() { # ENTRY…
     fi
   done
   # shellcheck disable=SC2086 # ids and numbers
-  if [ $# = 0 ] || ! (cd "$V/$C/jobs" && make_durable $_files); then
+  if [ $# = 0 ] || ! (cd "$C/jobs" && make_durable $_files); then
     for _entry; do
       entry "$_entry"
       rm -rf "${ATT%/*}/try-$N.$_try"
@@ -160,7 +161,8 @@ take_claims() { # ENTRY…
   _folders=
   for _entry; do _folders="$_folders ${_entry%%/*}"; done
   # shellcheck disable=SC2086 # ids
-  [ $# = 0 ] || (cd "$V/$C/jobs" && make_durable $_folders) || _failed=1
+  [ $# = 0 ] || (cd "$C/jobs" && make_durable $_folders) || _failed=1
+  is_same_root || exit 66
   for _entry; do
     entry "$_entry"
     read_state "$ATT/state" && tell "$R_END"

@@ -26,7 +26,8 @@ enter() {
       { ln "$V/root-id.$$" "$V/root-id" 2>/dev/null || [ -s "$V/root-id" ]; } &&
       rm -f "$V/root-id.$$" && make_durable "$V"
   } || exit 73
-  read -r ROOTID <"$V/root-id" && is_name "$ROOTID" || exit 73
+  # The one of the folder that was entered, wherever that is by now.
+  { read -r ROOTID <root-id; } 2>/dev/null && is_name "$ROOTID" || exit 73
 }
 
 # -> SECRETS: in memory where that is possible. Looked for once a boot: the list of mounts may be long.

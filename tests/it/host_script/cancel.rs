@@ -7,12 +7,12 @@ use std::fmt::Write as _;
 use std::fs;
 use std::time::Instant;
 
-use super::world::{Batch, CAMPAIGN, Job, World, job, records, verdict};
+use super::world::{Batch, CAMPAIGN, Job, World, job, quoted, records, verdict};
 
 super::in_every_shell! {
     cancel_whatever_it_is_at cancel_of_many cancel_against_the_claim withdraw_against_the_claim time_limits
     a_limit_that_is_over_before_the_start moves_what_nobody_has_claimed a_move_against_the_claim
-    an_attempt_after_one_elsewhere another_root_is_asked_in_vain
+    an_attempt_after_one_elsewhere another_root_is_asked_in_vain a_root_that_goes_under_a_move_or_a_cancel
 }
 
 fn ask_cancel(world: &World, jobs: &[&Job], grace: &str) -> String {
@@ -255,6 +255,32 @@ fn a_move_against_the_claim(world: &World) {
 }
 
 /// Attempts between two of this host may have been another's.
+/// The root goes at any step, and another one is in its place: nothing is written there of attempts that were in the old one.
+fn a_root_that_goes_under_a_move_or_a_cancel(world: &World) {
+    let gone = world.sandbox.path().join("gone");
+    let list = format!("{} 1 a\n", job("true").id);
+    for (verb, word, last) in [("move", "b", None), ("cancel", "user", Some("0"))] {
+        for program in ["cat", "mkdir", "ln"] {
+            let root = world.records("host")[0]["root"].clone();
+            // Once, as the step begins.
+            let more = format!(
+                "{program}() {{ [ -e {gone} ] || {{ mv \"$ROOT\" {gone}; command mkdir -p \"$V\"; echo new >\"$V/root-id\"; }}; command {program} \"$@\"; }}\n",
+                gone = quoted(gone.to_str().expect("UTF-8")),
+            );
+            world.install(super::world::VERSION, &more);
+            let words: Vec<&str> =
+                [CAMPAIGN, word].into_iter().chain(last).chain([&*root]).collect();
+            let answer = world.ask_any(verb, &words, &list);
+            assert!(gone.exists() && !answer.framed, "{verb}, {program}: {}", answer.body);
+            let written = world.root.join("v1").join(CAMPAIGN);
+            assert!(!written.exists(), "{verb}, {program}");
+            fs::remove_dir_all(&gone).expect("the old root");
+            fs::remove_dir_all(&world.root).expect("the new root");
+            world.install(super::world::VERSION, "");
+        }
+    }
+}
+
 fn an_attempt_after_one_elsewhere(world: &World) {
     let first = job("echo x >>count; exit 3");
     world.run(&Batch::new([first.clone()]));
