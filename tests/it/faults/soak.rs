@@ -3,7 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "the script says by the environment what it wants")]
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Mutex;
+use std::sync::{Mutex, RwLock};
 
 use super::classes::{ALL, Class};
 use super::oracle::Kind;
@@ -67,12 +67,19 @@ fn soak() {
     let tell = number("SP_SOAK_TELL", 0) > 0;
     let left = Mutex::new(trials(&classes, seed, number("SP_SOAK_TRIALS", 1)));
     let counts: Mutex<BTreeMap<&str, Count>> = Mutex::default();
+    let machine = RwLock::new(());
     std::thread::scope(|scope| {
         for _ in 0..number("SP_SOAK_JOBS", 2) {
             scope.spawn(|| {
                 loop {
                     let next = left.lock().expect("no panic").pop_front();
                     let Some((class, seed)) = next else { return };
+                    let (_all, _part);
+                    if class.alone {
+                        _all = machine.write().expect("no panic");
+                    } else {
+                        _part = machine.read().expect("no panic");
+                    }
                     let began = std::time::Instant::now();
                     let ended = run(class, seed);
                     let kind = ended.as_ref().err().map(|failure| failure.kind);

@@ -29,6 +29,8 @@ pub(super) struct Class {
     pub(super) play: fn(&mut Trial) -> Vec<Finding>,
     /// Only in the long form: a trial takes minutes.
     pub(super) long: bool,
+    /// Beside no other trial: it is all that a machine can bear, and more would only be a test of patience.
+    pub(super) alone: bool,
 }
 
 const fn class(
@@ -36,7 +38,7 @@ const fn class(
     shape: fn(&mut Rng) -> Shape,
     play: fn(&mut Trial) -> Vec<Finding>,
 ) -> Class {
-    Class { name, shape, play, long: false }
+    Class { name, shape, play, long: false, alone: false }
 }
 
 const fn long(
@@ -67,6 +69,6 @@ pub(super) const ALL: &[Class] = &[
     class("garbage", garbage::shape, garbage::play),
     class("machines", machines::shape, machines::play),
     long("suspended", connection::shape, connection::suspended),
-    long("hundred", large::hundred, signals::play),
+    Class { alone: true, ..long("hundred", large::hundred, signals::play) },
     long("thousand", large::thousand, signals::play),
 ];
