@@ -72,7 +72,7 @@ CREATE TABLE attempt (
     ordinal    INTEGER PRIMARY KEY,
     job        INTEGER NOT NULL REFERENCES job (ordinal),
     host       INTEGER NOT NULL REFERENCES host (ordinal),
-    n          INTEGER NOT NULL CHECK (n > 0),
+    n          INTEGER NOT NULL CHECK (n BETWEEN 1 AND 999999999),
     apply      INTEGER NOT NULL REFERENCES apply (ordinal),
     batch      TEXT,                     -- hash of the file that handed it over
     state      TEXT NOT NULL CHECK (state IN ('intended', 'queued', 'running', 'succeeded', 'failed', 'timeout',
@@ -102,7 +102,7 @@ CREATE TABLE setup (
     ordinal    INTEGER PRIMARY KEY,
     id         BLOB NOT NULL CHECK (length(id) = 16),
     host       INTEGER NOT NULL REFERENCES host (ordinal),
-    n          INTEGER NOT NULL CHECK (n > 0),
+    n          INTEGER NOT NULL CHECK (n BETWEEN 1 AND 999999999),
     apply      INTEGER NOT NULL REFERENCES apply (ordinal),
     state      TEXT NOT NULL CHECK (state IN ('running', 'succeeded', 'failed', 'timeout', 'stalled', 'oom', 'cancelled',
                                               'lost')),

@@ -180,9 +180,38 @@ impl FromStr for JobId {
 }
 
 /// The n-th execution of a job on a host, from 1; never reused, so that a late report of an old one cannot count.
+///
+/// Only numbers that the host script can write exist: at most nine digits, see `is_number` in `10-records.sh`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
-pub struct Attempt(pub u32);
+pub struct Attempt(u32);
+
+impl Attempt {
+    /// The first attempt of a job.
+    pub const FIRST: Self = Self(1);
+    /// The last attempt that a host can write down; behind it a job cannot run again.
+    pub const LAST: Self = Self(999_999_999);
+
+    /// Returns the attempt with this number; `None` for a number that no host can write.
+    pub fn new(number: u32) -> Option<Self> {
+        (Self::FIRST.0..=Self::LAST.0).contains(&number).then_some(Self(number))
+    }
+
+    /// Returns the attempt behind this one; `None` behind the last.
+    pub fn next(self) -> Option<Self> {
+        Self::new(self.0 + 1)
+    }
+
+    /// Returns the attempt that comes behind the newest one, which is the first where there was none.
+    pub fn behind(newest: Option<Self>) -> Option<Self> {
+        newest.map_or(Some(Self::FIRST), Self::next)
+    }
+
+    /// Returns the number.
+    pub fn number(self) -> u32 {
+        self.0
+    }
+}
 
 impl fmt::Display for Attempt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -47,6 +47,13 @@ pub struct Collected {
     pub learned: BTreeSet<JobId>,
 }
 
+impl Collected {
+    /// Why a host did not answer; `None` where it did.
+    pub fn trouble_of(&self, host: &HostName) -> Option<&ApplyError> {
+        self.hosts.get(host)?.trouble.as_deref()
+    }
+}
+
 /// What one host's answer came to.
 pub(super) struct Taken {
     pub(super) answer: HostAnswer,
@@ -95,8 +102,8 @@ impl Settings {
 }
 
 impl Workspace {
-    /// Asks every host, side by side, and records the answers. A host that does not answer is told of in its place; where
-    /// none does, the first one's trouble is the error. `lock`: this process holds the campaign's lock.
+    /// Asks every host, side by side, and records the answers. A host that does not answer is told of in its place.
+    /// `lock`: this process holds the campaign's lock.
     pub async fn collect(&mut self, lock: Option<&ApplyLock>) -> Result<Collected, ApplyError> {
         let before = self.before()?;
         let mut asked = JoinSet::new();
@@ -107,18 +114,19 @@ impl Workspace {
         let mut answers = BTreeMap::new();
         let answered = async {
             while let Some(answer) = asked.join_next().await {
-                answers.extend(joined(answer));
+                let answer = joined(answer);
+                answers.extend(answer.map(|(at, said)| (at, said.map_err(ApplyError::from))));
             }
         };
         // Beside the questions: in a long history git takes a while.
         tokio::join!(answered, self.origin.look());
-        self.check_places(&answers)?;
+        self.check_places(&mut answers)?;
         let mut collected = Collected::default();
         for ((at, answer), mut before) in answers.into_iter().zip(before) {
             let name = self.hosts[at].name().clone();
             let mut taken = match answer {
                 Ok(probe) => self.take_answer(at, &probe, &before, lock),
-                Err(error) => Err(error.into()),
+                Err(error) => Err(error),
             };
             if taken.as_ref().is_ok_and(|taken| taken.in_doubt) {
                 before.journal = None;
@@ -139,12 +147,6 @@ impl Workspace {
                 Err(error) => self.unanswered(&name, error)?,
             };
             collected.hosts.insert(name, answer);
-        }
-        if collected.hosts.values().all(|answer| answer.trouble.is_some()) {
-            let first = self.hosts.first().and_then(|host| collected.hosts.remove(host.name()));
-            if let Some(error) = first.and_then(|answer| Arc::into_inner(answer.trouble?)) {
-                return Err(error);
-            }
         }
         Ok(collected)
     }
@@ -240,17 +242,29 @@ impl Workspace {
         Ok(())
     }
 
-    /// One place under two names would be asked twice for what it has, and told of as two.
+    /// One place under two names would be asked twice for what it has, and told of as two. The answer of one of them is
+    /// dropped: of the one that was not there when it was asked before, else of the later one.
     fn check_places(
         &self,
-        answers: &BTreeMap<usize, Result<Probe, HostError>>,
+        answers: &mut BTreeMap<usize, Result<Probe, ApplyError>>,
     ) -> Result<(), ApplyError> {
-        let mut places: BTreeMap<&str, &HostName> = BTreeMap::new();
-        for (at, answer) in answers {
-            let (Ok(probe), name) = (answer, self.hosts[*at].name()) else { continue };
-            if let Some(one) = places.insert(&probe.host.root_id, name) {
-                let (one, other) = (one.to_string(), name.to_string());
-                return Err(ApplyError::SamePlace { one, other });
+        let mut places: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        for (at, answer) in &*answers {
+            if let Ok(probe) = answer {
+                places.entry(probe.host.root_id.clone()).or_default().push(*at);
+            }
+        }
+        for (root_id, hosts) in places.into_iter().filter(|(_, hosts)| hosts.len() > 1) {
+            let mut first = hosts[0];
+            for at in hosts.iter().rev() {
+                if self.store.host(self.hosts[*at].name())?.root_id.as_ref() == Some(&root_id) {
+                    first = *at;
+                }
+            }
+            for at in hosts.into_iter().filter(|at| *at != first) {
+                let name = |at: usize| self.hosts[at].name().to_string();
+                let (one, other) = (name(first), name(at));
+                answers.insert(at, Err(ApplyError::SamePlace { one, other }));
             }
         }
         Ok(())

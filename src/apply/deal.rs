@@ -17,11 +17,12 @@ use crate::plan::eligible;
 use crate::store::{HostMemory, HostReport};
 
 impl Lane {
-    /// Attempts that wait in the host's queue, as far as is known, and that may be given away.
+    /// Attempts that wait in the host's queue, as far as is known, and that may be given away: behind the last number there is
+    /// no attempt for another host.
     fn waiting(&self) -> impl Iterator<Item = (JobId, Attempt)> + '_ {
         let queued = |state: &AttemptState| *state == AttemptState::Queued;
         let open = self.open.iter().filter(move |(_, state)| queued(state));
-        open.map(|(key, _)| *key).filter(|key| !self.asked.contains(key))
+        open.map(|(key, _)| *key).filter(|key| !self.asked.contains(key) && key.1.next().is_some())
     }
 
     /// Whether nothing waits here, nor is on its way.
@@ -144,8 +145,10 @@ impl Follower<'_> {
             read_from: None,
             facts: &facts,
         };
-        let recorded = workspace.store.record(&report)?;
-        self.told(workspace, at, facts, &recorded)?;
+        match workspace.store.record(&report) {
+            Ok(recorded) => self.told(workspace, at, facts, &recorded)?,
+            Err(error) => self.failed(workspace, at, error.into())?,
+        }
         if self.lanes[at].is_quiet() {
             self.lanes[at].stop_looking();
         }
@@ -158,7 +161,7 @@ impl Follower<'_> {
         let kind = EventKind::JobMoved { id, name, from: host, to: to.clone(), attempt };
         self.observer.event(&Event { ts: workspace.clock().now(), kind });
         // Where nothing may be started, or nothing more, it is the next apply's.
-        if self.hand.is_none() || self.stopped {
+        if self.hand.is_none() || self.stopped || attempt.next().is_none() {
             return;
         }
         let (Some(at), Some(index)) = (self.lane_of(to), workspace.expansion().index_of(id)) else {

@@ -1,6 +1,7 @@
 //! What keeps an apply from going on; never how a job ended.
 
 use crate::host::HostError;
+use crate::ids::{Attempt, JobId};
 use crate::plan::PlanError;
 use crate::store::{LockError, StoreError};
 
@@ -36,6 +37,15 @@ pub enum ApplyError {
     /// What is asked for was never on a host, or was moved and not taken up yet.
     #[error("no host has this job")]
     NoHost,
+    /// The newest attempt of a job has the last number that there is.
+    #[error(
+        "job {job} cannot run again: attempt {} of it is on record, the last number there is",
+        Attempt::LAST
+    )]
+    NoAttemptLeft {
+        /// The job.
+        job: JobId,
+    },
     /// The host's campaign of this name belongs to another repository.
     #[error(
         "host `{host}` has a campaign `{campaign}` that came from another repository \
@@ -88,15 +98,14 @@ impl ApplyError {
     /// Whether it is about this side, so that no host can be told of in its place.
     pub(super) fn is_ours(&self) -> bool {
         match self {
-            Self::Store(_)
-            | Self::Lock(_)
-            | Self::Plan(_)
-            | Self::Signals(_)
-            | Self::SamePlace { .. } => true,
+            Self::Store(StoreError::Unwritable { .. }) => false,
+            Self::Store(_) | Self::Lock(_) | Self::Plan(_) | Self::Signals(_) => true,
             Self::Host(_)
+            | Self::SamePlace { .. }
             | Self::Root { .. }
             | Self::HostRemoved { .. }
             | Self::NoHost
+            | Self::NoAttemptLeft { .. }
             | Self::OtherOrigin { .. }
             | Self::Secrets { .. }
             | Self::Programs { .. } => false,

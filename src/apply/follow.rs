@@ -55,6 +55,8 @@ pub(super) struct Follower<'a> {
     /// Leave as soon as everything was handed over.
     pub(super) detach: bool,
     pub(super) tables_at: Instant,
+    /// Number of jobs that arrived at hosts.
+    pub(super) arrived: usize,
     /// Jobs of this apply that failed, on whatever host.
     pub(super) failed: BTreeSet<JobId>,
     /// Whether those are so many that nothing of this apply starts any more.
@@ -227,7 +229,13 @@ impl Follower<'_> {
             Said::Prepared(ready) => match *ready {
                 Ok(ready) => {
                     self.lanes[at].fit = Some(true);
-                    self.send(workspace, at, ready)?;
+                    match self.send(workspace, at, ready) {
+                        // What a host said of itself cannot be handed back to it: that keeps no other host waiting.
+                        Err(error @ ApplyError::Host(_)) => {
+                            return self.failed(workspace, at, error);
+                        }
+                        sent => sent?,
+                    }
                 }
                 Err(error) if self.lanes[at].jobs.is_empty() => {
                     self.is_unfit(workspace, at, error)?;
@@ -269,6 +277,7 @@ impl Follower<'_> {
         workspace.record_queued(lane.host.name(), hand.apply, &sent)?;
         lane.kicked = true;
         lane.logs = true;
+        self.arrived += sent.len();
         for one in &sent {
             if !self.detach {
                 lane.open.insert((one.job, one.attempt), AttemptState::Queued);

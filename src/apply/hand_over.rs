@@ -27,16 +27,18 @@ pub(super) struct Hand<'a> {
     pub(super) forced: &'a BTreeSet<usize>,
     /// Of each job that is to run, the newest attempt that the plan rests on. The one behind it is handed over and no other:
     /// where somebody else has handed that one over by then, both are the same, and run once.
-    pub(super) last: &'a BTreeMap<usize, Attempt>,
+    pub(super) last: &'a BTreeMap<usize, Option<Attempt>>,
     /// Programs that every job needs and that a host lacks.
     pub(super) missing: &'a BTreeMap<HostName, Vec<String>>,
 }
 
 impl Hand<'_> {
     /// The attempt that the next one of a job comes behind: the one that another host gave away, or the plan's.
-    fn last_of(&self, lane: &Lane, job: usize) -> Attempt {
-        let given = lane.given.get(&job).or_else(|| self.last.get(&job));
-        given.copied().unwrap_or(Attempt(0))
+    fn last_of(&self, lane: &Lane, job: usize) -> Option<Attempt> {
+        match lane.given.get(&job) {
+            Some(given) => Some(*given),
+            None => self.last.get(&job).copied().flatten(),
+        }
     }
 }
 
@@ -111,10 +113,13 @@ impl Workspace {
             .jobs
             .iter()
             .map(|job| {
-                let Attempt(last) = hand.last_of(lane, *job);
-                Intended { job: expansion.ids()[*job], attempt: Attempt(last + 1) }
+                let id = expansion.ids()[*job];
+                let attempt = Attempt::behind(hand.last_of(lane, *job));
+                // The plan runs no such job, and no lane is given one.
+                let attempt = attempt.ok_or(ApplyError::NoAttemptLeft { job: id })?;
+                Ok(Intended { job: id, attempt })
             })
-            .collect();
+            .collect::<Result<_, ApplyError>>()?;
         let revision = self.revision.get().clone();
         let tree = Tree {
             snapshot: code.snapshot.clone(),

@@ -30,7 +30,7 @@ pub use interrupt::{Interrupt, Interrupts};
 pub use lane::{SetupFailure, Trouble};
 pub use logs::log_file;
 pub use open::Named;
-pub use run::{Ended, How, RunOptions, new_apply_id};
+pub use run::{Ended, How, RunOptions, new_apply_id, until};
 pub use workspace::{Settings, Workspace, hosts_of};
 
 use tokio::task::JoinError;

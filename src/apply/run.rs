@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::task::JoinSet;
+
 use super::collect::Collected;
 use super::follow::{Followed, Follower};
 use super::hand_over::Hand;
 use super::lane::{Lane, Trouble};
-use super::{ApplyError, Interrupt, Interrupts, Observer, Workspace};
+use super::{ApplyError, Interrupt, Interrupts, Observer, Workspace, joined};
 use crate::ids::{ApplyId, Attempt, HostName, JobId};
 use crate::lifecycle::AttemptState;
 use crate::lifecycle::shares::{Wish, shares};
@@ -56,6 +58,8 @@ pub enum How {
 pub struct Ended {
     /// As a whole.
     pub how: How,
+    /// Number of jobs that arrived at hosts.
+    pub handed_over: usize,
     /// Hosts with something left, and why it is left; their jobs go on without us.
     pub troubles: Vec<(HostName, Trouble)>,
 }
@@ -71,7 +75,7 @@ impl Workspace {
         observer: &mut dyn Observer,
         interrupts: &mut Interrupts,
     ) -> Result<Ended, ApplyError> {
-        self.withdraw_obsolete(plan).await?;
+        let mut troubles = self.withdraw_obsolete(plan, collected).await?;
         self.record_jobs()?;
         let forced: BTreeSet<usize> = plan
             .decisions
@@ -94,9 +98,13 @@ impl Workspace {
         for lane in &mut lanes {
             // What an earlier command left.
             let name = lane.host.name();
-            if collected.hosts.get(name).is_some_and(|answer| answer.trouble.is_some()) {
+            if let Some(error) = collected.trouble_of(name) {
                 // It gives nothing and gets nothing of others.
                 lane.fit = Some(false);
+                if matches!(error, ApplyError::SamePlace { .. }) {
+                    // What lies there is told under its other name.
+                    lane.open.clear();
+                }
             }
             if lane.host.is_here() {
                 self.keep_logs(name, &self.ended_on(name)?)?;
@@ -106,16 +114,16 @@ impl Workspace {
         }
         if lanes.iter().all(|lane| lane.is_quiet() && !lane.logs) {
             observer.tables(&self.store.snapshot()?);
-            return Ok(Ended { how: How::Done, troubles: Vec::new() });
+            return Ok(Ended { how: How::Done, handed_over: 0, troubles });
         }
         if !lanes.iter().all(Lane::is_quiet) {
             self.store.begin_apply(&options.apply, self.clock().now())?;
             self.begun = Some(options.apply.clone());
         }
         let mut how = How::Done;
-        let mut troubles = Vec::new();
+        let mut handed_over = 0;
         let last = plan.decisions.iter().map(|decision| (decision.job, decision.attempt));
-        let mut last: BTreeMap<usize, Attempt> = last.collect();
+        let mut last: BTreeMap<usize, Option<Attempt>> = last.collect();
         for number in 1..=ROUNDS {
             let wanted: Vec<(usize, usize)> =
                 lanes.iter().flat_map(|lane| lane.jobs.iter().map(|job| (lane.at, *job))).collect();
@@ -135,10 +143,12 @@ impl Workspace {
                 until_lock: false,
                 detach: options.detach,
                 tables_at: Instant::now(),
+                arrived: 0,
                 failed: BTreeSet::new(),
                 stopped: false,
             };
             let followed = follower.follow(self, Some(lock)).await?;
+            handed_over += follower.arrived;
             lanes = follower.lanes;
             for lane in &mut lanes {
                 let found = lane.troubles();
@@ -170,7 +180,7 @@ impl Workspace {
         }
         let snapshot = self.store.snapshot()?;
         observer.tables(&snapshot);
-        Ok(Ended { how, troubles })
+        Ok(Ended { how, handed_over, troubles })
     }
 
     /// Gives the lanes again what left a queue without a word, and what has not ended by the checkpoint, which is the one to
@@ -182,7 +192,7 @@ impl Workspace {
         wanted: &[(usize, usize)],
         asked_for: &BTreeSet<JobId>,
         troubles: &[(HostName, Trouble)],
-    ) -> Result<BTreeMap<usize, Attempt>, ApplyError> {
+    ) -> Result<BTreeMap<usize, Option<Attempt>>, ApplyError> {
         let known = Known::new(self.store.known()?);
         let mut open = self.open_by_host(|job| asked_for.contains(&job))?;
         for lane in lanes {
@@ -257,9 +267,21 @@ impl Workspace {
     ) -> Result<Ended, ApplyError> {
         let mut idle: u32 = 0;
         loop {
-            self.collect(None).await?;
+            let asked = tokio::select! {
+                asked = self.collect(None) => Ok(asked?),
+                () = until(deadline) => Err(How::TimedOut),
+                interrupt = interrupts.next() => Err(How::Interrupted(interrupt)),
+            };
+            let collected = match asked {
+                Ok(collected) => collected,
+                Err(how) => return Ok(Ended { how, handed_over: 0, troubles: Vec::new() }),
+            };
             let read = self.read_so_far()?;
             let mut open = self.open_in(jobs)?;
+            // What lies at a host that is another one of the file is told under its other name.
+            open.retain(|host, _| {
+                !matches!(collected.trouble_of(host), Some(ApplyError::SamePlace { .. }))
+            });
             idle = if open.is_empty() { idle + 1 } else { 0 };
             let lanes = self.hosts.iter().enumerate().map(|(at, host)| {
                 let mut lane = Lane::new(at, host.clone(), 0);
@@ -276,6 +298,7 @@ impl Workspace {
                 until_lock,
                 detach: false,
                 tables_at: Instant::now(),
+                arrived: 0,
                 failed: BTreeSet::new(),
                 stopped: false,
             };
@@ -298,7 +321,7 @@ impl Workspace {
                     }
                 }
             };
-            return Ok(Ended { how, troubles });
+            return Ok(Ended { how, handed_over: 0, troubles });
         }
     }
 
@@ -307,23 +330,48 @@ impl Workspace {
         self.settings.campaign.hosts.get(host).map_or(1, |host| host.slots).max(1)
     }
 
-    async fn withdraw_obsolete(&mut self, plan: &Plan) -> Result<(), ApplyError> {
+    /// Takes obsolete jobs out of the queues. A host that cannot be asked, or has left the file, keeps them: that is told of
+    /// it, and the others go on.
+    async fn withdraw_obsolete(
+        &self,
+        plan: &Plan,
+        collected: &Collected,
+    ) -> Result<Vec<(HostName, Trouble)>, ApplyError> {
         let gone: BTreeSet<JobId> = plan
             .obsolete
             .iter()
             .filter(|obsolete| obsolete.action == Action::Withdraw)
             .map(|obsolete| obsolete.known.id)
             .collect();
+        let mut troubles = Vec::new();
         if gone.is_empty() {
-            return Ok(());
+            return Ok(troubles);
         }
-        let campaign = &self.settings.campaign.name;
+        let mut asking = JoinSet::new();
         for (name, named) in self.attempts_by_host(|job| gone.contains(&job))? {
-            let host = self.host(&name)?;
-            let root_id = named.root_id.as_deref();
-            host.cancel(campaign, "withdraw", 0, &named.attempts, root_id).await?;
+            // That it is silent was said, and that its jobs stay follows.
+            if collected.trouble_of(&name).is_some() {
+                continue;
+            }
+            let host = match self.host(&name) {
+                Ok(host) => host.clone(),
+                Err(error) => {
+                    troubles.push((name, Trouble::Error(error)));
+                    continue;
+                }
+            };
+            let campaign = self.settings.campaign.name.clone();
+            asking.spawn(async move {
+                let root_id = named.root_id.as_deref();
+                (name, host.cancel(&campaign, "withdraw", 0, &named.attempts, root_id).await)
+            });
         }
-        Ok(())
+        while let Some(asked) = asking.join_next().await {
+            if let Some((name, Err(error))) = joined(asked) {
+                troubles.push((name, Trouble::Error(error.into())));
+            }
+        }
+        Ok(troubles)
     }
 
     /// Writes the file's jobs down in the checkpoint.
@@ -365,6 +413,14 @@ impl Workspace {
             })
             .count();
         Ok(failed >= most as usize)
+    }
+}
+
+/// Comes at the deadline; never where there is none.
+pub async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
     }
 }
 

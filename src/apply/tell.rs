@@ -38,8 +38,10 @@ impl Follower<'_> {
             let read_from = lane.read.replace(journal.clone());
             let memory = HostMemory { journal: Some(journal), last_seen, ..HostMemory::default() };
             let report = HostReport { host: &name, memory, read_from, facts: &facts };
-            let recorded = workspace.store.record(&report)?;
-            self.told(workspace, at, facts, &recorded)?;
+            match workspace.store.record(&report) {
+                Ok(recorded) => self.told(workspace, at, facts, &recorded)?,
+                Err(error) => self.failed(workspace, at, error.into())?,
+            }
             recorded_any = true;
             let lane = &mut self.lanes[at];
             if lane.ask_now {

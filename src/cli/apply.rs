@@ -13,8 +13,9 @@ use super::error::CliError;
 use super::exit::Exit;
 use super::farewell::interrupted;
 use super::observer::Screen;
-use super::plan::{count, options, show, warn_of_hosts};
+use super::plan::{count, options, show};
 use super::saved_plan::SavedPlan;
+use super::session::{Reach, Session};
 use super::tables::Tables;
 use crate::apply::{
     Collected, Ended, How, Interrupts, Observer as _, RunOptions, Trouble, Workspace, new_apply_id,
@@ -34,56 +35,74 @@ pub(super) fn run(context: &Context, arguments: &args::Apply) -> Result<Exit, Cl
     );
     let loaded = context.load(file)?;
     context.check(&selection, &loaded.expansion)?;
-    let mut workspace = context.open(&loaded)?;
+    let wanted = Wanted { arguments, saved: saved.as_ref(), choice, selection };
+    context.session(loaded, Reach::Nobody, |session| {
+        let ended = context.block_on(apply(context, session, &wanted))?;
+        context.note_handed_over(&session.workspace);
+        ended
+    })
+}
+
+/// What was asked for, by the command line or by a saved plan.
+struct Wanted<'a> {
+    arguments: &'a args::Apply,
+    saved: Option<&'a SavedPlan>,
+    choice: args::Choice,
+    selection: args::Selection,
+}
+
+/// Takes the lock, asks the hosts, makes the plan and carries it out.
+async fn apply(
+    context: &Context,
+    session: &mut Session<'_>,
+    wanted: &Wanted<'_>,
+) -> Result<Exit, CliError> {
+    let Wanted { arguments, saved, choice, selection } = wanted;
     let began = Instant::now();
-    let ended = context.block_on(async {
-        let mut interrupts = Interrupts::new()?;
-        // A second beginning, after the checkpoint was set aside, goes on with what the first one handed over.
-        let mut watched = context.has_handed_over();
-        let mut told = false;
-        // Several that watch the same apply take turns when it has gone.
-        let lock = loop {
-            match workspace.lock()? {
-                Lock::Acquired(lock) => break lock,
-                Lock::Held(holder) => {
-                    if !told {
-                        say_holder(context, holder.as_ref());
-                    }
-                    (told, watched) = (true, true);
-                    let ended =
-                        follow_other(context, &loaded, &mut workspace, &mut interrupts).await?;
-                    if let How::Interrupted(interrupt) = ended.how {
-                        return interrupted(context, interrupt, &workspace, &loaded);
-                    }
+    let mut interrupts = Interrupts::new()?;
+    // A second beginning, after the checkpoint was set aside, goes on with what the first one handed over.
+    let mut watched = context.has_handed_over();
+    let mut told = false;
+    // Several that watch the same apply take turns when it has gone.
+    let lock = loop {
+        match session.workspace.lock()? {
+            Lock::Acquired(lock) => break lock,
+            Lock::Held(holder) => {
+                if !told {
+                    say_holder(context, holder.as_ref());
+                }
+                (told, watched) = (true, true);
+                let ended = follow_other(session, &mut interrupts).await?;
+                if let How::Interrupted(interrupt) = ended.how {
+                    return interrupted(context, interrupt, &session.workspace, &session.loaded);
                 }
             }
-        };
-        let collected = workspace.collect(Some(&lock)).await?;
-        let hosts = warn_of_hosts(context, &collected);
-        let mut wanted = options(context, &loaded, &workspace, &choice, &selection)?;
-        if watched {
-            // What the apply before was there for has had its attempt; only what it never came to is left.
-            wanted.no_failed = true;
-            wanted.rerun = crate::plan::Rerun::None;
         }
-        let now = code::code_now(context, &mut workspace, &choice)?;
-        let policy = code::policy(&workspace, &choice);
-        code::consider(&mut wanted, policy, now.as_ref());
-        let plan = workspace.plan(Some(&collected), &wanted)?;
-        if let Some(saved) = &saved {
-            let digest = code::saved_digest(now.as_ref(), &arguments.file);
-            saved.check(&SavedPlan::of(&loaded, &plan, &choice, &selection, digest)?)?;
-        }
-        code::say_changed(context, &workspace, policy, now.as_ref(), &plan)?;
-        drop(now);
-        let task = Task { context, loaded: &loaded, arguments, began, hosts };
-        let exit =
-            task.execute(&mut workspace, plan, wanted, &collected, &lock, &mut interrupts).await?;
-        workspace.end(exit.code())?;
-        Ok(exit)
-    })?;
-    context.note_handed_over(&workspace);
-    ended
+    };
+    session.ask(Reach::SomeHost, Some(&lock)).await?;
+    let mut wanted = options(session, choice, selection)?;
+    if watched {
+        // What the apply before was there for has had its attempt; only what it never came to is left.
+        wanted.no_failed = true;
+        wanted.rerun = crate::plan::Rerun::None;
+    }
+    let now = code::code_now(context, &mut session.workspace, choice)?;
+    let hosts = session.exit();
+    let collected = session.collected().cloned().unwrap_or_default();
+    let (workspace, loaded) = (&mut session.workspace, &session.loaded);
+    let policy = code::policy(workspace, choice);
+    code::consider(&mut wanted, policy, now.as_ref());
+    let plan = workspace.plan(Some(&collected), &wanted)?;
+    if let Some(saved) = saved {
+        let digest = code::saved_digest(now.as_ref(), &arguments.file);
+        saved.check(&SavedPlan::of(loaded, &plan, choice, selection, digest)?)?;
+    }
+    code::say_changed(context, workspace, policy, now.as_ref(), &plan)?;
+    drop(now);
+    let task = Task { context, loaded, arguments, began, hosts };
+    let exit = task.execute(workspace, plan, wanted, &collected, &lock, &mut interrupts).await?;
+    workspace.end(exit.code())?;
+    Ok(exit)
 }
 
 fn say_holder(context: &Context, holder: Option<&Holder>) {
@@ -100,11 +119,11 @@ fn say_holder(context: &Context, holder: Option<&Holder>) {
 }
 
 async fn follow_other(
-    context: &Context,
-    loaded: &Loaded,
-    workspace: &mut Workspace,
+    session: &mut Session<'_>,
     interrupts: &mut Interrupts,
 ) -> Result<Ended, CliError> {
+    let (context, loaded) = (session.context, &session.loaded);
+    let workspace = &mut session.workspace;
     let folder = loaded.file.parent().unwrap_or(std::path::Path::new("/"));
     let tables = Tables::new(folder, workspace.state_folder(), &loaded.expansion);
     let mut screen = Screen::new(context, tables, &loaded.campaign, 0);
@@ -189,7 +208,7 @@ impl Task<'_> {
                          below its root"
                     ));
                 }
-                Trouble::Error(error) => exit = exit.and(context.say_trouble(error)),
+                Trouble::Error(error) => exit = exit.and(context.say_trouble(host, error)),
                 Trouble::Setup(failure) => {
                     exit = exit.and(super::setup::say_failure(context, workspace, host, failure));
                 }
@@ -205,8 +224,7 @@ impl Task<'_> {
         }
         if ended.how == How::Detached {
             screen.finish();
-            let queued = count(plan.summary.run + plan.summary.wait, "job");
-            context.note(&format!("{queued} handed over. To wait for them: sp wait"));
+            context.note(&handed_over(ended.handed_over, plan.summary.wait));
             return Ok(exit);
         }
         let (counts, failed) = outcome(workspace, &plan)?;
@@ -343,6 +361,22 @@ impl Task<'_> {
         let shown = shown.strip_prefix(&here).unwrap_or(&shown).display().to_string();
         context.say(&format!("           table: sp results   file: {shown}"));
         Ok(())
+    }
+}
+
+/// What `--detach` says at its end: how many jobs arrived at hosts, and how many were there before.
+fn handed_over(arrived: usize, under_way: usize) -> String {
+    let before = match under_way {
+        0 => String::new(),
+        _ => format!(", {under_way} under way before"),
+    };
+    match (arrived, under_way) {
+        (0, 0) => "Nothing was handed over.".to_owned(),
+        (0, _) => {
+            let jobs = count(under_way, "job");
+            format!("Nothing was handed over; {jobs} under way. To wait for them: sp wait")
+        }
+        _ => format!("{} handed over{before}. To wait for them: sp wait", count(arrived, "job")),
     }
 }
 

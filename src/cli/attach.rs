@@ -1,29 +1,36 @@
 //! `sp attach`: looks at a running job in its tmux session, read-only.
 
 use super::args::{Logs, OneJob};
-use super::context::{Context, resolve};
+use super::context::Context;
 use super::error::CliError;
 use super::exit::Exit;
-use crate::plan::Known;
+use super::session::{Reach, Session};
 use crate::state::State;
 
 pub(super) fn run(context: &Context, arguments: &OneJob) -> Result<Exit, CliError> {
     let loaded = context.load(&arguments.file.file)?;
-    let mut workspace = context.open(&loaded)?;
-    let collected = context.block_on(workspace.collect(None))??;
-    let known = Known::new(workspace.store().known()?);
-    let job = resolve(&arguments.job, &loaded.expansion, &known)?;
+    context.session(loaded, Reach::SomeHost, |session| attach(context, session, arguments))
+}
+
+fn attach(
+    context: &Context,
+    session: &mut Session<'_>,
+    arguments: &OneJob,
+) -> Result<Exit, CliError> {
+    let known = session.known()?;
+    let job = session.resolve(&arguments.job, &known)?;
     let state = known.get(job.id).map_or(State::Pending, |known| known.state);
-    if state != State::Running {
+    let running = known.get(job.id).filter(|known| known.state == State::Running);
+    let Some((running, attempt)) = running.and_then(|known| Some((known, known.attempt?))) else {
         return Err(CliError::person(
             "not-running",
             format!("job `{}` does not run: it is {state}", arguments.job),
             format!("its output: sp logs {}", arguments.job),
         ));
-    }
-    let running = known.get(job.id).expect("it runs");
-    let host = workspace.host_of(running)?;
-    if collected.hosts.get(host.name()).is_none_or(|answer| answer.tmux.is_none()) {
+    };
+    let host = session.answering(session.workspace.host_of(running)?)?.clone();
+    let answer = session.collected().and_then(|collected| collected.hosts.get(host.name()));
+    if answer.is_none_or(|answer| answer.tmux.is_none()) {
         context.note("There is no tmux; following the log. Ctrl-C leaves, the job goes on.");
         let logs = Logs {
             job: arguments.job.clone(),
@@ -32,11 +39,11 @@ pub(super) fn run(context: &Context, arguments: &OneJob) -> Result<Exit, CliErro
             lines: None,
             attempt: None,
         };
-        return super::logs::run(context, &logs);
+        return super::logs::show(context, session, &logs);
     }
     let ended = context.block_on(async {
-        let session = host.window(&loaded.campaign.name, job.id, running.attempt).await?;
-        host.attach(&session, context.variable("TERM")).await
+        let window = host.window(&session.loaded.campaign.name, job.id, attempt).await?;
+        host.attach(&window, context.variable("TERM")).await
     })??;
     match ended {
         Ok(status) if status.success() => Ok(Exit::Done),

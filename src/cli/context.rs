@@ -1,6 +1,6 @@
 //! What a command knows of the world around it: flags, environment, terminal, clock.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufRead as _, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
@@ -8,12 +8,13 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use tokio::runtime::Runtime;
 
 use super::args::{Color, Global, Selection};
 use super::error::{CliError, render_diagnostic, told};
 use super::exit::Exit;
 use super::printable::{printable, printable_warning};
-use crate::apply::{ApplyError, Settings, Workspace};
+use crate::apply::{ApplyError, Workspace};
 use crate::campaign::Campaign;
 use crate::clock::Clock;
 use crate::host::CampaignFolder;
@@ -27,6 +28,8 @@ pub(super) struct Context {
     environment: BTreeMap<String, String>,
     clock: Clock,
     handed_over: Cell<bool>,
+    /// For all that talks to hosts: a conversation lives as long as the runtime that it was begun in.
+    runtime: OnceCell<Runtime>,
 }
 
 /// A campaign file that was read and expanded.
@@ -70,7 +73,8 @@ impl Context {
             Some(moment) if cfg!(debug_assertions) => Clock::Fixed(moment),
             _ => Clock::System,
         };
-        Ok(Self { global, environment, clock, handed_over: Cell::new(false) })
+        let (handed_over, runtime) = (Cell::new(false), OnceCell::new());
+        Ok(Self { global, environment, clock, handed_over, runtime })
     }
 
     /// A variable of the environment.
@@ -236,22 +240,6 @@ impl Context {
         Ok((file, campaign))
     }
 
-    /// Opens checkpoint and hosts of a campaign.
-    pub(super) fn open(&self, loaded: &Loaded) -> Result<Workspace, CliError> {
-        let workspace = Workspace::open(Settings {
-            file: loaded.file.clone(),
-            campaign: Arc::clone(&loaded.campaign),
-            expansion: Arc::clone(&loaded.expansion),
-            clock: self.clock,
-            command_line: command_line(),
-            environment: self.environment.clone(),
-        })?;
-        if let Some(path) = workspace.set_aside() {
-            self.say_set_aside(path);
-        }
-        Ok(workspace)
-    }
-
     /// Puts aside a checkpoint whose damage showed while it was used. False where another apply is under way, which finds
     /// the damage itself.
     pub(super) fn set_aside(&self, error: &StoreError) -> Result<bool, CliError> {
@@ -270,13 +258,19 @@ impl Context {
     }
 
     /// Says what keeps one host from going on, with the next step, and what it means for the exit code.
-    pub(super) fn say_trouble(&self, error: &ApplyError) -> Exit {
+    pub(super) fn say_trouble(&self, host: &HostName, error: &ApplyError) -> Exit {
         let (sentence, exit) = told(error);
-        self.say(&printable(&sentence));
+        if self.json() {
+            let mut object = CliError::of(error).json();
+            object["host"] = host.as_str().into();
+            self.say(&object.to_string());
+        } else {
+            self.say(&printable(&sentence));
+        }
         exit
     }
 
-    fn say_set_aside(&self, path: &Path) {
+    pub(super) fn say_set_aside(&self, path: &Path) {
         self.say(&format!(
             "warning: the checkpoint was damaged; it is now {}\n         what hosts know is taken over from them; \
              what only it knew (older versions' names, the last plan) is lost",
@@ -369,18 +363,22 @@ impl Context {
         Ok(Some(chosen))
     }
 
-    /// A runtime for what talks to hosts.
+    /// Runs what talks to hosts to its end.
     pub(super) fn block_on<T>(&self, future: impl Future<Output = T>) -> Result<T, CliError> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| CliError::person("runtime", format!("cannot start: {error}"), ""))?;
+        let runtime = if let Some(runtime) = self.runtime.get() {
+            runtime
+        } else {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let failed = |error| CliError::person("runtime", format!("cannot start: {error}"), "");
+            let runtime = runtime.map_err(failed)?;
+            self.runtime.get_or_init(|| runtime)
+        };
         Ok(runtime.block_on(future))
     }
 }
 
 /// How this process was called, for people.
-fn command_line() -> String {
+pub(super) fn command_line() -> String {
     std::env::args().collect::<Vec<_>>().join(" ")
 }
 

@@ -65,6 +65,12 @@ impl CliError {
         Self::usage("usage", message, tip.unwrap_or("`sp --help` lists commands and flags"))
     }
 
+    /// The same error as one that a command ends with.
+    pub(super) fn of(error: &ApplyError) -> Self {
+        let (exit, code, help) = apply_help(error);
+        Self::Said { exit, code, message: error.to_string(), help }
+    }
+
     /// The exit code.
     pub(super) fn exit(&self) -> Exit {
         match self {
@@ -325,6 +331,10 @@ fn apply_help(error: &ApplyError) -> (Exit, &'static str, String) {
             "put it back to reach what lies there; results that were fetched stay".to_owned(),
         ),
         ApplyError::NoHost => ("no-host", "`sp apply` hands it over".to_owned()),
+        ApplyError::NoAttemptLeft { .. } => (
+            "no-attempt-left",
+            "with another command or `[env]` it is another job, which begins at 1".to_owned(),
+        ),
         ApplyError::OtherOrigin { .. } => (
             "other-origin",
             "give this campaign another `name`, or the host another `root`".to_owned(),
@@ -346,21 +356,23 @@ fn apply_help(error: &ApplyError) -> (Exit, &'static str, String) {
     (Exit::Person, code, help)
 }
 
-/// An error that a command goes on after: a sentence with its next step, and what it means for the exit code.
+/// An error that a command goes on after: a sentence with its next step, whether it may pass, and what it means for the exit
+/// code.
 pub(super) fn told(error: &ApplyError) -> (String, Exit) {
     let (exit, _, help) = apply_help(error);
     let help = if help.is_empty() { help } else { format!("\n         {help}") };
-    (format!("warning: {error}{help}"), exit)
+    let lasting = match exit {
+        Exit::Unfinished => "this may pass by itself",
+        _ => "this stays until it is put right",
+    };
+    (format!("warning: {error} ({lasting}){help}"), exit)
 }
 
 impl From<ApplyError> for CliError {
     fn from(error: ApplyError) -> Self {
         match error {
             ApplyError::Store(error) => error.into(),
-            error => {
-                let (exit, code, help) = apply_help(&error);
-                Self::Said { exit, code, message: error.to_string(), help }
-            }
+            error => Self::of(&error),
         }
     }
 }

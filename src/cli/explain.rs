@@ -1,43 +1,71 @@
 //! `sp explain`: the evidence behind a state, and what the next apply does with it.
 
 use serde_json::json;
+use tokio::task::JoinSet;
 
 use super::args::OneJob;
-use super::context::{Context, Loaded, resolve};
+use super::context::{Context, Loaded};
 use super::error::CliError;
 use super::exit::Exit;
+use super::session::{Reach, Session};
 use super::setup;
+use crate::host::Host;
 use crate::ids::{HostName, JobId};
-use crate::plan::{Action, Decision, Known, Options, Prefixes, Reason};
+use crate::plan::{Action, Decision, Options, Prefixes, Reason};
 use crate::report::text::local;
 use crate::report::{span, visible};
 use crate::state::State;
 use crate::store::{AttemptRow, JobRow};
 
+/// The records of each host that answered.
+type Evidence = Vec<(HostName, Vec<String>)>;
+
 pub(super) fn run(context: &Context, arguments: &OneJob) -> Result<Exit, CliError> {
     let loaded = context.load(&arguments.file.file)?;
-    let mut workspace = context.open(&loaded)?;
-    let (collected, job, evidence) = context.block_on(async {
-        let collected = workspace.collect(None).await?;
-        let known = Known::new(workspace.store().known()?);
-        let job = resolve(&arguments.job, &loaded.expansion, &known)?;
-        let mut evidence = Vec::new();
-        for host in workspace.hosts() {
-            let answers = collected.hosts.get(host.name()).is_some_and(|one| one.trouble.is_none());
-            if answers {
-                let lines = host.evidence(&loaded.campaign.name, job.id).await?;
-                evidence.push((host.name().clone(), lines));
-            }
+    context.session(loaded, Reach::Hosts, |session| explain(context, session, arguments))
+}
+
+/// What the hosts that answer have on record of a job; one that fails at this question is told of.
+fn evidence_of(session: &mut Session<'_>, job: JobId) -> Result<Evidence, CliError> {
+    let campaign = session.loaded.campaign.name.clone();
+    let answers = |host: &&Host| session.trouble_of(host.name()).is_none();
+    let hosts: Vec<Host> = session.workspace.hosts().iter().filter(answers).cloned().collect();
+    let answers = session.context.block_on(async {
+        let mut asking = JoinSet::new();
+        for (at, host) in hosts.iter().cloned().enumerate() {
+            let campaign = campaign.clone();
+            asking.spawn(async move { (at, host.evidence(&campaign, job).await) });
         }
-        Ok::<_, CliError>((collected, job, evidence))
-    })??;
+        let mut answers = asking.join_all().await;
+        answers.sort_by_key(|(at, _)| *at);
+        answers
+    })?;
+    let mut evidence = Vec::new();
+    for (at, answer) in answers {
+        let name = hosts[at].name();
+        match answer {
+            Ok(lines) => evidence.push((name.clone(), lines)),
+            Err(error) => session.note_trouble(name, &error.into()),
+        }
+    }
+    Ok(evidence)
+}
+
+fn explain(
+    context: &Context,
+    session: &mut Session<'_>,
+    arguments: &OneJob,
+) -> Result<Exit, CliError> {
+    let job = session.resolve(&arguments.job, &session.known()?)?;
+    let evidence = evidence_of(session, job.id)?;
+    let (workspace, loaded) = (&session.workspace, &session.loaded);
     let snapshot = workspace.store().snapshot()?;
     let row = snapshot.jobs.iter().find(|row| row.id == job.id);
     let (next, home) = match job.index {
         None => (None, None),
         Some(index) => {
             let options = Options { selection: Some(vec![index]), ..Options::default() };
-            let plan = workspace.plan(Some(&collected), &options)?;
+            let plan = workspace.plan(session.collected(), &options)?;
             let next = plan.decisions.into_iter().next();
             let home = next.as_ref().and_then(|next| plan.hosts.into_iter().nth(next.home?));
             (next, home.map(|home| home.name))
@@ -62,7 +90,7 @@ pub(super) fn run(context: &Context, arguments: &OneJob) -> Result<Exit, CliErro
             "schema": 1, "id": job.id, "name": name, "state": state, "evidence": evidence, "next": next,
         });
         if let Some(row) = setup_row {
-            document["setup"] = setup::document(&workspace, row);
+            document["setup"] = setup::document(workspace, row);
         }
         writeln!(out, "{document}")?;
         out.flush()?;
@@ -71,10 +99,10 @@ pub(super) fn run(context: &Context, arguments: &OneJob) -> Result<Exit, CliErro
     let told = Told {
         context,
         name: &name,
-        short: workspace_prefix(&loaded, job.id),
+        short: workspace_prefix(loaded, job.id),
         row,
         next: next.as_ref(),
-        setup: setup_row.map(|row| setup::sentence(&workspace, row)),
+        setup: setup_row.map(|row| setup::sentence(workspace, row)),
         evidence: &evidence,
     };
     out.write_all(told.text().as_bytes())?;

@@ -1,5 +1,6 @@
 //! `sp gc`: what nothing needs any more, on the hosts and here: listed first, then removed with a yes.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use indicatif::HumanBytes;
@@ -9,8 +10,9 @@ use super::args;
 use super::context::Context;
 use super::error::CliError;
 use super::exit::Exit;
-use super::plan::{count, warn_of_hosts};
+use super::plan::count;
 use super::printable::printable;
+use super::session::{Reach, Session};
 use crate::apply::{Useless, Workspace};
 use crate::host::{Host, Waste};
 use crate::ids::HostName;
@@ -45,23 +47,32 @@ type Found = Vec<(HostName, Vec<Waste>)>;
 pub(super) fn run(context: &Context, arguments: &args::Gc) -> Result<Exit, CliError> {
     let loaded = context.load(&arguments.file.file)?;
     let chosen = context.hosts(&arguments.hosts, &loaded.expansion)?;
-    let mut workspace = context.open(&loaded)?;
+    context.session(loaded, Reach::SomeHost, |session| {
+        clean(context, session, arguments, chosen.as_ref())
+    })
+}
+
+/// Lists what nothing needs, then removes it with a yes.
+fn clean(
+    context: &Context,
+    session: &Session<'_>,
+    arguments: &args::Gc,
+    chosen: Option<&BTreeSet<HostName>>,
+) -> Result<Exit, CliError> {
+    let workspace = &session.workspace;
     let (mut exit, useless, found) = context.block_on(async {
-        let collected = workspace.collect(None).await?;
-        let mut exit = warn_of_hosts(context, &collected);
         let mut useless: Vec<(HostName, Useless)> = Vec::new();
         for name in workspace.hosts().iter().map(Host::name) {
-            let answers = collected.hosts.get(name).is_some_and(|one| one.trouble.is_none());
-            if answers && chosen.as_ref().is_none_or(|chosen| chosen.contains(name)) {
+            let answers = session.trouble_of(name).is_none();
+            if answers && chosen.is_none_or(|chosen| chosen.contains(name)) {
                 useless.push((name.clone(), workspace.useless_on(name)?));
             }
         }
-        let (found, ended) = ask(context, &workspace, &useless, false).await?;
-        exit = exit.and(ended);
+        let (found, ended) = ask(context, workspace, &useless, false).await?;
         useless.retain(|(name, _)| found.iter().any(|(other, _)| other == name));
-        Ok::<_, CliError>((exit, useless, found))
+        Ok::<_, CliError>((ended, useless, found))
     })??;
-    let here = here(&workspace, arguments, &useless)?;
+    let here = here(workspace, arguments, &useless)?;
     let total = found.iter().map(|(_, waste)| waste.len()).sum::<usize>() + here.len();
     let may = total > 0 && !arguments.dry_run && (arguments.yes || context.can_ask());
     // With JSON there is one document, which tells what was done.
@@ -89,7 +100,7 @@ pub(super) fn run(context: &Context, arguments: &args::Gc) -> Result<Exit, CliEr
             });
         }
     };
-    let (removed, ended) = context.block_on(ask(context, &workspace, &useless, true))??;
+    let (removed, ended) = context.block_on(ask(context, workspace, &useless, true))??;
     exit = exit.and(ended);
     let here: Vec<_> = here
         .into_iter()
@@ -129,7 +140,7 @@ async fn ask(
     for (name, answer) in workspace.gc(useless, remove).await? {
         match answer {
             Ok(waste) => found.push((name, waste)),
-            Err(error) => exit = exit.and(context.say_trouble(&error)),
+            Err(error) => exit = exit.and(context.say_trouble(&name, &error)),
         }
     }
     Ok((found, exit))

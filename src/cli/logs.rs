@@ -6,46 +6,54 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::args;
-use super::context::{Context, Loaded, resolve};
+use super::context::{Context, Loaded};
 use super::error::CliError;
 use super::exit::Exit;
+use super::plan::count;
+use super::session::{Reach, Session};
 use super::setup;
 use crate::apply::{ApplyError, Interrupts, log_file};
 use crate::host::Host;
 use crate::ids::{Attempt, JobId};
 use crate::lifecycle::AttemptState;
-use crate::plan::Known;
 
 /// How often a growing log is looked at.
 const LOOK: Duration = Duration::from_millis(200);
 
 pub(super) fn run(context: &Context, arguments: &args::Logs) -> Result<Exit, CliError> {
     let loaded = context.load(&arguments.file.file)?;
-    let mut workspace = context.open(&loaded)?;
-    context.block_on(workspace.collect(None))??;
-    let known = Known::new(workspace.store().known()?);
-    let job = resolve(&arguments.job, &loaded.expansion, &known)?;
-    let newest = known.get(job.id).map_or(Attempt(0), |known| known.attempt);
-    let attempt = arguments.attempt.map_or(newest, Attempt);
-    if attempt.0 == 0 || attempt > newest {
+    context.session(loaded, Reach::Hosts, |session| show(context, session, arguments))
+}
+
+/// Prints a job's log: the copy kept here, else what its host has.
+pub(super) fn show(
+    context: &Context,
+    session: &Session<'_>,
+    arguments: &args::Logs,
+) -> Result<Exit, CliError> {
+    let (workspace, loaded) = (&session.workspace, &session.loaded);
+    let known = session.known()?;
+    let job = session.resolve(&arguments.job, &known)?;
+    let Some(newest) = known.get(job.id).and_then(|known| known.attempt) else {
         let snapshot = workspace.store().snapshot()?;
-        let setup = setup::not_well(&snapshot).filter(|_| newest.0 == 0);
         return Err(CliError::person(
             "no-attempt",
-            match newest.0 {
-                0 => format!("job `{}` was never started, so it has no log", arguments.job),
-                1 => format!("job `{}` has had 1 attempt", arguments.job),
-                n => format!("job `{}` has had {n} attempts", arguments.job),
-            },
-            match newest.0 {
-                0 => match setup {
-                    Some(row) => format!("its {}", setup::sentence(&workspace, row)),
-                    None => "`sp apply` runs it".to_owned(),
-                },
-                n => format!("`--attempt {n}` is its newest; attempts count from 1"),
+            format!("job `{}` was never started, so it has no log", arguments.job),
+            match setup::not_well(&snapshot) {
+                Some(row) => format!("its {}", setup::sentence(workspace, row)),
+                None => "`sp apply` runs it".to_owned(),
             },
         ));
-    }
+    };
+    let attempt = arguments.attempt.map_or(Some(newest), Attempt::new);
+    let Some(attempt) = attempt.filter(|attempt| *attempt <= newest) else {
+        let number = usize::try_from(newest.number()).unwrap_or(usize::MAX);
+        return Err(CliError::person(
+            "no-attempt",
+            format!("job `{}` has had {}", arguments.job, count(number, "attempt")),
+            format!("`--attempt {newest}` is its newest; attempts count from 1"),
+        ));
+    };
     let snapshot = workspace.store().snapshot()?;
     let rows = snapshot.jobs.iter().filter(|row| row.id == job.id).flat_map(|row| &row.attempts);
     // By a moved one it may be another host's than the newest.
@@ -56,7 +64,8 @@ pub(super) fn run(context: &Context, arguments: &args::Logs) -> Result<Exit, Cli
     let path = match &host {
         Ok(host) if !host.is_here() && !kept.exists() => {
             let wanted = (job.id, attempt);
-            return match context.block_on(remote(&loaded, arguments, host, wanted))?? {
+            let host = session.answering(host)?;
+            return match context.block_on(remote(loaded, arguments, host, wanted))?? {
                 None => Ok(Exit::Interrupted),
                 Some(true) => Ok(Exit::Done),
                 Some(false) => no_log(context, arguments, host, ended),

@@ -23,6 +23,7 @@ mod printable;
 mod progress;
 mod results;
 mod saved_plan;
+mod session;
 mod setup;
 mod shell;
 mod status;

@@ -170,7 +170,7 @@ impl Observer for Screen<'_> {
         match &event.kind {
             EventKind::JobQueued { .. } => self.progress().set_handing_over(false),
             EventKind::JobStarted { job, .. } => {
-                self.progress().started(&visible(&job.name), Instant::now());
+                self.progress().started(job.id, &visible(&job.name), Instant::now());
                 if let Some(bar) = &self.bar {
                     bar.tick();
                 }
@@ -183,7 +183,7 @@ impl Observer for Screen<'_> {
             }
             EventKind::JobFinished { job, state, detail, elapsed_s, .. } => {
                 let good = *state == State::Succeeded;
-                self.progress().ended(&visible(&job.name), good, Instant::now());
+                self.progress().ended(job.id, good, Instant::now());
                 if let Some(bar) = &self.bar {
                     bar.inc(1);
                     if good && self.total > LISTED {

@@ -3,26 +3,30 @@
 use serde_json::json;
 
 use super::args::OneJob;
-use super::context::{Context, resolve};
+use super::context::Context;
 use super::error::CliError;
 use super::exit::Exit;
-use crate::plan::Known;
+use super::session::{Reach, Session};
 
 pub(super) fn run(context: &Context, arguments: &OneJob) -> Result<Exit, CliError> {
     let loaded = context.load(&arguments.file.file)?;
-    let mut workspace = context.open(&loaded)?;
-    context.block_on(workspace.collect(None))??;
-    let known = Known::new(workspace.store().known()?);
-    let job = resolve(&arguments.job, &loaded.expansion, &known)?;
-    let Some(had) = known.get(job.id).filter(|known| known.attempt.0 > 0) else {
+    context.session(loaded, Reach::Hosts, |session| show(context, session, arguments))
+}
+
+/// Prints the folders of a job's newest attempt.
+fn show(context: &Context, session: &Session<'_>, arguments: &OneJob) -> Result<Exit, CliError> {
+    let known = session.known()?;
+    let job = session.resolve(&arguments.job, &known)?;
+    let had = known.get(job.id).and_then(|known| Some((known, known.attempt?)));
+    let Some((had, attempt)) = had else {
         return Err(CliError::person(
             "no-attempt",
             format!("job `{}` was never started, so it has no files", arguments.job),
             "`sp apply` runs it",
         ));
     };
-    let host = workspace.host_of(had)?;
-    let (name, attempt) = (&loaded.campaign.name, had.attempt);
+    let host = session.answering(session.workspace.host_of(had)?)?;
+    let name = &session.loaded.campaign.name;
     let (folder, state) = context.block_on(async {
         let state = host.job_folder(name, job.id).await?.join("state");
         Ok::<_, CliError>((host.attempt_folder(name, job.id, attempt).await?, state))

@@ -6,12 +6,13 @@ use indicatif::HumanBytes;
 
 use super::args::{self, Choice, Show};
 use super::code;
-use super::context::{Context, Loaded, resolve};
+use super::context::{Context, resolve};
 use super::error::CliError;
 use super::exit::Exit;
 use super::saved_plan::SavedPlan;
+use super::session::{Reach, Session};
 use super::setup::on_one_line;
-use crate::apply::{CodeNow, Collected, Workspace};
+use crate::apply::CodeNow;
 use crate::plan::{
     Action, CommandSpec, Decision, HostStatus, Known, Options, Plan, PlanView, PlannedHost,
     Prefixes, Reason, Rerun, told, visible,
@@ -28,19 +29,25 @@ const LARGEST: usize = 10;
 pub(super) fn run(context: &Context, arguments: &args::Plan) -> Result<Exit, CliError> {
     let loaded = context.load(&arguments.file.file)?;
     context.check(&arguments.selection, &loaded.expansion)?;
-    let mut workspace = context.open(&loaded)?;
-    let collected =
-        if arguments.offline { None } else { Some(context.block_on(workspace.collect(None))??) };
-    let hosts = collected.as_ref().map_or(Exit::Done, |hosts| warn_of_hosts(context, hosts));
-    let mut options =
-        options(context, &loaded, &workspace, &arguments.choice, &arguments.selection)?;
-    let now = code::code_now(context, &mut workspace, &arguments.choice)?;
-    let policy = code::policy(&workspace, &arguments.choice);
+    let reach = Reach::UnlessOffline(arguments.offline);
+    context.session(loaded, reach, |session| make(context, session, arguments))
+}
+
+/// Makes the plan and shows it.
+fn make(
+    context: &Context,
+    session: &mut Session<'_>,
+    arguments: &args::Plan,
+) -> Result<Exit, CliError> {
+    let mut options = options(session, &arguments.choice, &arguments.selection)?;
+    let now = code::code_now(context, &mut session.workspace, &arguments.choice)?;
+    let (workspace, loaded) = (&session.workspace, &session.loaded);
+    let policy = code::policy(workspace, &arguments.choice);
     code::consider(&mut options, policy, now.as_ref());
-    let plan = workspace.plan(collected.as_ref(), &options)?;
+    let plan = workspace.plan(session.collected(), &options)?;
     if let Some(path) = &arguments.out {
         let digest = code::saved_digest(now.as_ref(), path);
-        SavedPlan::of(&loaded, &plan, &arguments.choice, &arguments.selection, digest)?
+        SavedPlan::of(loaded, &plan, &arguments.choice, &arguments.selection, digest)?
             .write(path)?;
     }
     let mut out = context.out();
@@ -54,9 +61,9 @@ pub(super) fn run(context: &Context, arguments: &args::Plan) -> Result<Exit, Cli
         }
     }
     out.flush()?;
-    code::say_changed(context, &workspace, policy, now.as_ref(), &plan)?;
+    code::say_changed(context, workspace, policy, now.as_ref(), &plan)?;
     say_next(context, &plan, arguments);
-    Ok(hosts.and(exit(&plan, arguments.detailed_exitcode)))
+    Ok(exit(&plan, arguments.detailed_exitcode))
 }
 
 /// The command that comes next, where it is clear which.
@@ -93,16 +100,15 @@ fn exit(plan: &Plan, detailed: bool) -> Exit {
 
 /// The plan's options from the command line.
 pub(super) fn options(
-    context: &Context,
-    loaded: &Loaded,
-    workspace: &Workspace,
+    session: &Session<'_>,
     choice: &Choice,
     selection: &args::Selection,
 ) -> Result<Options, CliError> {
+    let (context, loaded) = (session.context, &session.loaded);
     let known = if choice.rerun.is_empty() && selection.filter.is_none() {
         Known::default()
     } else {
-        Known::new(workspace.store().known()?)
+        session.known()?
     };
     let rerun = match choice.rerun.as_slice() {
         [] => Rerun::None,
@@ -342,20 +348,4 @@ impl Paint {
         };
         format!("{colour}{line}\x1b[0m")
     }
-}
-
-/// Says what was wrong with the hosts' answers, and what that means for the exit code.
-pub(super) fn warn_of_hosts(context: &Context, collected: &Collected) -> Exit {
-    let mut exit = Exit::Done;
-    for (host, answer) in &collected.hosts {
-        if let Some(error) = &answer.trouble {
-            exit = exit.and(context.say_trouble(error));
-        }
-        for error in &answer.refused {
-            context.note(&format!(
-                "warning: host `{host}`: a line of its answer was refused: {error}"
-            ));
-        }
-    }
-    exit
 }

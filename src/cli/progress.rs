@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::ids::JobId;
 use crate::report::span;
 
 /// How far things are.
@@ -13,7 +14,7 @@ pub(super) struct Progress {
     handing_over: bool,
     began: Instant,
     last_end: Option<Instant>,
-    running: Vec<(String, Instant)>,
+    running: Vec<(JobId, String, Instant)>,
 }
 
 impl Progress {
@@ -36,13 +37,13 @@ impl Progress {
     }
 
     /// A job was started.
-    pub(super) fn started(&mut self, name: &str, at: Instant) {
-        self.running.push((name.to_owned(), at));
+    pub(super) fn started(&mut self, job: JobId, name: &str, at: Instant) {
+        self.running.push((job, name.to_owned(), at));
     }
 
     /// A job has ended.
-    pub(super) fn ended(&mut self, name: &str, good: bool, at: Instant) {
-        if let Some(place) = self.running.iter().position(|(running, _)| running == name) {
+    pub(super) fn ended(&mut self, job: JobId, good: bool, at: Instant) {
+        if let Some(place) = self.running.iter().position(|(running, ..)| *running == job) {
             self.running.remove(place);
         }
         self.ended += 1;
@@ -62,7 +63,7 @@ impl Progress {
         let running = match self.running.as_slice() {
             [] if self.handing_over => "  handing over".to_owned(),
             [] => String::new(),
-            [(name, since), others @ ..] => {
+            [(_, name, since), others @ ..] => {
                 let ran = seconds(now.saturating_duration_since(*since));
                 let others = match others.len() {
                     0 => String::new(),
@@ -115,13 +116,17 @@ mod tests {
         progress.set_handing_over(true);
         assert_eq!(progress.text(at(0), 80), "0/10 ended  handing over");
         progress.set_handing_over(false);
-        progress.started("a=1", at(0));
+        let job = |n| JobId([n; 16]);
+        progress.started(job(1), "a=1", at(0));
         assert_eq!(progress.text(at(3), 80), "0/10 ended  running a=1 3s");
-        progress.ended("a=1", false, at(60));
-        progress.started("a=2", at(60));
-        progress.started("a=3", at(60));
-        let told = "1/10 ended, 1 failed, about 8m 30s left  running a=2 30s and 1 more";
+        progress.ended(job(1), false, at(60));
+        progress.started(job(2), "a=2", at(60));
+        // Names may repeat.
+        progress.started(job(3), "a=2", at(60));
+        progress.ended(job(3), true, at(61));
+        progress.started(job(4), "a=4", at(61));
+        let told = "2/10 ended, 1 failed, about 3m 35s left  running a=2 30s and 1 more";
         assert_eq!(progress.text(at(90), 80), told);
-        assert_eq!(progress.text(at(90), 10), "1/10 ende…");
+        assert_eq!(progress.text(at(90), 10), "2/10 ende…");
     }
 }

@@ -5,28 +5,32 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::args::{self, Format};
-use super::context::{Context, Loaded};
+use super::context::Context;
 use super::error::CliError;
 use super::exit::Exit;
-use super::plan::warn_of_hosts;
+use super::session::{Reach, Session};
 use super::tables::axes;
-use crate::apply::Workspace;
-use crate::plan::{Expansion, Known};
+use crate::plan::Expansion;
 use crate::report;
 use crate::store::{JobRow, Snapshot};
 
 pub(super) fn run(context: &Context, arguments: &args::Results) -> Result<Exit, CliError> {
     let loaded = context.load(&arguments.file.file)?;
     context.check(&arguments.selection, &loaded.expansion)?;
-    let mut workspace = context.open(&loaded)?;
-    if !arguments.offline {
-        let collected = context.block_on(workspace.collect(None))??;
-        warn_of_hosts(context, &collected);
-    }
-    let Some(snapshot) = chosen(context, &loaded, &workspace, &arguments.selection)? else {
+    let reach = Reach::UnlessOffline(arguments.offline);
+    context.session(loaded, reach, |session| show(context, session, arguments))
+}
+
+/// Prints the table.
+fn show(
+    context: &Context,
+    session: &Session<'_>,
+    arguments: &args::Results,
+) -> Result<Exit, CliError> {
+    let Some(snapshot) = chosen(session, &arguments.selection)? else {
         return Ok(Exit::NothingSelected);
     };
-    let names = axes(&loaded.expansion);
+    let names = axes(&session.loaded.expansion);
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let table = report::results(&snapshot, &names, arguments.obsolete);
     let format = if context.json() { Format::Json } else { arguments.format };
@@ -63,15 +67,14 @@ pub(super) fn run(context: &Context, arguments: &args::Results) -> Result<Exit, 
 /// The selected jobs of the file as the checkpoint has them, those never planned among them; `None` where the selection
 /// holds no job.
 pub(super) fn chosen(
-    context: &Context,
-    loaded: &Loaded,
-    workspace: &Workspace,
+    session: &Session<'_>,
     selection: &args::Selection,
 ) -> Result<Option<Snapshot>, CliError> {
-    let mut snapshot = workspace.store().snapshot()?;
+    let loaded = &session.loaded;
+    let mut snapshot = session.workspace.store().snapshot()?;
     add_pending(&mut snapshot, &loaded.expansion)?;
-    let known = Known::new(workspace.store().known()?);
-    if let Some(chosen) = context.select(selection, &loaded.expansion, &known)? {
+    let known = session.known()?;
+    if let Some(chosen) = session.context.select(selection, &loaded.expansion, &known)? {
         let ids: BTreeSet<_> = chosen.into_iter().map(|job| loaded.expansion.ids()[job]).collect();
         snapshot.jobs.retain(|job| ids.contains(&job.id));
         if snapshot.jobs.is_empty() {

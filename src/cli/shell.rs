@@ -1,10 +1,10 @@
 //! `sp shell`: a shell on the host of a job's newest attempt, in its out folder, with the job's environment.
 
 use super::args::OneJob;
-use super::context::{Context, resolve};
+use super::context::Context;
 use super::error::CliError;
 use super::exit::Exit;
-use crate::plan::Known;
+use super::session::{Reach, Session};
 
 pub(super) fn run(context: &Context, arguments: &OneJob) -> Result<Exit, CliError> {
     if context.json() {
@@ -15,26 +15,29 @@ pub(super) fn run(context: &Context, arguments: &OneJob) -> Result<Exit, CliErro
         ));
     }
     let loaded = context.load(&arguments.file.file)?;
-    let mut workspace = context.open(&loaded)?;
-    context.block_on(workspace.collect(None))??;
-    let known = Known::new(workspace.store().known()?);
-    let job = resolve(&arguments.job, &loaded.expansion, &known)?;
-    let had = known.get(job.id).filter(|known| known.attempt.0 > 0);
-    let Some(had) = had else {
+    context.session(loaded, Reach::SomeHost, |session| open(context, session, arguments))
+}
+
+/// Opens the shell and waits until the person has left it.
+fn open(context: &Context, session: &Session<'_>, arguments: &OneJob) -> Result<Exit, CliError> {
+    let known = session.known()?;
+    let job = session.resolve(&arguments.job, &known)?;
+    let had = known.get(job.id).and_then(|known| Some((known, known.attempt?)));
+    let Some((had, attempt)) = had else {
         return Err(CliError::person(
             "no-attempt",
             format!("job `{}` was never started, so it has no files", arguments.job),
             "`sp apply` runs it",
         ));
     };
-    let host = workspace.host_of(had)?;
-    let (secrets, missing) = workspace.secrets_there();
+    let host = session.answering(session.workspace.host_of(had)?)?;
+    let (secrets, missing) = session.workspace.secrets_there();
     if !missing.is_empty() {
         let names = missing.join(", ");
         context.note(&format!("warning: {names} is empty there: it is not in your environment"));
     }
-    let started =
-        context.block_on(host.shell(&loaded.campaign.name, job.id, had.attempt, &secrets))??;
+    let name = &session.loaded.campaign.name;
+    let started = context.block_on(host.shell(name, job.id, attempt, &secrets))??;
     match started {
         Ok(status) if status.success() => Ok(Exit::Done),
         // What the host script ends with where it finds no such attempt.
@@ -42,7 +45,7 @@ pub(super) fn run(context: &Context, arguments: &OneJob) -> Result<Exit, CliErro
             "no-attempt",
             format!(
                 "attempt {} of job `{}` has not begun on host `{}`",
-                had.attempt,
+                attempt,
                 arguments.job,
                 host.name()
             ),

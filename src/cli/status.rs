@@ -6,8 +6,8 @@ use super::args;
 use super::context::Context;
 use super::error::CliError;
 use super::exit::Exit;
-use super::plan::warn_of_hosts;
 use super::results::chosen;
+use super::session::{Reach, Session};
 use crate::ids::HostName;
 use crate::lifecycle::event::HostState;
 use crate::report::{self, HostView};
@@ -16,17 +16,22 @@ use crate::state::State;
 pub(super) fn run(context: &Context, arguments: &args::Status) -> Result<Exit, CliError> {
     let loaded = context.load(&arguments.file.file)?;
     context.check(&arguments.selection, &loaded.expansion)?;
-    let mut workspace = context.open(&loaded)?;
-    let collected =
-        if arguments.offline { None } else { Some(context.block_on(workspace.collect(None))??) };
-    if let Some(collected) = &collected {
-        warn_of_hosts(context, collected);
-    }
-    let Some(snapshot) = chosen(context, &loaded, &workspace, &arguments.selection)? else {
+    let reach = Reach::UnlessOffline(arguments.offline);
+    context.session(loaded, reach, |session| show(context, session, arguments))
+}
+
+/// Shows where the jobs are, those of a silent host where they last were.
+fn show(
+    context: &Context,
+    session: &Session<'_>,
+    arguments: &args::Status,
+) -> Result<Exit, CliError> {
+    let Some(snapshot) = chosen(session, &arguments.selection)? else {
         return Ok(Exit::NothingSelected);
     };
+    let loaded = &session.loaded;
     let state = |name: &HostName| {
-        let answer = collected.as_ref().and_then(|collected| collected.hosts.get(name));
+        let answer = session.collected().and_then(|collected| collected.hosts.get(name));
         answer.map_or(HostState::Unknown, |answer| answer.state)
     };
     let hosts: Vec<HostView> = loaded

@@ -1,5 +1,6 @@
 //! `sp sync`: sends the code to the hosts that get snapshots, or shows what would be sent. Starts nothing.
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
 
 use indicatif::HumanBytes;
@@ -12,6 +13,7 @@ use super::error::CliError;
 use super::exit::Exit;
 use super::plan::count;
 use super::printable::printable;
+use super::session::Reach;
 use crate::apply::Workspace;
 use crate::host::sync::Survey;
 use crate::ids::HostName;
@@ -22,8 +24,19 @@ const LISTED: usize = 10;
 pub(super) fn run(context: &Context, arguments: &args::Sync) -> Result<Exit, CliError> {
     let loaded = context.load(&arguments.file.file)?;
     let chosen = context.hosts(&arguments.hosts, &loaded.expansion)?;
-    let mut workspace = context.open(&loaded)?;
-    let named = |name: &HostName| chosen.as_ref().is_none_or(|chosen| chosen.contains(name));
+    context.session(loaded, Reach::Nobody, |session| {
+        send(context, &mut session.workspace, arguments, chosen.as_ref())
+    })
+}
+
+/// Sends the code, or shows what would be sent.
+fn send(
+    context: &Context,
+    workspace: &mut Workspace,
+    arguments: &args::Sync,
+    chosen: Option<&BTreeSet<HostName>>,
+) -> Result<Exit, CliError> {
+    let named = |name: &HostName| chosen.is_none_or(|chosen| chosen.contains(name));
     let hosts: Vec<HostName> = workspace
         .hosts()
         .iter()
@@ -31,7 +44,7 @@ pub(super) fn run(context: &Context, arguments: &args::Sync) -> Result<Exit, Cli
         .filter(|name| named(name) && workspace.gets_snapshot(name))
         .collect();
     if arguments.dry_run {
-        return survey(context, &workspace, &hosts);
+        return survey(context, workspace, &hosts);
     }
     if hosts.is_empty() {
         return Err(CliError::person(
@@ -57,7 +70,7 @@ pub(super) fn run(context: &Context, arguments: &args::Sync) -> Result<Exit, Cli
         let made = match made {
             Ok(made) => made,
             Err(error) => {
-                exit = exit.and(context.say_trouble(&error));
+                exit = exit.and(context.say_trouble(&host, &error));
                 continue;
             }
         };
@@ -86,7 +99,7 @@ pub(super) fn run(context: &Context, arguments: &args::Sync) -> Result<Exit, Cli
     }
     if context.json() {
         let document =
-            json!({ "schema": 1, "campaign": loaded.campaign.name.as_str(), "hosts": rows });
+            json!({ "schema": 1, "campaign": workspace.campaign().name.as_str(), "hosts": rows });
         serde_json::to_writer(&mut out, &document)?;
         writeln!(out)?;
     }

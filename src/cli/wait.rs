@@ -1,5 +1,6 @@
 //! `sp wait`: until nothing is queued or running. Starts nothing.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use super::args;
@@ -7,10 +8,11 @@ use super::context::Context;
 use super::error::CliError;
 use super::exit::Exit;
 use super::observer::Screen;
+use super::session::{Reach, Session};
 use super::tables::Tables;
-use crate::apply::{How, Interrupts, Trouble};
+use crate::apply::{How, Interrupts, Trouble, until};
 use crate::campaign::duration;
-use crate::plan::Known;
+use crate::ids::JobId;
 use crate::state::State;
 
 pub(super) fn run(context: &Context, arguments: &args::Wait) -> Result<Exit, CliError> {
@@ -24,37 +26,54 @@ pub(super) fn run(context: &Context, arguments: &args::Wait) -> Result<Exit, Cli
             )
         })?),
     };
+    // It bounds all that follows: reading the file and asking the hosts, too.
+    let deadline = patience.map(|patience: Duration| Instant::now() + patience);
     let loaded = context.load(&arguments.file.file)?;
     context.check(&arguments.selection, &loaded.expansion)?;
-    let mut workspace = context.open(&loaded)?;
-    let deadline = patience.map(|patience: Duration| Instant::now() + patience);
+    context.session(loaded, Reach::Nobody, |session| {
+        context.block_on(wait(context, session, arguments, deadline))?
+    })
+}
+
+/// Waits until the chosen jobs have ended, the time is over, or a person has had enough.
+async fn wait(
+    context: &Context,
+    session: &mut Session<'_>,
+    arguments: &args::Wait,
+    deadline: Option<Instant>,
+) -> Result<Exit, CliError> {
+    let mut interrupts = Interrupts::new()?;
+    let asked = tokio::select! {
+        biased;
+        interrupt = interrupts.next() => Err(How::Interrupted(interrupt)),
+        () = until(deadline) => Err(How::TimedOut),
+        asked = session.ask(Reach::SomeHost, None) => Ok(asked?),
+    };
+    if let Err(how) = asked {
+        return ended(context, session, how, None);
+    }
+    let known = session.known()?;
+    let chosen = context.select(&arguments.selection, &session.loaded.expansion, &known)?;
+    let ids = session.loaded.expansion.ids();
+    let ids: BTreeSet<JobId> = match &chosen {
+        None => ids.iter().copied().collect(),
+        Some(chosen) => chosen.iter().map(|job| ids[*job]).collect(),
+    };
+    let open = session.workspace.attempts_by_host(|job| ids.contains(&job))?;
+    let open: usize = open.values().map(|named| named.attempts.len()).sum();
+    if open == 0 {
+        context.note("Nothing is queued or running.");
+    }
+    let (loaded, workspace) = (&session.loaded, &mut session.workspace);
     let folder = loaded.file.parent().unwrap_or(std::path::Path::new("/"));
     let tables = Tables::new(folder, workspace.state_folder(), &loaded.expansion);
-    let (chosen, ended) = context.block_on(async {
-        let mut interrupts = Interrupts::new()?;
-        let collected = workspace.collect(None).await?;
-        let hosts = super::plan::warn_of_hosts(context, &collected);
-        let known = Known::new(workspace.store().known()?);
-        let chosen = context.select(&arguments.selection, &loaded.expansion, &known)?;
-        let open: usize = workspace
-            .attempts_by_host(|job| {
-                let index = loaded.expansion.index_of(job);
-                index.is_some_and(|job| chosen.as_ref().is_none_or(|jobs| jobs.contains(&job)))
-            })?
-            .values()
-            .map(|named| named.attempts.len())
-            .sum();
-        if open == 0 {
-            context.note("Nothing is queued or running.");
-        }
-        let mut screen = Screen::new(context, tables, &loaded.campaign, open as u64);
-        let ended =
-            workspace.watch(chosen.as_deref(), false, deadline, &mut screen, &mut interrupts).await;
-        screen.finish();
-        Ok::<_, CliError>((chosen, (ended?, hosts)))
-    })??;
-    let (ended, mut exit) = ended;
-    for (host, trouble) in &ended.troubles {
+    let mut screen = Screen::new(context, tables, &loaded.campaign, open as u64);
+    let watched =
+        workspace.watch(chosen.as_deref(), false, deadline, &mut screen, &mut interrupts).await;
+    screen.finish();
+    let watched = watched?;
+    let mut exit = Exit::Done;
+    for (host, trouble) in &watched.troubles {
         match trouble {
             Trouble::Stuck => {
                 let what =
@@ -62,29 +81,39 @@ pub(super) fn run(context: &Context, arguments: &args::Wait) -> Result<Exit, Cli
                 context.note(&what);
                 exit = exit.and(Exit::Unfinished);
             }
-            Trouble::Error(error) => exit = exit.and(context.say_trouble(error)),
+            Trouble::Error(error) => session.note_trouble(host, error),
             Trouble::Setup(failure) => {
-                exit = exit.and(super::setup::say_failure(context, &workspace, host, failure));
+                let workspace = &session.workspace;
+                exit = exit.and(super::setup::say_failure(context, workspace, host, failure));
             }
         }
     }
-    match ended.how {
+    Ok(ended(context, session, watched.how, Some(&ids))?.and(exit))
+}
+
+/// What the end of the waiting means for the exit code. `chosen`: the jobs that were waited for.
+fn ended(
+    context: &Context,
+    session: &Session<'_>,
+    how: How,
+    chosen: Option<&BTreeSet<JobId>>,
+) -> Result<Exit, CliError> {
+    match how {
         How::Interrupted(interrupt) => {
-            super::farewell::interrupted(context, interrupt, &workspace, &loaded)
+            super::farewell::interrupted(context, interrupt, &session.workspace, &session.loaded)
         }
         How::TimedOut => {
             context.note("the time is over; the jobs go on");
             Ok(Exit::TimedOut)
         }
         How::Done | How::Detached => {
-            let snapshot = workspace.store().snapshot()?;
+            let snapshot = session.workspace.store().snapshot()?;
             let failed = snapshot.jobs.iter().any(|job| {
-                let index = loaded.expansion.index_of(job.id);
-                let counts =
-                    index.is_some_and(|index| chosen.as_ref().is_none_or(|c| c.contains(&index)));
-                counts && job.state().is_final() && job.state() != State::Succeeded
+                chosen.is_some_and(|chosen| chosen.contains(&job.id))
+                    && job.state().is_final()
+                    && job.state() != State::Succeeded
             });
-            Ok(exit.and(if failed { Exit::JobsFailed } else { Exit::Done }))
+            Ok(if failed { Exit::JobsFailed } else { Exit::Done })
         }
     }
 }

@@ -9,11 +9,15 @@ use jiff::Timestamp;
 use super::HostError;
 use super::doctor::RootFacts;
 use crate::ids::ApplyId;
+use crate::lifecycle::fields::{Fields, Kind, size};
 use crate::lifecycle::{HostFact, JournalPosition, LineError, parse_lines};
 use crate::plan::HostList;
 
 /// Bytes of all lists of hosts; the host script keeps no more.
 const LISTS_MAX: usize = 1 << 18;
+
+/// Bytes of a variable's value: no program is started with a longer one (`MAX_ARG_STRLEN`, execve(2)).
+const VALUE_MAX: usize = 1 << 17;
 
 /// What a host says of itself.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,9 +66,21 @@ pub struct Account {
     pub root: RootFacts,
 }
 
-/// Value of a field in a record line.
-pub(super) fn field<'a>(line: &'a str, name: &str) -> Option<&'a str> {
-    line.split(' ').find_map(|word| word.strip_prefix(name)?.strip_prefix('='))
+const HOST: Kind = Kind { word: "host", fields: &["root", "machine", "t", "tmux", "missing"] };
+const JOURNAL: Kind = Kind { word: "journal", fields: &["gen", "from", "bytes"] };
+/// The kinds of lines in the answer to a probe that are no facts; those without fields are one value.
+pub const PROBE_KINDS: &[Kind] = &[
+    HOST,
+    JOURNAL,
+    Kind { word: "origin", fields: &[] },
+    Kind { word: "left", fields: &[] },
+    Kind { word: "hosts", fields: &[] },
+];
+
+/// Reads the fields of a line that ends with the mark of a whole one.
+pub(super) fn fields<'a>(kind: &'static Kind, line: &'a str) -> Option<Fields<'a>> {
+    let text = line.strip_prefix(kind.word)?.strip_prefix(' ')?.strip_suffix(" .")?;
+    Fields::parse(kind, text).ok()
 }
 
 pub(super) fn nonsense(host: &str, verb: &'static str, line: &[u8]) -> HostError {
@@ -72,8 +88,13 @@ pub(super) fn nonsense(host: &str, verb: &'static str, line: &[u8]) -> HostError
     HostError::Nonsense { host: host.to_owned(), verb, line: text.escape_debug().to_string() }
 }
 
-/// Reads the body of a probe's answer.
-pub(super) fn parse_probe(host: &str, body: &[u8]) -> Result<Probe, HostError> {
+/// Reads the body of a probe's answer. `asked`: how far the journal was read before, which is where the answer's stretch
+/// begins unless it begins with the journal.
+pub(super) fn parse_probe(
+    host: &str,
+    body: &[u8],
+    asked: Option<&JournalPosition>,
+) -> Result<Probe, HostError> {
     let mut facts = None;
     let mut origin = None;
     let mut others: Vec<u8> = Vec::new();
@@ -92,7 +113,7 @@ pub(super) fn parse_probe(host: &str, body: &[u8]) -> Result<Probe, HostError> {
         // One that was cut off and joined to the next says nothing.
         let whole = || text.strip_suffix(" .").ok_or_else(wrong);
         if text.starts_with("host ") {
-            facts = Some(parse_host(whole()?).ok_or_else(wrong)?);
+            facts = Some(parse_host(text).ok_or_else(wrong)?);
         } else if text.starts_with("origin ") {
             origin = Some(whole()?.strip_prefix("origin ").ok_or_else(wrong)?.to_owned());
         } else if let Some(text) = text.strip_prefix("left ") {
@@ -103,11 +124,16 @@ pub(super) fn parse_probe(host: &str, body: &[u8]) -> Result<Probe, HostError> {
             room = room.checked_sub(text.len()).ok_or_else(wrong)?;
             dealt_by.push(serde_json::from_str(text).map_err(|_| wrong())?);
         } else if text.starts_with("journal ") {
-            let text = whole()?;
-            let generation = field(text, "gen").filter(|word| is_word(word)).ok_or_else(wrong)?;
-            let number = |name| field(text, name).and_then(|n| n.parse::<u64>().ok());
-            let (from, bytes) = number("from").zip(number("bytes")).ok_or_else(wrong)?;
+            let fields = fields(&JOURNAL, text).ok_or_else(wrong)?;
+            let generation = fields.get("gen", word).map_err(|_| wrong())?;
+            let from = fields.get("from", size).map_err(|_| wrong())?;
+            let bytes = fields.get("bytes", size).map_err(|_| wrong())?;
             let bytes = usize::try_from(bytes).map_err(|_| wrong())?;
+            let goes_on =
+                asked.is_some_and(|asked| asked.generation == generation && asked.offset == from);
+            if from != 0 && !goes_on {
+                return Err(wrong());
+            }
             let stretch = rest.get(..bytes).ok_or_else(wrong)?;
             rest = &rest[bytes..];
             let lines = parse_lines(stretch);
@@ -129,7 +155,8 @@ pub(super) fn parse_probe(host: &str, body: &[u8]) -> Result<Probe, HostError> {
 }
 
 fn parse_host(line: &str) -> Option<HostFacts> {
-    let word = |name| field(line, name).filter(|word| is_word(word));
+    let fields = fields(&HOST, line)?;
+    let word = |name| fields.get(name, word).ok();
     let list = |word: &str| match word {
         "none" => Vec::new(),
         list => list.split(',').map(str::to_owned).collect(),
@@ -140,13 +167,17 @@ fn parse_host(line: &str) -> Option<HostFacts> {
         machine_id: word("machine")?.to_owned(),
         clock,
         tmux: word("tmux").filter(|tmux| *tmux != "none").map(str::to_owned),
-        missing: list(field(line, "missing").filter(|word| !word.is_empty())?),
+        missing: list(word("missing")?),
     })
 }
 
 /// Whether it is what the script makes of an id: something to compare and to say back.
 pub(super) fn is_word(text: &str) -> bool {
     (1..=256).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+fn word(text: &str) -> Option<&str> {
+    Some(text).filter(|text| is_word(text))
 }
 
 /// Unix seconds with a fraction.
@@ -164,6 +195,7 @@ pub(super) fn parse_account(host: &str, body: &[u8]) -> Result<Account, HostErro
         let (name, value) = text
             .strip_prefix("account ")
             .and_then(|text| text.split_once('='))
+            .filter(|(_, value)| value.len() <= VALUE_MAX)
             .ok_or_else(wrong)?;
         match name {
             "HOME" | "USER" | "SHELL" | "PATH" => {
@@ -187,7 +219,7 @@ mod tests {
     #[test]
     fn a_list_of_hosts_that_cannot_be_read_is_no_answer() {
         let host = "host v=1 root=r machine=m missing=none .\n";
-        let probe = |lines: &str| parse_probe("box", format!("{host}{lines}").as_bytes());
+        let probe = |lines: &str| parse_probe("box", format!("{host}{lines}").as_bytes(), None);
         let list = r#"hosts [{"name":"a","slots":2,"when":"n > 1"}]"#;
         let read = probe(&format!("{list}\n{list}\n")).expect("an answer");
         assert_eq!(read.dealt_by.len(), 2);
@@ -207,19 +239,25 @@ mod tests {
     #[test]
     fn what_was_cut_off_is_no_answer() {
         let whole = "host v=1 root=r machine=m missing=none .";
-        assert!(parse_probe("box", format!("{whole}\n").as_bytes()).is_ok());
+        assert!(parse_probe("box", format!("{whole}\n").as_bytes(), None).is_ok());
         for end in 0..whole.len() {
             let cut = format!("{}\n", &whole[..end]);
-            assert!(parse_probe("box", cut.as_bytes()).is_err(), "{cut}");
-            assert!(parse_probe("box", &whole.as_bytes()[..end]).is_err(), "{cut}");
+            assert!(parse_probe("box", cut.as_bytes(), None).is_err(), "{cut}");
+            assert!(parse_probe("box", &whole.as_bytes()[..end], None).is_err(), "{cut}");
         }
         for line in ["host .", "origin .", "journal ."] {
-            assert!(parse_probe("box", format!("{whole}\n{line}\n").as_bytes()).is_err(), "{line}");
+            assert!(
+                parse_probe("box", format!("{whole}\n{line}\n").as_bytes(), None).is_err(),
+                "{line}"
+            );
         }
         for line in ["origin x", "journal gen=g from=0 bytes=0"] {
-            assert!(parse_probe("box", format!("{whole}\n{line}\n").as_bytes()).is_err(), "{line}");
             assert!(
-                parse_probe("box", format!("{whole}\n{line} .\n").as_bytes()).is_ok(),
+                parse_probe("box", format!("{whole}\n{line}\n").as_bytes(), None).is_err(),
+                "{line}"
+            );
+            assert!(
+                parse_probe("box", format!("{whole}\n{line} .\n").as_bytes(), None).is_ok(),
                 "{line}"
             );
         }
@@ -229,14 +267,14 @@ mod tests {
     fn an_offset_beyond_all_numbers_is_no_answer() {
         let journal = format!("journal gen=g from={} bytes=2 .\nx\n", u64::MAX);
         let text = format!("host v=1 root=r machine=m missing=none .\n{journal}");
-        assert!(parse_probe("box", text.as_bytes()).is_err());
+        assert!(parse_probe("box", text.as_bytes(), None).is_err());
     }
 
     #[test]
     fn of_refused_lines_a_few_are_kept() {
         let text =
             "host v=1 root=r machine=m missing=none .\n".to_owned() + &"end x .\n".repeat(100_000);
-        assert!(parse_probe("box", text.as_bytes()).expect("an answer").refused.len() < 100);
+        assert!(parse_probe("box", text.as_bytes(), None).expect("an answer").refused.len() < 100);
     }
 
     const GOOD: &str = "host v=1 script=s root=r machine=m boot=b.1 t=1700000000.25 up=5.00 tmux=tmux3.5a missing=none .\n\
@@ -260,11 +298,11 @@ mod tests {
                 good.splice(at..end, new);
             }
             for body in [&bytes, &good] {
-                if let Ok(probe) = parse_probe("box", body) {
+                if let Ok(probe) = parse_probe("box", body, None) {
                     prop_assert!(probe.refused.len() < 100);
                     prop_assert!(is_word(&probe.host.root_id) && is_word(&probe.host.machine_id));
                 }
-                for error in [parse_probe("box", body).err(), parse_account("box", body).err()].into_iter().flatten() {
+                for error in [parse_probe("box", body, None).err(), parse_account("box", body).err()].into_iter().flatten() {
                     prop_assert!(!error.to_string().chars().any(char::is_control), "{error:?}");
                 }
             }

@@ -16,6 +16,7 @@ use super::error::{HostError, RootTrouble};
 use super::random_word;
 use super::ssh::{CHANNELS, Link};
 use super::transport::{Started, command, shown_tail};
+use crate::lifecycle::fields::{count, size};
 
 /// What the host script and every job need, wherever they run.
 const NEEDED: &[&str] =
@@ -314,7 +315,7 @@ fn parse(host: &str, body: &[u8]) -> Result<Facts, HostError> {
 
 /// Blocks, size of one, inodes in all and free, as bytes and inodes that are free.
 fn free(value: &str) -> (Option<u64>, Option<u64>) {
-    let numbers: Vec<u64> = value.split(' ').filter_map(|word| word.parse().ok()).collect();
+    let numbers: Vec<u64> = value.split(' ').filter_map(size).collect();
     let &[blocks, size, inodes, free] = numbers.as_slice() else { return (None, None) };
     (Some(blocks.saturating_mul(size)), (inodes > 0).then_some(free))
 }
@@ -326,7 +327,7 @@ fn stray(value: &str) -> Option<Stray> {
         "old" => false,
         _ => return None,
     };
-    Some(Stray { pid: pid.parse().ok()?, root_gone })
+    Some(Stray { pid: count(pid)?, root_gone })
 }
 
 #[cfg(test)]

@@ -5,13 +5,16 @@
 
 use std::time::Duration;
 
-use super::answer::{field, is_word, nonsense};
+use super::answer::{fields, is_word, nonsense};
 use super::conversation::Host;
 use super::error::HostError;
 use crate::ids::{Attempt, CampaignName, JobId};
+use crate::lifecycle::fields::{Kind, size};
 
 /// Large trees take their time.
 const PATIENCE: Duration = Duration::from_mins(10);
+
+const GC: Kind = Kind { word: "gc", fields: &["kind", "count", "kib"] };
 
 /// What there is of one kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,14 +52,10 @@ fn parse(host: &str, body: &[u8]) -> Result<Vec<Waste>, HostError> {
     for line in body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
         let wrong = || nonsense(host, "gc", line);
         let text = std::str::from_utf8(line).map_err(|_| wrong())?;
-        let text =
-            text.strip_prefix("gc ").and_then(|text| text.strip_suffix(" .")).ok_or_else(wrong)?;
-        let number = |name| field(text, name).and_then(|word| word.parse().ok());
-        let one = field(text, "kind")
-            .filter(|kind| is_word(kind))
-            .zip(number("count"))
-            .zip(number("kib"));
-        let ((kind, count), kib) = one.ok_or_else(wrong)?;
+        let fields = fields(&GC, text).ok_or_else(wrong)?;
+        let number = |name| fields.get(name, size).map_err(|_| wrong());
+        let kind = fields.get("kind", |kind| Some(kind).filter(|kind| is_word(kind)));
+        let (kind, count, kib) = (kind.map_err(|_| wrong())?, number("count")?, number("kib")?);
         found.push(Waste { kind: kind.to_owned(), count, kib });
     }
     found.sort_by(|a, b| a.kind.cmp(&b.kind));

@@ -13,11 +13,12 @@ use tokio::io::{
 };
 use tokio::time::timeout;
 
-use super::answer::{field, nonsense};
+use super::answer::{fields, nonsense};
 use super::conversation::Host;
 use super::error::{HostError, io_error};
 use super::random_word;
 use crate::ids::{Attempt, CampaignName, JobId};
+use crate::lifecycle::fields::{Kind, attempt, size};
 
 /// How long a host may be silent in the middle of a log.
 const SILENCE: Duration = Duration::from_mins(1);
@@ -27,6 +28,9 @@ const LINE_MAX: u64 = 4096;
 const NOISE_MAX: usize = 1 << 20;
 /// One question of a following; a cut connection is noticed by its end.
 const FOLLOW_SECONDS: u64 = 24 * 60 * 60;
+
+/// Before the bytes of each log.
+const LOG: Kind = Kind { word: "log", fields: &["id", "n", "bytes"] };
 
 /// A log to fetch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,19 +85,12 @@ impl Host {
                 return Ok(true);
             }
             let wrong = || nonsense(self.name().as_str(), "logs", line.as_bytes());
-            // A line without its end was cut off.
-            let line = line.strip_suffix(" .").ok_or_else(wrong)?;
-            let number = |name| field(line, name).and_then(|n| n.parse::<u64>().ok());
-            let id = field(line, "id").and_then(|id| id.parse::<JobId>().ok());
-            let (job, n, bytes) = id
-                .zip(number("n"))
-                .zip(number("bytes"))
-                .map(|((id, n), bytes)| (id, n, bytes))
-                .ok_or_else(wrong)?;
-            let log = wanted
-                .iter()
-                .find(|log| log.job == job && u64::from(log.attempt.0) == n)
-                .ok_or_else(wrong)?;
+            let fields = fields(&LOG, &line).ok_or_else(wrong)?;
+            let job = fields.get("id", |id| id.parse::<JobId>().ok()).map_err(|_| wrong())?;
+            let attempt = fields.get("n", attempt).map_err(|_| wrong())?;
+            let bytes = fields.get("bytes", size).map_err(|_| wrong())?;
+            let is_it = |log: &&WantedLog| log.job == job && log.attempt == attempt;
+            let log = wanted.iter().find(is_it).ok_or_else(wrong)?;
             if !self.keep(&mut answer, bytes, &log.target).await? {
                 return Ok(false);
             }
@@ -214,6 +211,7 @@ impl Host {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lifecycle::fields::SIZE_MAX;
 
     /// Nothing that a host says becomes a name of a file: it can only answer for what was asked.
     #[tokio::test]
@@ -221,7 +219,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let asked: JobId = "0123456789abcdef0123456789abcdef".parse().expect("an id");
         let target = folder.path().join("asked.log");
-        let wanted = [WantedLog { job: asked, attempt: Attempt(1), target: target.clone() }];
+        let wanted = [WantedLog { job: asked, attempt: Attempt::FIRST, target: target.clone() }];
         let host = Host::local("local".parse().expect("a name"), folder.path().to_owned());
         let read = async |body: &str| {
             let text = format!("sp-begin n\n{body}sp-end n\n");
@@ -240,7 +238,7 @@ mod tests {
             assert!(read(&body).await.is_err(), "{body}");
         }
         // More is promised than comes.
-        let cut = format!("log id={asked} n=1 bytes={} .\nx", u64::MAX);
+        let cut = format!("log id={asked} n=1 bytes={SIZE_MAX} .\nx");
         assert!(!read(&cut).await.expect("an end"));
         assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 0);
         assert!(read(&format!("log id={asked} n=1 bytes=2 .\nab")).await.expect("an answer"));

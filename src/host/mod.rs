@@ -25,7 +25,7 @@ mod terminal;
 mod transport;
 mod verbs;
 
-pub use answer::{Account, HostFacts, Probe};
+pub use answer::{Account, HostFacts, PROBE_KINDS, Probe};
 pub use batch::{Batch, BatchContext, BatchJob};
 pub use control::ControlFolder;
 pub use conversation::Host;

@@ -41,7 +41,7 @@ impl Host {
         let mut arguments = vec![campaign.as_str(), generation, &offset];
         arguments.extend(require.iter().map(String::as_str));
         let body = self.ask("probe", &arguments, &[], PATIENCE).await?;
-        parse_probe(self.name().as_str(), &body)
+        parse_probe(self.name().as_str(), &body, journal)
     }
 
     /// The environment that the account's login shell makes, and which of `programs` it does not find.

@@ -5,6 +5,7 @@
 pub mod dealing;
 pub mod event;
 pub mod fact;
+pub mod fields;
 pub mod life;
 pub mod reason;
 pub mod record;
@@ -13,6 +14,7 @@ pub mod shares;
 
 pub use event::{Event, EventKind};
 pub use fact::{Ending, Fact, HostFact, JournalPosition, Marker, Tree, Verdict};
+pub use fields::{Kind, LineError};
 pub use life::{AttemptState, Final, IllegalEvent};
 pub use reason::Reason;
-pub use record::{LineError, parse_lines};
+pub use record::parse_lines;

@@ -7,51 +7,14 @@ use std::str::FromStr;
 
 use jiff::Timestamp;
 
-use crate::ids::{ApplyId, Attempt, HostName, JobId};
+use crate::ids::{ApplyId, HostName, JobId};
 use crate::lifecycle::fact::{Ending, Fact, HostFact, Marker, Tree, Verdict};
+use crate::lifecycle::fields::{Fields, Kind, LINE_MAX, LineError, attempt, count, exit_code};
 use crate::lifecycle::life::Final;
 use crate::lifecycle::reason::Reason;
 
-/// Longer lines are errors; the longest that the host script writes has about 600 bytes.
-pub const LINE_MAX: usize = 2048;
-/// So many fields at most.
-const FIELDS_MAX: usize = 40;
 /// So many errors of one answer are kept word for word; the rest is counted.
 const ERRORS_KEPT: usize = 16;
-
-/// Why a line was refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum LineError {
-    /// Longer than [`LINE_MAX`].
-    #[error("a line of {0} bytes, more than {LINE_MAX}")]
-    TooLong(usize),
-    /// A byte that is not printable ASCII.
-    #[error("a line with byte {0:#04x}")]
-    Byte(u8),
-    /// Not `key=value` fields separated by one blank.
-    #[error("`{0}` is no field `key=value`")]
-    Shape(String),
-    /// More fields than any line has.
-    #[error("more than {FIELDS_MAX} fields")]
-    Crowded,
-    /// A key twice.
-    #[error("`{0}` stands twice")]
-    Twice(&'static str),
-    /// A field that this kind of line must have.
-    #[error("`{0}` is missing")]
-    Missing(&'static str),
-    /// A field whose value is not of its form.
-    #[error("`{key}={value}` is malformed")]
-    Value {
-        /// The key.
-        key: &'static str,
-        /// The value, cut short.
-        value: String,
-    },
-    /// Fields that deny each other.
-    #[error("{0}")]
-    Contradiction(&'static str),
-}
 
 /// What a stretch of lines held.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -96,26 +59,53 @@ pub fn parse_line(line: &[u8]) -> Result<Option<HostFact>, LineError> {
     }
     // All bytes are ASCII by now.
     let body = String::from_utf8_lossy(body);
-    let (kind, rest) = body.split_once(' ').unwrap_or((&body, ""));
-    let read: fn(&Fields<'_>) -> Result<HostFact, LineError> = match kind {
-        "start" => start,
-        "end" => end,
-        "accept" => accept,
-        "open" => open,
-        "queued" => queued,
-        _ => return Ok(None),
+    let (word, rest) = body.split_once(' ').unwrap_or((&body, ""));
+    let Some((kind, read)) = RECORDS.iter().find(|(kind, _)| kind.word == word) else {
+        return Ok(None);
     };
-    read(&Fields::parse(rest)?).map(Some)
+    read(&Fields::parse(kind, rest)?).map(Some)
+}
+
+type Read = fn(&Fields<'_>) -> Result<HostFact, LineError>;
+
+/// The kinds of lines that are facts, with all fields that are looked at, and their readers.
+const RECORDS: &[(Kind, Read)] = &[
+    (Kind { word: "start", fields: &["id", "n", "apply", "kind", "slot", "t", "up"] }, start),
+    (
+        Kind {
+            word: "end",
+            fields: &[
+                "id", "n", "apply", "kind", "slot", "up", "state", "reason", "rc", "sig", "by",
+                "marker", "left", "started", "ended", "el", "to", "snapshot", "code", "git",
+                "dirty",
+            ],
+        },
+        end,
+    ),
+    (Kind { word: "accept", fields: &["id", "from"] }, accept),
+    (
+        Kind {
+            word: "open",
+            fields: &["id", "n", "apply", "kind", "verdict", "slot", "t", "session"],
+        },
+        open,
+    ),
+    (Kind { word: "queued", fields: &["id", "n", "apply", "kind"] }, queued),
+];
+
+/// Returns every kind of line that is a fact.
+pub fn kinds() -> impl Iterator<Item = &'static Kind> {
+    RECORDS.iter().map(|(kind, _)| kind)
 }
 
 fn start(fields: &Fields<'_>) -> Result<HostFact, LineError> {
     fields.get("up", seconds)?;
-    fields
-        .attempt(Fact::Started { slot: fields.get("slot", parsed)?, at: fields.get("t", moment)? })
+    let started = Fact::Started { slot: fields.get("slot", count)?, at: fields.get("t", moment)? };
+    of_attempt(fields, started)
 }
 
 fn queued(fields: &Fields<'_>) -> Result<HostFact, LineError> {
-    fields.attempt(Fact::Queued)
+    of_attempt(fields, Fact::Queued)
 }
 
 fn open(fields: &Fields<'_>) -> Result<HostFact, LineError> {
@@ -126,12 +116,13 @@ fn open(fields: &Fields<'_>) -> Result<HostFact, LineError> {
         "foreign" => Some(Verdict::Foreign),
         _ => None,
     })?;
-    fields.attempt(Fact::Open {
+    let open = Fact::Open {
         verdict,
-        slot: fields.get("slot", parsed)?,
+        slot: fields.get("slot", count)?,
         started: fields.get("t", |text| or_none(text, moment))?,
         session: fields.get("session", |text| or_none(text, session))?,
-    })
+    };
+    of_attempt(fields, open)
 }
 
 fn accept(fields: &Fields<'_>) -> Result<HostFact, LineError> {
@@ -144,12 +135,12 @@ fn accept(fields: &Fields<'_>) -> Result<HostFact, LineError> {
 
 fn end(fields: &Fields<'_>) -> Result<HostFact, LineError> {
     // An attempt that was cancelled in the queue never had a slot.
-    fields.get("slot", |text| or_none(text, parsed::<u32>))?;
+    fields.get("slot", |text| or_none(text, count))?;
     fields.get("up", seconds)?;
     let ending = Ending {
         state: fields.get("state", parsed::<Final>)?,
         reason: fields.get("reason", parsed::<Reason>)?,
-        exit_code: fields.get("rc", |text| or_none(text, parsed::<u8>))?,
+        exit_code: fields.get("rc", |text| or_none(text, exit_code))?,
         signal: fields.get("sig", |text| or_none(text, signal))?,
         by: fields.get("by", word)?,
         marker: fields.get("marker", |text| or_none(text, marker))?,
@@ -177,7 +168,7 @@ fn end(fields: &Fields<'_>) -> Result<HostFact, LineError> {
     {
         return Err(LineError::Contradiction("it is not clear whether another host got the job"));
     }
-    fields.attempt(Fact::Ended(Box::new(ending)))
+    of_attempt(fields, Fact::Ended(Box::new(ending)))
 }
 
 /// Fields that came later than the others: a line of an older script has none of them.
@@ -190,68 +181,22 @@ fn tree(fields: &Fields<'_>) -> Result<Tree, LineError> {
     })
 }
 
-/// The fields of a line; only keys that are asked for are looked at, so a newer script may add some.
-struct Fields<'a>(Vec<(&'a str, &'a str)>);
-
-impl<'a> Fields<'a> {
-    fn parse(text: &'a str) -> Result<Self, LineError> {
-        let mut fields = Vec::new();
-        for field in text.split(' ') {
-            let (key, value) = field
-                .split_once('=')
-                .filter(|(key, _)| !key.is_empty())
-                .ok_or_else(|| LineError::Shape(cut(field)))?;
-            if fields.len() == FIELDS_MAX {
-                return Err(LineError::Crowded);
-            }
-            fields.push((key, value));
-        }
-        Ok(Self(fields))
-    }
-
-    fn get<T>(
-        &self,
-        key: &'static str,
-        read: impl Fn(&'a str) -> Option<T>,
-    ) -> Result<T, LineError> {
-        let mut found = self.0.iter().filter(|(name, _)| *name == key);
-        let (_, value) = found.next().ok_or(LineError::Missing(key))?;
-        if found.next().is_some() {
-            return Err(LineError::Twice(key));
-        }
-        read(value).ok_or_else(|| LineError::Value { key, value: cut(value) })
-    }
-
-    /// A field that may be missing as a whole.
-    fn get_newer<T>(
-        &self,
-        key: &'static str,
-        read: impl Fn(&'a str) -> Option<Option<T>>,
-    ) -> Result<Option<T>, LineError> {
-        match self.get(key, read) {
-            Err(LineError::Missing(_)) => Ok(None),
-            other => other,
-        }
-    }
-
-    fn attempt(&self, fact: Fact) -> Result<HostFact, LineError> {
-        let id = self.get("id", parsed::<JobId>)?;
-        let attempt = self.get("n", |text| parsed(text).filter(|n| *n > 0).map(Attempt))?;
-        let apply = self.get("apply", parsed::<ApplyId>)?;
-        // Only a setup's lines have a kind.
-        let setup = self.get_newer("kind", |word| (word == "setup").then_some(Some(())))?;
-        Ok(match setup {
-            Some(()) => HostFact::Setup { id, attempt, apply, fact },
-            None => HostFact::Attempt { job: id, attempt, apply, fact },
-        })
+/// Reads whose attempt a line is about, and makes the fact one of that attempt.
+fn of_attempt(fields: &Fields<'_>, fact: Fact) -> Result<HostFact, LineError> {
+    let id = fields.get("id", parsed::<JobId>)?;
+    let attempt = fields.get("n", attempt)?;
+    let apply = fields.get("apply", parsed::<ApplyId>)?;
+    // Only a setup's lines have a kind.
+    let setup = fields.get_newer("kind", |word| (word == "setup").then_some(Some(())))?;
+    match setup {
+        // A setup is run when a job needs it; it never waits in a queue.
+        Some(()) if fact == Fact::Queued => Err(LineError::Contradiction("a setup is not queued")),
+        Some(()) => Ok(HostFact::Setup { id, attempt, apply, fact }),
+        None => Ok(HostFact::Attempt { job: id, attempt, apply, fact }),
     }
 }
 
-fn cut(text: &str) -> String {
-    text.chars().take(40).collect()
-}
-
-/// Numbers here are digits alone: `FromStr` of integers would take a leading `+`.
+/// Reads a word by its type; a leading `+`, which no host writes, is not taken for a part of it.
 fn parsed<T: FromStr>(text: &str) -> Option<T> {
     (!text.starts_with('+')).then(|| text.parse().ok()).flatten()
 }
@@ -337,6 +282,6 @@ fn marker(text: &str) -> Option<Marker> {
     match text {
         "log" => Some(Marker::Log),
         "count" => Some(Marker::Count),
-        _ => text.strip_prefix("files.").and_then(parsed).map(Marker::File),
+        _ => text.strip_prefix("files.").and_then(count).map(Marker::File),
     }
 }

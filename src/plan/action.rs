@@ -93,6 +93,8 @@ words! {
         Unreachable = "unreachable",
         /// No host of the file may run it.
         NoHost = "no-host",
+        /// Its newest attempt has the last number that there is.
+        NoAttemptLeft = "no-attempt-left",
         /// It left the matrix.
         Obsolete = "obsolete",
     }

@@ -47,11 +47,11 @@ pub(crate) fn of_known(
 
 /// Which attempt it was, and where.
 fn place(known: &KnownJob) -> String {
-    match (&known.host, known.attempt.0) {
-        (Some(host), 0) => format!("on {host}"),
-        (Some(host), n) => format!("attempt {n} on {host}"),
-        (None, 0) => String::new(),
-        (None, n) => format!("attempt {n}"),
+    match (&known.host, known.attempt) {
+        (Some(host), None) => format!("on {host}"),
+        (Some(host), Some(n)) => format!("attempt {n} on {host}"),
+        (None, None) => String::new(),
+        (None, Some(n)) => format!("attempt {n}"),
     }
 }
 

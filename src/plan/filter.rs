@@ -6,6 +6,7 @@
 use crate::campaign::suggest;
 use crate::campaign::template::{Expression, Name, Scope};
 use crate::campaign::{Campaign, FILTER_WORDS, Value};
+use crate::ids::Attempt;
 use crate::plan::axes::Row;
 use crate::plan::expand::Expansion;
 use crate::plan::job::Job;
@@ -99,7 +100,10 @@ impl Facts<'_> {
             "exit_code" => Some(Value::Int(known?.exit_code?.into())),
             "signal" => text(known?.signal.as_ref()?),
             "reason" => text(&known?.reason),
-            "attempt" => Some(Value::Int(known.map_or(0, |known| known.attempt.0).into())),
+            "attempt" => {
+                let newest = known.and_then(|known| known.attempt);
+                Some(Value::Int(newest.map_or(0, Attempt::number).into()))
+            }
             "name" => Some(Value::Str(self.job.name())),
             "id" => Some(Value::Str(self.job.id().to_string())),
             "index" => Some(Value::Int(i64::try_from(self.job.index()).ok()?)),

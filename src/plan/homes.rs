@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use crate::campaign::Host;
-use crate::ids::HostName;
+use crate::ids::{Attempt, HostName};
 use crate::plan::PlanError;
 use crate::plan::action::{Action, Reason};
 use crate::plan::dealt::{Earlier, Lists};
@@ -187,6 +187,20 @@ fn blocked(mut decision: Decision, reason: Reason, detail: impl Into<Detail>) ->
     decision.reason = reason;
     decision.detail = detail.into();
     decision
+}
+
+/// Says of a job that should run why no attempt can come behind its newest one. Such a number is no count of attempts: a
+/// host's records are damaged, or it lies.
+pub(super) fn exhausted(decision: Decision, known: Option<&KnownJob>) -> Decision {
+    let host = known.and_then(|known| known.host.as_ref().or(known.moved_to.as_ref()));
+    let told = host.map_or_else(|| "a host has".to_owned(), |host| format!("host {host} has"));
+    let detail = format!(
+        "{told} attempt {} of it on record, the last number there is; with another command or `[env]` it is another job, \
+         which begins at 1; to run: {}",
+        Attempt::LAST,
+        decision.reason
+    );
+    blocked(decision, Reason::NoAttemptLeft, detail)
 }
 
 /// Which of the file's hosts may run each of these jobs.

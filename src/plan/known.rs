@@ -59,8 +59,8 @@ pub struct KnownJob {
     pub host: Option<HostName>,
     /// The host that the job was moved to, as its home before has written down; it is the home since.
     pub moved_to: Option<HostName>,
-    /// The newest attempt that any host knows; `Attempt(0)` for none.
-    pub attempt: Attempt,
+    /// The newest attempt that any host knows.
+    pub attempt: Option<Attempt>,
     /// The job whose result was taken over by `sp accept`.
     pub accepted_from: Option<JobId>,
     /// Whether it was part of the newest plan that was applied.
@@ -76,7 +76,7 @@ pub struct KnownJob {
 impl KnownJob {
     /// Whether a host ever had the job, or a person accepted a result for it: else there is nothing to compare with.
     pub fn has_history(&self) -> bool {
-        self.attempt.0 > 0 || self.accepted_from.is_some() || self.state != State::Pending
+        self.attempt.is_some() || self.accepted_from.is_some() || self.state != State::Pending
     }
 }
 

@@ -15,7 +15,7 @@ use crate::plan::dealt::{HostList, Lists};
 use crate::plan::decide::{Options, decide};
 use crate::plan::detail::{self, Detail};
 use crate::plan::expand::Expansion;
-use crate::plan::homes::Homes;
+use crate::plan::homes::{self, Homes};
 use crate::plan::job::CellKeys;
 use crate::plan::known::{CellKey, Known, KnownJob, Parts};
 use crate::plan::past::Past;
@@ -71,7 +71,7 @@ pub struct Decision {
     /// Place in [`Plan::hosts`] of the host that decides about the job, or that has it; `None` when none may.
     pub home: Option<usize>,
     /// The newest attempt that any host knew when this was decided: what runs is the one behind it, and no other.
-    pub attempt: Attempt,
+    pub attempt: Option<Attempt>,
 }
 
 /// A known job that the matrix does not have any more.
@@ -224,9 +224,12 @@ impl Planner<'_> {
             (_, Some(known), _) => detail::of_known(action, reason, known, self.prefixes),
             _ => Detail::default(),
         };
-        let attempt = known.map_or(Attempt(0), |known| known.attempt);
+        let attempt = known.and_then(|known| known.attempt);
         let decision = Decision { job, action, reason, detail, home: holder, attempt };
         match action {
+            Action::Run if decision.attempt == Some(Attempt::LAST) => {
+                Ok(homes::exhausted(decision, known))
+            }
             Action::Run => self.homes.settle(decision, known),
             Action::Wait => Ok(self.homes.doubt(decision, known, self.prefixes)),
             _ => {

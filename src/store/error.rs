@@ -109,6 +109,16 @@ pub enum StoreError {
         /// The host.
         host: HostName,
     },
+    /// What a host said cannot be written down: a reader let a value pass that no row may have.
+    #[error(
+        "what host `{host}` said cannot be written down ({cause}); nothing of its answer counts"
+    )]
+    Unwritable {
+        /// The host.
+        host: HostName,
+        /// SQLite's words.
+        cause: String,
+    },
     /// The system refused something else than SQLite's own work.
     #[error("cannot {action} `{}`: {source}", path.display())]
     Io {
@@ -165,6 +175,20 @@ impl StoreError {
                     source => Self::Sqlite { path, source },
                 },
             }
+        }
+    }
+
+    /// The same for the answer of a host: a constraint that it breaks is that host's fault alone.
+    pub(super) fn of_answer(
+        path: &Path,
+        host: &HostName,
+    ) -> impl Fn(rusqlite::Error) -> Self + use<> {
+        let (of, host) = (Self::of(path), host.clone());
+        move |source| match source.sqlite_error_code() {
+            Some(ErrorCode::ConstraintViolation) => {
+                Self::Unwritable { host: host.clone(), cause: source.to_string() }
+            }
+            _ => of(source),
         }
     }
 

@@ -146,7 +146,7 @@ impl Place<'_> {
                 "SELECT attempt.ordinal, state FROM attempt JOIN job ON job.ordinal = attempt.job
                  WHERE job.id = ?1 AND host = ?2 AND n = ?3",
             )?
-            .query_row(params![&self.job.0[..], self.host, self.attempt.0], |row| {
+            .query_row(params![&self.job.0[..], self.host, self.attempt.number()], |row| {
                 Ok((row.get(0)?, parsed(row, 1)?))
             })
             .optional()?;
@@ -188,7 +188,7 @@ impl Place<'_> {
             .prepare_cached(
                 "INSERT INTO attempt (job, host, n, apply, state) VALUES (?1, ?2, ?3, ?4, ?5)",
             )?
-            .execute(params![job, self.host, self.attempt.0, apply, state.word()])?;
+            .execute(params![job, self.host, self.attempt.number(), apply, state.word()])?;
         Ok(self.transaction.last_insert_rowid())
     }
 

@@ -54,15 +54,19 @@ impl Store {
     /// What other hosts are to get and have not got: of each job whose newest attempt was moved, the attempt that is to
     /// follow. Until then it is nobody's.
     pub fn moved_attempts(&self) -> Result<Vec<OpenAttempt>, StoreError> {
-        self.attempts_of(
-            "SELECT job.id, moved_to, n + 1, apply.id, 'intended', host.root_id FROM attempt
+        let moved = self.attempts_of(
+            "SELECT job.id, moved_to, n, apply.id, 'intended', host.root_id FROM attempt
              JOIN job ON job.ordinal = attempt.job
              JOIN apply ON apply.ordinal = attempt.apply
              LEFT JOIN host ON host.name = moved_to
              WHERE moved_to IS NOT NULL AND NOT EXISTS (
                  SELECT 1 FROM attempt AS later WHERE later.job = attempt.job AND later.n > attempt.n)
              ORDER BY attempt.ordinal",
-        )
+        )?;
+        // Behind the last one nothing follows.
+        let behind =
+            |moved: OpenAttempt| Some(OpenAttempt { attempt: moved.attempt.next()?, ..moved });
+        Ok(moved.into_iter().filter_map(behind).collect())
     }
 
     /// Rows of job, host, attempt, apply, state and root.
@@ -74,7 +78,7 @@ impl Store {
                     Ok(OpenAttempt {
                         job: JobId(row.get(0)?),
                         host: parsed(row, 1)?,
-                        attempt: Attempt(row.get(2)?),
+                        attempt: attempt(row, 2)?,
                         apply: parsed(row, 3)?,
                         state: parsed(row, 4)?,
                         root_id: row.get(5)?,
@@ -132,7 +136,7 @@ impl Store {
                 signal: None,
                 host: None,
                 moved_to: None,
-                attempt: Attempt(0),
+                attempt: None,
                 accepted_from: None,
                 planned: index.is_some(),
                 elapsed_s: None,
@@ -146,7 +150,9 @@ impl Store {
         let codes: Vec<Option<[u8; 32]>> = jobs.iter().map(|(_, job)| job.code).collect();
         // An attempt that came after the acceptance counts instead of it.
         let standing = accepted.iter().zip(&jobs).map(|(accepted, (_, job))| {
-            accepted.filter(|(_, after)| job.attempt.0 <= *after).map(|(from, _)| from)
+            accepted
+                .filter(|(_, after)| job.attempt.map_or(0, Attempt::number) <= *after)
+                .map(|(from, _)| from)
         });
         let places: Vec<Option<usize>> =
             standing.map(|from| ordinals.binary_search(&from?).ok()).collect();
@@ -201,7 +207,7 @@ impl Store {
             .query_map([], |row| Ok((row.get(0)?, parsed(row, 1)?)))?
             .collect::<Result<_, _>>()?;
         // Newest attempt that has ended, by number: it is not always the newest one.
-        let mut ended: Vec<u32> = vec![0; jobs.len()];
+        let mut ended: Vec<Option<Attempt>> = vec![None; jobs.len()];
         let codes = self.read_codes()?;
         // In the order they were written, which is the order of the file: no index, no sort.
         let mut rows = self.connection.prepare(
@@ -211,20 +217,23 @@ impl Store {
         let mut rows = rows.query([])?;
         while let Some(row) = rows.next()? {
             let Ok(place) = ordinals.binary_search(&row.get(0)?) else { continue };
-            let n: u32 = row.get(1)?;
+            let n = attempt(row, 1)?;
             let state: AttemptState = parsed(row, 2)?;
             let job = &mut jobs[place].1;
             let moved_to = moved_to(row, 10)?;
-            if matches!(state, AttemptState::Ended(_)) && moved_to.is_none() && n >= ended[place] {
-                ended[place] = n;
+            if matches!(state, AttemptState::Ended(_))
+                && moved_to.is_none()
+                && Some(n) >= ended[place]
+            {
+                ended[place] = Some(n);
                 job.elapsed_s = row.get(8)?;
                 job.code =
                     row.get::<_, Option<i64>>(9)?.and_then(|ordinal| codes.get(&ordinal).copied());
             }
-            if n < job.attempt.0 {
+            if Some(n) < job.attempt {
                 continue;
             }
-            job.attempt = Attempt(n);
+            job.attempt = Some(n);
             job.moved_to = moved_to;
             if job.moved_to.is_some() {
                 // The other host is the home now, and nobody has it yet.
@@ -243,6 +252,13 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// A column as the number of an attempt; one that no host can write is damage.
+pub(super) fn attempt(row: &Row<'_>, column: usize) -> rusqlite::Result<Attempt> {
+    let number: i64 = row.get(column)?;
+    let attempt = u32::try_from(number).ok().and_then(Attempt::new);
+    attempt.ok_or(rusqlite::Error::IntegralValueOutOfRange(column, number))
 }
 
 /// A text column as a typed word; a word that no `sp` writes is damage.

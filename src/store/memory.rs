@@ -151,7 +151,7 @@ impl Store {
                 let job = job_ordinal(transaction, one.job).map_err(&failed)?;
                 let at = intent.at.as_millisecond();
                 let written = row
-                    .execute(params![job, host, one.attempt.0, apply, intent.batch, at, provenance])
+                    .execute(params![job, host, one.attempt.number(), apply, intent.batch, at, provenance])
                     .map_err(&failed)?;
                 if written == 0 {
                     return Err(StoreError::AttemptTaken {
@@ -180,7 +180,12 @@ impl Store {
                      AND host = (SELECT ordinal FROM host WHERE name = ?2)",
                 )?;
                 attempts.iter().try_fold(0, |gone, one| {
-                    Ok(gone + row.execute(params![&one.job.0[..], host.as_str(), one.attempt.0])?)
+                    Ok(gone
+                        + row.execute(params![
+                            &one.job.0[..],
+                            host.as_str(),
+                            one.attempt.number()
+                        ])?)
                 })
             };
             take().map_err(StoreError::of(path))
@@ -226,7 +231,7 @@ impl Store {
     /// Records an answer of a host: its facts, and with them how far its journal has been read.
     pub fn record(&mut self, report: &HostReport<'_>) -> Result<Recorded, StoreError> {
         self.write("record", |transaction, path| {
-            record_report(transaction, report).map_err(StoreError::of(path))
+            record_report(transaction, report).map_err(StoreError::of_answer(path, report.host))
         })
     }
 }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 
-use super::known::parsed;
+use super::known::{attempt, parsed};
 use super::snapshot::moment;
 use super::{Store, StoreError, apply_ordinal};
 use crate::ids::{ApplyId, Attempt, HostName, JobId};
@@ -56,7 +56,7 @@ pub(super) fn record_setup(
 ) -> rusqlite::Result<Step> {
     let before: Option<AttemptState> = transaction
         .prepare_cached("SELECT state FROM setup WHERE id = ?1 AND host = ?2 AND n = ?3")?
-        .query_row(params![&id.0[..], host, attempt.0], |row| parsed(row, 0))
+        .query_row(params![&id.0[..], host, attempt.number()], |row| parsed(row, 0))
         .optional()?;
     if before.is_none() && *fact == Fact::RootGone {
         return Ok(Ok(None));
@@ -65,7 +65,8 @@ pub(super) fn record_setup(
         Ok(after) => after,
         Err(illegal) => return Ok(Err(illegal)),
     };
-    if before == Some(after) {
+    // A setup waits in no queue, so there is no row for one that does.
+    if before == Some(after) || !matches!(after, AttemptState::Running | AttemptState::Ended(_)) {
         return Ok(Ok(None));
     }
     let (mut reason, mut detail) = (String::new(), String::new());
@@ -99,7 +100,7 @@ pub(super) fn record_setup(
         .execute(params![
             &id.0[..],
             host,
-            attempt.0,
+            attempt.number(),
             apply,
             after.word(),
             reason,
@@ -124,7 +125,7 @@ pub(super) fn read_setups(connection: &Connection) -> rusqlite::Result<Vec<Setup
             Ok(SetupRow {
                 id: JobId(row.get(0)?),
                 host: parsed(row, 1)?,
-                attempt: Attempt(row.get(2)?),
+                attempt: attempt(row, 2)?,
                 apply: parsed(row, 3)?,
                 state: parsed(row, 4)?,
                 reason: row.get(5)?,

@@ -9,7 +9,7 @@ use rusqlite::Row;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::known::parsed;
+use super::known::{attempt, parsed};
 use super::setups::{SetupRow, read_setups};
 use super::{Store, StoreError};
 use crate::ids::{ApplyId, Attempt, HostName, JobId};
@@ -230,7 +230,7 @@ impl Store {
             };
             job.0.attempts.push(AttemptRow {
                 host: host.name.clone(),
-                attempt: Attempt(row.get(2)?),
+                attempt: attempt(row, 2)?,
                 apply: apply.id.clone(),
                 batch: row.get(20)?,
                 state: parsed(row, 4)?,
@@ -259,7 +259,7 @@ impl Store {
         let mut jobs: Vec<JobRow> = jobs
             .into_values()
             .map(|(mut job, accepted)| {
-                let newest = job.attempts.last().map_or(0, |row| row.attempt.0);
+                let newest = job.attempts.last().map_or(0, |row| row.attempt.number());
                 job.accepted_from = accepted
                     .filter(|(_, after)| newest <= *after)
                     .and_then(|(from, _)| ids.get(&from).copied());

@@ -3,7 +3,8 @@
 
 use proptest::prelude::*;
 use solverpilot::ids::{Attempt, JobId};
-use solverpilot::lifecycle::record::{LINE_MAX, LineError, parse_line, parse_lines};
+use solverpilot::lifecycle::fields::{LINE_MAX, LineError};
+use solverpilot::lifecycle::record::{parse_line, parse_lines};
 use solverpilot::lifecycle::sentence::{Context, sentence, short_duration};
 use solverpilot::lifecycle::{
     AttemptState, Ending, Event, EventKind, Fact, Final, HostFact, Marker, Reason, Tree, Verdict,
@@ -228,7 +229,7 @@ fn events_are_flat_lines() {
                 id: ID.parse().unwrap(),
                 name: "n=1".to_owned(),
                 host: "local".parse().unwrap(),
-                attempt: Attempt(1),
+                attempt: Attempt::FIRST,
             },
             state: solverpilot::state::State::Failed,
             reason: "exit-code".to_owned(),

@@ -342,9 +342,10 @@ fn jobs_at_once_are_counted_over_all_hosts() {
     assert!(ran.len() == 12 && number_on(&ran, "a") > 0 && number_on(&ran, "b") > 0, "{run:?}");
 }
 
-/// Two names of one place: each job would be dealt to one of them and found on both.
+/// Two names of one place: each job would be dealt to one of them and found on both. The second name gets nothing, and what
+/// the first one has to do is done.
 #[test]
-fn one_place_under_two_names_is_refused() {
+fn one_place_under_two_names_is_asked_by_one() {
     let sandbox = sandbox(&["a", "twin"], &[], EACH);
     let root = |name: &str| format!("root = \"{}\"", sandbox.path().join(name).display());
     name_hosts(&sandbox, &[("a", &root("one")), ("twin", &root("one"))], EACH);
@@ -352,7 +353,8 @@ fn one_place_under_two_names_is_refused() {
         let run = ends_with(&sandbox, 1, &[command]);
         assert!(run.stderr.contains("`a` and `twin` are the same place"), "{}", run.stderr);
     }
-    assert_eq!(ran(&sandbox).len(), 0);
+    let there = ran(&sandbox);
+    assert!(there.len() < 24 && there.values().all(|host| host == "a"), "{there:?}");
     name_hosts(&sandbox, &[("a", &root("one")), ("twin", &root("two"))], EACH);
     ends_with(&sandbox, 0, &["apply"]);
     assert_eq!(ran(&sandbox).len(), 24);

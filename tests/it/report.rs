@@ -23,7 +23,7 @@ fn attempt(n: u32, state: AttemptState) -> AttemptRow {
     let started = ended || state == AttemptState::Running;
     AttemptRow {
         host: "local".parse().unwrap(),
-        attempt: Attempt(n),
+        attempt: Attempt::new(n).expect("a number"),
         apply: "a1".parse().unwrap(),
         batch: None,
         state,
@@ -311,7 +311,7 @@ fn a_moved_job_is_pending_and_its_attempt_is_listed() {
         exit_code: None,
         ..attempt(2, AttemptState::Ended(Final::Cancelled))
     };
-    let fresh = AttemptRow { attempt: Attempt(1), ..moved.clone() };
+    let fresh = AttemptRow { attempt: Attempt::FIRST, ..moved.clone() };
     let failed = attempt(1, AttemptState::Ended(Final::Failed));
     let jobs = vec![
         job(0, "first", &json!({}), vec![fresh]),

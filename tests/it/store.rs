@@ -127,8 +127,10 @@ pub(crate) fn plan(store: &mut Store, jobs: &[Planned]) {
 }
 
 fn intend(store: &mut Store, attempts: &[(u32, u32)]) -> Result<(), StoreError> {
-    let attempts: Vec<Intended> =
-        attempts.iter().map(|(job, n)| Intended { job: id(*job), attempt: Attempt(*n) }).collect();
+    let attempts: Vec<Intended> = attempts
+        .iter()
+        .map(|(job, n)| Intended { job: id(*job), attempt: Attempt::new(*n).expect("a number") })
+        .collect();
     let provenance = Provenance { git_rev: Some("abc".to_owned()), ..Provenance::default() };
     store.intend(&Intent {
         apply: &apply(),
@@ -141,7 +143,12 @@ fn intend(store: &mut Store, attempts: &[(u32, u32)]) -> Result<(), StoreError> 
 }
 
 fn about(job: u32, n: u32, fact: Fact) -> HostFact {
-    HostFact::Attempt { job: id(job), attempt: Attempt(n), apply: apply(), fact }
+    HostFact::Attempt {
+        job: id(job),
+        attempt: Attempt::new(n).expect("a number"),
+        apply: apply(),
+        fact,
+    }
 }
 
 pub(crate) fn ended(job: u32, n: u32, more: &str) -> HostFact {
@@ -175,7 +182,12 @@ pub(crate) fn report(
 
 fn states(store: &Store) -> Vec<(u32, State, u32)> {
     let number = |id: JobId| u32::try_from(u128::from_be_bytes(id.0) >> 64).unwrap();
-    store.known().unwrap().iter().map(|job| (number(job.id), job.state, job.attempt.0)).collect()
+    store
+        .known()
+        .unwrap()
+        .iter()
+        .map(|job| (number(job.id), job.state, job.attempt.map_or(0, Attempt::number)))
+        .collect()
 }
 
 #[test]
@@ -259,7 +271,7 @@ fn attempts_that_have_not_ended() {
     let open = store.open_attempts().unwrap();
     let told: Vec<_> = open
         .iter()
-        .map(|open| (open.job, open.attempt.0, open.host.as_str(), open.state.word()))
+        .map(|open| (open.job, open.attempt.number(), open.host.as_str(), open.state.word()))
         .collect();
     let wanted = [
         (id(5), 2, "b", "running"),
@@ -275,7 +287,7 @@ fn attempts_that_have_not_ended() {
     let ended = |state: AttemptState| matches!(state, AttemptState::Ended(_));
     let long = snapshot.jobs.iter().flat_map(|job| {
         let open = job.attempts.iter().filter(|row| !ended(row.state));
-        open.map(|row| (job.id, row.attempt.0, row.host.as_str(), row.state.word()))
+        open.map(|row| (job.id, row.attempt.number(), row.host.as_str(), row.state.word()))
     });
     assert_eq!(long.collect::<Vec<_>>(), wanted);
 }
@@ -292,7 +304,7 @@ fn only_an_intent_may_be_repeated_or_taken_back() {
     assert!(matches!(error, StoreError::AttemptTaken { .. }), "{error}");
     // The refused one wrote nothing, of its first row neither.
     assert_eq!(states(&store)[2], (2, State::Pending, 0));
-    let both = [0, 1].map(|job| Intended { job: id(job), attempt: Attempt(1) });
+    let both = [0, 1].map(|job| Intended { job: id(job), attempt: Attempt::FIRST });
     assert_eq!(store.take_back(&host("local"), &both).unwrap(), 1);
     assert_eq!(states(&store)[..2], [(0, State::Pending, 0), (1, State::Running, 1)]);
 }
@@ -358,7 +370,10 @@ fn the_newest_attempt_of_any_host_counts() {
     report(&mut store, "b", None, &[started(0, 2)]);
     report(&mut store, "a", None, &[ended(0, 1, "state=failed reason=exit-code rc=1")]);
     let known = store.known().unwrap().remove(0);
-    assert_eq!((known.state, known.attempt.0, known.host), (State::Running, 2, Some(host("b"))));
+    assert_eq!(
+        (known.state, known.attempt.map_or(0, Attempt::number), known.host),
+        (State::Running, 2, Some(host("b")))
+    );
     assert_eq!(known.elapsed_s, Some(2.25));
 }
 
@@ -437,13 +452,13 @@ proptest! {
         let snapshot = store.snapshot().unwrap();
         let mut stored = std::collections::BTreeMap::new();
         for (job, row) in snapshot.jobs.iter().zip(0..).flat_map(|(job, n)| job.attempts.iter().map(move |row| (n, row))) {
-            stored.insert((job, row.attempt.0), row.state);
+            stored.insert((job, row.attempt.number()), row.state);
         }
         prop_assert_eq!(stored, model);
         // Both ways of reading agree.
         for (job, known) in snapshot.jobs.iter().zip(store.known().unwrap()) {
             prop_assert_eq!(job.state(), known.state);
-            prop_assert_eq!(job.newest().map_or(0, |row| row.attempt.0), known.attempt.0);
+            prop_assert_eq!(job.newest().map_or(0, |row| row.attempt.number()), known.attempt.map_or(0, Attempt::number));
         }
     }
 }

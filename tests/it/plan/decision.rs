@@ -28,7 +28,7 @@ pub(crate) fn known(job: Job<'_>, state: State) -> KnownJob {
         signal: None,
         host: Some(host_name("local")),
         moved_to: None,
-        attempt: Attempt(1),
+        attempt: Attempt::new(1),
         accepted_from: None,
         planned: true,
         elapsed_s: None,
@@ -113,7 +113,7 @@ fn the_rule_without_a_past_and_with_other_code() {
     assert_eq!(decide(job.id(), None, true, &options), (Action::Run, Reason::Changed));
     // A job that was planned and never handed over is as new as before.
     let mut pending = known(job, State::Pending);
-    pending.attempt = Attempt(0);
+    pending.attempt = None;
     assert_eq!(decide(job.id(), Some(&pending), false, &options), (Action::Run, Reason::New));
     assert_eq!(decide(job.id(), Some(&pending), true, &options), (Action::Run, Reason::Changed));
     let mut done = known(job, State::Succeeded);
@@ -135,7 +135,7 @@ fn a_mixed_campaign() {
     let jobs = jobs(sweep());
     let mut failed = known(jobs.job(1), State::Failed);
     failed.exit_code = Some(3);
-    failed.attempt = Attempt(2);
+    failed.attempt = Attempt::new(2);
     let mut oom = known(jobs.job(2), State::Oom);
     oom.detail = "killed at 63 GiB\u{1b}[2J".to_owned();
     let mut cancelled = known(jobs.job(4), State::Cancelled);
@@ -200,7 +200,7 @@ fn the_predecessor_is_the_version_of_the_last_plan() {
     assert_eq!(predecessor(vec![version(9, false), version(3, true), version(5, false)]), Some(3));
     assert_eq!(predecessor(vec![version(9, false), version(5, false)]), Some(5));
     // One that nobody ran is no version to compare with.
-    let unrun = KnownJob { state: State::Pending, attempt: Attempt(0), ..version(1, true) };
+    let unrun = KnownJob { state: State::Pending, attempt: None, ..version(1, true) };
     assert_eq!(predecessor(vec![unrun, version(5, false)]), Some(5));
     assert_eq!(predecessor(vec![known(jobs.job(0), State::Succeeded)]), None);
     // Of two entries of one job the later one counts.

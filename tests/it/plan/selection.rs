@@ -95,7 +95,7 @@ fn filters_see_axes_and_what_is_known() {
     let expansion = jobs(sweep());
     let mut failed = known(expansion.job(1), State::Failed);
     failed.exit_code = Some(3);
-    failed.attempt = Attempt(2);
+    failed.attempt = Attempt::new(2);
     failed.elapsed_s = Some(12.5);
     let all = Known::new(vec![known(expansion.job(0), State::Succeeded), failed]);
     let matching = |text: &str| -> Vec<usize> {
