@@ -19,6 +19,7 @@ mod open;
 mod repository;
 mod run;
 mod tell;
+mod withdraw;
 mod workspace;
 
 pub use code::{CodeNow, MoreChanged};

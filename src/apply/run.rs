@@ -4,13 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::task::JoinSet;
-
 use super::collect::Collected;
 use super::follow::{Followed, Follower};
 use super::hand_over::Hand;
 use super::lane::{Lane, Trouble};
-use super::{ApplyError, Interrupt, Interrupts, Observer, Workspace, joined};
+use super::{ApplyError, Interrupt, Interrupts, Observer, Workspace};
 use crate::ids::{ApplyId, Attempt, HostName, JobId};
 use crate::lifecycle::AttemptState;
 use crate::lifecycle::shares::{Wish, shares};
@@ -328,50 +326,6 @@ impl Workspace {
     /// Jobs at once that a host can run.
     fn slots(&self, host: &HostName) -> u32 {
         self.settings.campaign.hosts.get(host).map_or(1, |host| host.slots).max(1)
-    }
-
-    /// Takes obsolete jobs out of the queues. A host that cannot be asked, or has left the file, keeps them: that is told of
-    /// it, and the others go on.
-    async fn withdraw_obsolete(
-        &self,
-        plan: &Plan,
-        collected: &Collected,
-    ) -> Result<Vec<(HostName, Trouble)>, ApplyError> {
-        let gone: BTreeSet<JobId> = plan
-            .obsolete
-            .iter()
-            .filter(|obsolete| obsolete.action == Action::Withdraw)
-            .map(|obsolete| obsolete.known.id)
-            .collect();
-        let mut troubles = Vec::new();
-        if gone.is_empty() {
-            return Ok(troubles);
-        }
-        let mut asking = JoinSet::new();
-        for (name, named) in self.attempts_by_host(|job| gone.contains(&job))? {
-            // That it is silent was said, and that its jobs stay follows.
-            if collected.trouble_of(&name).is_some() {
-                continue;
-            }
-            let host = match self.host(&name) {
-                Ok(host) => host.clone(),
-                Err(error) => {
-                    troubles.push((name, Trouble::Error(error)));
-                    continue;
-                }
-            };
-            let campaign = self.settings.campaign.name.clone();
-            asking.spawn(async move {
-                let root_id = named.root_id.as_deref();
-                (name, host.cancel(&campaign, "withdraw", 0, &named.attempts, root_id).await)
-            });
-        }
-        while let Some(asked) = asking.join_next().await {
-            if let Some((name, Err(error))) = joined(asked) {
-                troubles.push((name, Trouble::Error(error.into())));
-            }
-        }
-        Ok(troubles)
     }
 
     /// Writes the file's jobs down in the checkpoint.

@@ -13,18 +13,19 @@ use super::error::CliError;
 use super::exit::Exit;
 use super::farewell::interrupted;
 use super::observer::Screen;
+use super::other_apply::{follow_other, say_holder};
 use super::plan::{count, options, show};
 use super::saved_plan::SavedPlan;
 use super::session::{Reach, Session};
 use super::tables::Tables;
 use crate::apply::{
-    Collected, Ended, How, Interrupts, Observer as _, RunOptions, Trouble, Workspace, new_apply_id,
+    Collected, How, Interrupts, Observer as _, RunOptions, Trouble, Workspace, new_apply_id,
 };
 use crate::lifecycle::{Event, EventKind};
 use crate::plan::{Action, Decision, Options, Plan, Prefixes, Reason};
 use crate::report::span;
 use crate::state::State;
-use crate::store::{ApplyLock, Holder, Lock};
+use crate::store::{ApplyLock, Lock};
 
 pub(super) fn run(context: &Context, arguments: &args::Apply) -> Result<Exit, CliError> {
     let saved = SavedPlan::read(&arguments.file);
@@ -103,33 +104,6 @@ async fn apply(
     let exit = task.execute(workspace, plan, wanted, &collected, &lock, &mut interrupts).await?;
     workspace.end(exit.code())?;
     Ok(exit)
-}
-
-fn say_holder(context: &Context, holder: Option<&Holder>) {
-    match holder {
-        Some(holder) => context.note(&format!(
-            "Another apply of this campaign is under way: `{}` (process {} on {}, since {}). Watching it.",
-            holder.command,
-            holder.pid,
-            holder.host,
-            crate::report::text::local(holder.since, &context.zone())
-        )),
-        None => context.note("Another apply of this campaign is under way. Watching it."),
-    }
-}
-
-async fn follow_other(
-    session: &mut Session<'_>,
-    interrupts: &mut Interrupts,
-) -> Result<Ended, CliError> {
-    let (context, loaded) = (session.context, &session.loaded);
-    let workspace = &mut session.workspace;
-    let folder = loaded.file.parent().unwrap_or(std::path::Path::new("/"));
-    let tables = Tables::new(folder, workspace.state_folder(), &loaded.expansion);
-    let mut screen = Screen::new(context, tables, &loaded.campaign, 0);
-    let ended = workspace.watch(None, true, None, &mut screen, interrupts).await;
-    screen.finish();
-    Ok(ended?)
 }
 
 struct Task<'a> {

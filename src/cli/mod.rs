@@ -17,6 +17,7 @@ mod help;
 mod init;
 mod logs;
 mod observer;
+mod other_apply;
 mod path;
 mod plan;
 mod printable;
@@ -43,6 +44,8 @@ use context::Context;
 use error::CliError;
 use exit::Exit;
 
+use crate::store::StoreError;
+
 /// Runs `sp` with these arguments and returns its exit code.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let words: Vec<OsString> = arguments.into_iter().collect();
@@ -68,7 +71,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     // without it. Damage that stays after that is none of the file's.
     if let Err(CliError::Damaged(error)) = &ended {
         ended = match context.set_aside(error) {
-            Ok(true) => run(&context, &arguments.command),
+            Ok(true) => run(&context, &arguments.command).map_err(still_damaged),
             Ok(false) => ended,
             Err(error) => Err(error),
         };
@@ -76,6 +79,24 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match ended {
         Ok(exit) => exit.into(),
         Err(error) => fail(&error, json, context.colour_stderr(), context.width()),
+    }
+}
+
+/// Damage after the checkpoint was looked through and found sound, or made anew: setting it aside once more would not help.
+fn still_damaged(error: CliError) -> CliError {
+    match error {
+        CliError::Damaged(error) => match *error {
+            StoreError::Damaged { path, cause } => CliError::person(
+                "checkpoint",
+                format!("the checkpoint `{}` cannot be read ({cause})", path.display()),
+                format!(
+                    "move it away, it is rebuilt from the hosts: mv '{0}' '{0}.old'",
+                    path.display()
+                ),
+            ),
+            error => CliError::Damaged(Box::new(error)),
+        },
+        error => error,
     }
 }
 

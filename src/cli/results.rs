@@ -87,7 +87,16 @@ pub(super) fn chosen(
 /// Brings a snapshot to the file as it is now: its jobs in its order, those never planned as pending ones.
 fn add_pending(snapshot: &mut Snapshot, expansion: &Expansion) -> Result<(), CliError> {
     for row in &mut snapshot.jobs {
-        row.index = expansion.index_of(row.id).and_then(|index| u32::try_from(index).ok());
+        let index = expansion.index_of(row.id);
+        row.index = index.and_then(|index| u32::try_from(index).ok());
+        // A job that only a host has told of yet has no name in the checkpoint.
+        if let Some(index) = index.filter(|_| row.name.is_empty()) {
+            let job = expansion.job(index);
+            row.name = job.name();
+            if let Value::Object(params) = job.spec()?.params_json() {
+                row.params = params;
+            }
+        }
     }
     let known: BTreeSet<_> = snapshot.jobs.iter().map(|job| job.id).collect();
     for job in expansion.jobs().filter(|job| !known.contains(&job.id())) {

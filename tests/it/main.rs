@@ -16,6 +16,7 @@ mod edits;
 mod environment;
 mod evidence;
 mod examples;
+mod extreme;
 mod faults;
 mod fuzz;
 mod gc;

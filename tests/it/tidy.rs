@@ -280,6 +280,42 @@ fn words_are_those_of_the_design() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+/// What a silent host means for the exit code is the session's to say, so no command asks beside it.
+#[test]
+fn commands_ask_hosts_by_the_session_alone() {
+    let asking = ["Workspace::open(", ".collect(None)", ".collect(Some(", ".collect(lock)"];
+    let used = |text: &str| asking.into_iter().find(|word| code(text).contains(word));
+    let (session, others): (Vec<_>, Vec<_>) =
+        files("src/cli").into_iter().partition(|(path, _)| path == "src/cli/session.rs");
+    assert!(session.iter().any(|(_, text)| used(text).is_some()), "the words are out of date");
+    let wrong: Vec<_> =
+        others.iter().filter_map(|(path, text)| Some((path, used(text)?))).collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// A checkpoint that some reader stumbles over is set aside only if the look through it has that reader, too.
+#[test]
+fn a_checkpoint_is_looked_through_by_every_reader() {
+    let open = fs::read_to_string(Path::new(ROOT).join("src/store/open.rs")).expect("text");
+    let (_, rest) = open.split_once("fn read_whole(").expect("the look through it");
+    let (whole, _) = rest.split_once("\n}\n").expect("its end");
+    let mut readers = Vec::new();
+    for (path, text) in files("src/store") {
+        let text = code(&text);
+        for (at, _) in text.match_indices("    pub fn ") {
+            let signature: String = text[at..].chars().take_while(|c| *c != '{').collect();
+            let words = signature.split_whitespace().collect::<String>();
+            let name = words.trim_start_matches("pubfn").split('(').next().unwrap_or_default();
+            if words.contains("(&self") && words.contains("->Result<") {
+                readers.push((path.clone(), name.to_owned()));
+            }
+        }
+    }
+    assert!(readers.len() > 5, "{readers:?}");
+    readers.retain(|(_, name)| !whole.contains(&format!(".{name}(")));
+    assert!(readers.is_empty(), "{readers:?} is not in `read_whole`");
+}
+
 #[test]
 fn tests_do_not_sleep() {
     let word = ["thread::", "sleep("].concat();

@@ -99,4 +99,5 @@ trials! {
     cleaning: first 1;
     garbage: first 1 second 1041;
     machines: first 1;
+    extreme: first 1 second 2;
 }

@@ -7,6 +7,7 @@ mod clients;
 mod clock;
 mod connection;
 mod disk;
+mod extreme;
 mod garbage;
 mod large;
 mod machines;
@@ -68,6 +69,7 @@ pub(super) const ALL: &[Class] = &[
     class("cleaning", cleaning::shape, cleaning::play),
     class("garbage", garbage::shape, garbage::play),
     class("machines", machines::shape, machines::play),
+    class("extreme", extreme::shape, extreme::play),
     long("suspended", connection::shape, connection::suspended),
     Class { alone: true, ..long("hundred", large::hundred, signals::play) },
     long("thousand", large::thousand, signals::play),
