@@ -98,8 +98,8 @@ impl ApplyError {
     /// Whether it is about this side, so that no host can be told of in its place.
     pub(super) fn is_ours(&self) -> bool {
         match self {
-            Self::Store(StoreError::Unwritable { .. }) => false,
-            Self::Store(_) | Self::Lock(_) | Self::Plan(_) | Self::Signals(_) => true,
+            Self::Store(error) => !matches!(error, StoreError::Unwritable { .. }),
+            Self::Lock(_) | Self::Plan(_) | Self::Signals(_) => true,
             Self::Host(_)
             | Self::SamePlace { .. }
             | Self::Root { .. }

@@ -93,23 +93,7 @@ impl Workspace {
             .map(|decision| plan.expansion.ids()[decision.job])
             .collect();
         let mut lanes = self.lanes(plan, options)?;
-        for lane in &mut lanes {
-            // What an earlier command left.
-            let name = lane.host.name();
-            if let Some(error) = collected.trouble_of(name) {
-                // It gives nothing and gets nothing of others.
-                lane.fit = Some(false);
-                if matches!(error, ApplyError::SamePlace { .. }) {
-                    // What lies there is told under its other name.
-                    lane.open.clear();
-                }
-            }
-            if lane.host.is_here() {
-                self.keep_logs(name, &self.ended_on(name)?)?;
-            } else if collected.hosts.get(name).is_some_and(|answer| answer.trouble.is_none()) {
-                lane.logs = !self.logs_wanted(name)?.is_empty();
-            }
-        }
+        self.take_up_earlier(&mut lanes, collected)?;
         if lanes.iter().all(|lane| lane.is_quiet() && !lane.logs) {
             observer.tables(&self.store.snapshot()?);
             return Ok(Ended { how: How::Done, handed_over: 0, troubles });
@@ -210,6 +194,27 @@ impl Workspace {
         }
         let last = |job: usize| Some((job, known.get(self.settings.expansion.ids()[job])?.attempt));
         Ok(wanted.iter().filter_map(|(_, job)| last(*job)).collect())
+    }
+
+    /// Brings the lanes to what the hosts have just answered, and keeps the logs that an earlier command left.
+    fn take_up_earlier(&self, lanes: &mut [Lane], collected: &Collected) -> Result<(), ApplyError> {
+        for lane in lanes {
+            let name = lane.host.name();
+            if let Some(error) = collected.trouble_of(name) {
+                // It gives nothing and gets nothing of others.
+                lane.fit = Some(false);
+                if matches!(error, ApplyError::SamePlace { .. }) {
+                    // What lies there is told under its other name.
+                    lane.open.clear();
+                }
+            }
+            if lane.host.is_here() {
+                self.keep_logs(name, &self.ended_on(name)?)?;
+            } else if collected.hosts.get(name).is_some_and(|answer| answer.trouble.is_none()) {
+                lane.logs = !self.logs_wanted(name)?.is_empty();
+            }
+        }
+        Ok(())
     }
 
     /// A lane for each host: what it is to get, and what it has already.

@@ -33,6 +33,20 @@ fn under_way() -> Sandbox {
     sandbox
 }
 
+/// What was handed over is what arrived, not what was planned.
+#[test]
+fn a_detached_apply_counts_what_arrived() {
+    let sandbox = under_way();
+    let run = sandbox.expect(0, &["apply", "--detach", "--no-failed"]);
+    assert!(run.stderr.contains("Nothing was handed over; 1 job under way."), "{}", run.stderr);
+    let run = sandbox.expect(0, &["apply", "--detach"]);
+    assert!(run.stderr.contains("1 job handed over, 1 under way before."), "{}", run.stderr);
+    sandbox.write("go", "");
+    sandbox.expect(100, &["wait"]);
+    let run = sandbox.expect(100, &["apply", "--detach", "--no-failed"]);
+    assert!(run.stderr.contains("Summary"), "{}", run.stderr);
+}
+
 #[test]
 fn status_and_explain_say_where_every_job_is() {
     let sandbox = under_way();

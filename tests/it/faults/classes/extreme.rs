@@ -1,8 +1,6 @@
 //! A host whose journal gets extreme lines while jobs run on it and on another one. Those on its jobs are to be refused, since
 //! a lie that is taken is no fault of the client; those on setups that nobody has are taken.
 
-#![expect(clippy::disallowed_methods, reason = "trials write files as users do")]
-
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::path::Path;
