@@ -1,7 +1,7 @@
 #!/bin/sh
 # The host side of sp: it keeps the queue, starts jobs, witnesses their ends and answers the client.
-# POSIX sh; the same under dash, bash and busybox ash. Joined from scripts/host/*.sh in name order and installed as
-# ROOT/v1/bin/HASH, by rename, never changed in place. It needs flock, setsid, timeout, awk and the usual file tools.
+# POSIX sh and `local`; the same under dash, bash and busybox ash. Joined from scripts/host/*.sh in name order and installed
+# as ROOT/v1/bin/HASH, by rename, never changed in place. It needs flock, setsid, timeout, awk and the usual file tools.
 #
 # Layout below ROOT/v1:
 #   root-id                      random word; an attempt knows the root it was made in
@@ -30,9 +30,12 @@
 # A record is one line that ends in " ."; a line without that end does not exist. The order of records in a state file
 # is the order of events: a `stop` before `exit` is the cause of the end, a `stop` after it came too late.
 
-# For all of the script. SC3013: `-nt` is not in POSIX, but all three shells have it. SC2015: `a && b || return` is meant so.
+# A function's own variables are lower-case and declared `local`, which its callees see too; in capitals stands what is
+# global, results among them. A test in tests/it/tidy.rs looks for what is not declared.
+
+# For all of the script. SC3013, SC3043: `-nt` and `local` are not in POSIX, but all three shells have them. SC2015: `a && b || return` is meant so.
 # SC2030, SC2031: what a pipeline sets stays in it, and is not used behind it.
-# shellcheck disable=SC3013,SC2015,SC2030,SC2031
+# shellcheck disable=SC3013,SC3043,SC2015,SC2030,SC2031
 set -u
 umask 077
 unset CDPATH ENV BASH_ENV
@@ -83,6 +86,7 @@ know_flock() {
 # Makes files and folders durable; fails where one is missing or the disk refuses. busybox knows `sync FILE` only in some
 # builds; then the whole system is synced.
 make_durable() { # FILE…
+  local _file
   sync "$@" 2>/dev/null && return 0
   for _file; do [ -e "$_file" ] || return 1; done
   case ${SYNC_KIND-} in

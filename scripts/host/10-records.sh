@@ -21,6 +21,7 @@ uptime_now() {
 
 # Learns once how the host's clock stands to its uptime: BASE hundredths of a second. For display only.
 clock_base() {
+  local _date _fraction
   _date=$(date +%s.%N)
   uptime_now
   case $_date in
@@ -43,6 +44,7 @@ to_seconds() { # HUNDREDTHS
 
 # PID -> P_START (ticks since boot, 0: no such process), P_SID, P_STATE.
 process() { # PID
+  local _stat
   P_START=0 P_PARENT=0 P_SID=-1 P_STATE=X
   { read -r _stat <"/proc/$1/stat"; } 2>/dev/null || return 1
   _stat=${_stat##*) }
@@ -62,6 +64,7 @@ boot_now() {
 
 # -> MACHINE: the system's own id, else the host name.
 machine_now() {
+  local _file
   MACHINE=
   for _file in "${SP_MACHINE_ID_FILE:-/etc/machine-id}" /var/lib/dbus/machine-id; do
     [ -r "$_file" ] && read -r MACHINE <"$_file" && break
@@ -96,6 +99,7 @@ function field(name, record, at) {
 
 # What an attempt ran from, as fields of its records -> RAN_FROM. A value that may not stand in a record is `none`.
 ran_from() { # SNAPSHOT CODE GIT DIRTY
+  local _key
   RAN_FROM=
   for _key in snapshot code git dirty; do
     is_name "$1" || set -- none "$2" "$3" "$4"
@@ -107,6 +111,7 @@ ran_from() { # SNAPSHOT CODE GIT DIRTY
 # Reads a state file: R_CLAIM R_START R_PREPARE R_EXIT R_END hold the first whole record of the kind; R_STOP the
 # first stop that stands before the exit.
 read_state() { # FILE
+  local _line
   R_CLAIM='' R_START='' R_STOP='' R_PREPARE='' R_EXIT='' R_END=''
   [ -r "$1" ] || return 1
   while IFS= read -r _line || [ -n "$_line" ]; do

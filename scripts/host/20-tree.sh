@@ -5,6 +5,7 @@
 # -> TREE: the pids, without the stub's. After read_state. SURE=1 where the stub ended a moment ago under our own eyes, so
 # that the number of its session cannot have been given to a stranger.
 tree() { # ATTEMPT_FOLDER
+  local _stub _since _runner _out _mark _looks _newest _from
   TREE=
   field pid "$R_START" || return 1
   _stub=$F
@@ -20,7 +21,7 @@ tree() { # ATTEMPT_FOLDER
   _mark=${1%/*}/try-${1##*/}.
   # Who is gone before it is looked at may have left a child that came too late to be looked at. So nothing is found only
   # where nobody came meanwhile who may be such a child: pids are given out in a ring, and the kernel tells the last one.
-  _looks=0 _reapers=
+  _looks=0 REAPERS=
   while [ $_looks -lt 5 ]; do
     _looks=$((_looks + 1))
     read -r _ _ _ _ _newest </proc/loadavg
@@ -43,12 +44,13 @@ tree() { # ATTEMPT_FOLDER
 # One whose parent lives is no matter: its parent was looked at itself. No process is started for it, be it faster: it
 # would be one more for all who look at this moment, and they would never come to an end.
 orphans_between() { # BEHIND_PID TO_PID
-  if [ -z "$_reapers" ]; then
-    _reapers=' 0 1 '
+  local _pid
+  if [ -z "$REAPERS" ]; then
+    REAPERS=' 0 1 '
     for _pid in $$ "$_stub"; do
       while process "$_pid" && [ "$P_PARENT" -gt 1 ]; do
         _pid=$P_PARENT
-        _reapers="$_reapers$_pid "
+        REAPERS="$REAPERS$_pid "
       done
     done
   fi
@@ -56,13 +58,14 @@ orphans_between() { # BEHIND_PID TO_PID
   while [ "$_pid" -lt "$2" ]; do
     _pid=$((_pid + 1))
     [ -d "/proc/$_pid" ] && process "$_pid" && [ "$P_STATE" != Z ] && [ "$P_START" -ge "$_since" ] || continue
-    case $_reapers in *" $P_PARENT "*) is_detached "$_pid" || ORPHANED="$ORPHANED /proc/$_pid" ;; esac
+    case $REAPERS in *" $P_PARENT "*) is_detached "$_pid" || ORPHANED="$ORPHANED /proc/$_pid" ;; esac
   done
 }
 
 # Whether the process, which was read, is a runner of this root, or waits to be one, or writes the index. Such a one is
 # nobody's: it was started with an environment and descriptors of its own.
 is_detached() { # PID
+  local _words
   [ "$P_SID" = "$1" ] || return 1
   _words=
   # The bytes between the arguments are passed over; there is no end of a line.
@@ -75,6 +78,7 @@ is_detached() { # PID
 
 # The files of this name of the processes looked at -> FILES, words that are yet to be split and expanded.
 files_of() { # PATTERN_OR_FOLDERS /NAME
+  local _one
   case $1 in
     *'*') FILES=$1$2 ;;
     *)
@@ -87,6 +91,7 @@ files_of() { # PATTERN_OR_FOLDERS /NAME
 # Adds to TREE who of these processes belongs to the attempt; fails when somebody does.
 # shellcheck disable=SC2086 # lists and patterns
 look_at() { # PATTERN_OR_FOLDERS
+  local _sid _proof _session _marked _holders _pid
   # The kernel gives the number away again only when the last process of the session is gone. So the session is ours as
   # long as the stub leads it; later, when one of its processes carries the mark.
   process "$_stub"
@@ -140,6 +145,7 @@ signal_tree() { # SIGNAL ATTEMPT_FOLDER
 
 # Kills what is left until nothing is: stopped first, so that nobody forks away. -> TREE: what would not go.
 kill_tree() { # ATTEMPT_FOLDER
+  local _round
   _round=0
   while tree "$1" && [ -n "$TREE" ] && [ $_round -lt 50 ]; do
     # shellcheck disable=SC2086 # a list of pids
@@ -154,6 +160,7 @@ kill_tree() { # ATTEMPT_FOLDER
 
 # TERM, GRACE seconds at most, KILL. -> TREE: what would not go.
 end_tree() { # ATTEMPT_FOLDER GRACE_SECONDS
+  local _until
   if [ "$2" != 0 ]; then
     signal_tree TERM "$1"
     uptime_now

@@ -10,6 +10,7 @@ each_match() { # FOLDER PATTERN FUNCTION
   match_below . "$2"
 }
 match_below() { # FOLDER PATTERN
+  local _tops _rest _top _match
   case /$2/ in
     */'**'/*)
       _tops=/$2/
@@ -34,6 +35,7 @@ match_below() { # FOLDER PATTERN
 # A folder and all below it; a link to a folder is not followed, so that a ring ends. In a subshell: the caller's variables
 # are those of this function too.
 walk() ( # FOLDER PATTERN
+  local _sub
   match_below "$1" "$2"
   for _sub in "$1"/*/; do
     [ -d "$_sub" ] && [ ! -h "${_sub%/}" ] && walk "${_sub%/}" "$2"
@@ -58,6 +60,7 @@ judge_match() { # FILE
 }
 # cp -p, tar and rsync keep an old time of content: then the time of the inode tells, unless a link may have moved it.
 changed_since() { # FILE
+  local _found _inode _then
   if _found=$(find -L "$1" -prune -links 1 -cnewer "$ATT/stamp" 2>/dev/null); then
     [ -n "$_found" ]
     return
@@ -87,6 +90,7 @@ marker_file() { # INDEX FOLDER PATTERN
   MARKER=files.$1
 }
 marker_count() { # FOLDER PATTERN MIN
+  local _fresh
   [ -z "$WHY" ] || return 0
   matches "$1" "$2"
   _fresh=$(printf %s "$FOUND" | tr -dc f)
@@ -101,6 +105,7 @@ marker_log() { # EXTENDED_REGULAR_EXPRESSION, over bytes
 
 # Calls MARKERS with the variables of the host that a marker may name; the tools stay our own. Run in a subshell.
 call_markers() {
+  local _path
   _path=$PATH
   B_ACCOUNT
   PATH=$_path
@@ -121,6 +126,7 @@ make_stamp() {
   )
 }
 outdate_match() { # FILE
+  local _tries
   [ ! -e "$ATT/clock" ] && [ -e "$ATT/stamp" ] || return 0
   _tries=0
   until [ "$ATT/stamp" -nt "$1" ]; do

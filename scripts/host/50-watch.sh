@@ -3,6 +3,7 @@
 
 # Uses ATT C ID N and B_…; run as `( watch CS ) &`.
 watch() { # CS_OF_START
+  local _limit _tick _window _wait
   exec 3<&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
   _limit=
   if [ -n "$B_LIMIT" ]; then
@@ -53,6 +54,7 @@ stop_attempt() { # WHY BY ; uses ATT
 
 # A log over its limit loses its middle while the job writes on: the tail keeps its place, the disk gets its room back.
 punch_log() {
+  local _size _half _length
   _size=$(wc -c <"$ATT/log") || return 0
   [ "$_size" -gt "$B_LOG_MAX" ] || return 0
   # Whole blocks, rounded up: what `cut_log` keeps of head and tail stays.
@@ -86,6 +88,7 @@ in_clean_environment() { # COMMAND…
 # What runs in the window. Its end by itself changes nothing; closing session, window or pane cancels the job, which
 # needs the server's word that the session is gone while the server lives.
 verb_view() { # CAMPAIGN ID ATTEMPT
+  local _hung _tail _held
   C=$1 ID=$2 N=$3
   ATT=$V/$C/jobs/$ID/$N
   session_name "$C" "$ID"
@@ -114,6 +117,7 @@ verb_view() { # CAMPAIGN ID ATTEMPT
 }
 # Ends a child of ours. One that was reaped has no number any more: it may be a stranger's.
 end_child() { # PID
+  local _stat
   { read -r _stat <"/proc/$1/stat"; } 2>/dev/null || return 0
   case ${_stat##*) } in
     ?" $$ "*) kill "$1" 2>/dev/null ;;
@@ -121,6 +125,7 @@ end_child() { # PID
   return 0
 }
 session_closed() {
+  local _socket _server _try _pid
   _socket=${TMUX-}
   _server=${_socket#*,}
   _server=${_server%%,*}

@@ -13,6 +13,7 @@ load_spec() {
 
 # Head and tail of a log that is over its limit; kept whole where the disk has no room for the cut.
 cut_log() {
+  local _size _half
   _size=$(wc -c <"$ATT/log") || return 0
   [ "$_size" -gt "$B_LOG_MAX" ] || return 0
   _half=$((B_LOG_MAX / 2))
@@ -49,6 +50,7 @@ judge_stop() {
 # Whether no other slot of this user has run a job since this attempt started: what the kernel killed for memory was this
 # attempt's. A slot's lock is held, or was written to, by who ran there since; params.json is as old as the start.
 alone() {
+  local _lock
   field slot "$R_CLAIM"
   for _lock in "$SLOTS"/*; do
     [ "$_lock" != "$SLOTS/$F" ] && [ -e "$_lock" ] || continue
@@ -59,6 +61,7 @@ alone() {
 
 # -> STATE WHY SIGNAL MARKER of an attempt whose exit is on record.
 judge() { # RC
+  local _verdict
   SIGNAL=none MARKER=none
   case $R_EXIT in
     *' sig=yes '*) SIGNAL=$(kill -l $(($1 - 128)) 2>/dev/null) ;;
@@ -98,6 +101,7 @@ judge() { # RC
 
 # No exit record, nobody left: -> STATE WHY SIGNAL MARKER, why nothing is known.
 judge_lost() {
+  local _who
   SIGNAL=none MARKER=none
   judge_stop && return
   # Somebody asked for its end, and all was killed before that was on record here.
@@ -122,6 +126,7 @@ judge_lost() {
 # Writes the final record from STATE WHY SIGNAL MARKER and -> END, the same as a line for the journal. Fails when it is not
 # in the file. The newline first: a torn last line must not swallow the record.
 write_end() { # RC BY LEFT
+  local _ended _started _elapsed _slot _since _until _key
   uptime_now
   to_clock "$CS"
   _ended=$T _started=none _elapsed=none _slot=none

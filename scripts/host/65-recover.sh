@@ -12,6 +12,7 @@ journal() { # LINE…
 
 # Every end and every accepted result of the campaign C, from their own files.
 known_ends() {
+  local _file _new _old
   (
     cd "$V/$C/jobs" 2>/dev/null || exit 0
     # Ids and numbers only: no blanks to care for.
@@ -29,6 +30,7 @@ known_ends() {
 # Sees to it that the campaign C has a journal with a head; a new one begins with all that is known. Fails where the disk
 # refuses. Somebody may append to the old one meanwhile: what it then lacks is found missing by the next look.
 have_journal() {
+  local _line _new
   { read -r _line <"$V/$C/journal"; } 2>/dev/null || _line=
   case $_line in
     'journal gen='?*' .') return 0 ;;
@@ -56,6 +58,7 @@ not_in_journal() { # [SLOT own|all]
 }
 # awk would give up where a process ends as it is read.
 stat_of_runners() {
+  local _file
   set --
   for _file in "$V/run"/life.[1-9]*; do
     _file=${_file#"$V"/run/life.}
@@ -157,6 +160,7 @@ verdict() {
 # Writes the end of a dead attempt, under its lock, so that all agree from then on. Fails when somebody else is at it or
 # the disk refuses.
 seal() { # BY LEFT
+  local _sealed _count _rc
   command exec 5>>"$ATT/alive" 6>>"$ATT/state" || return 1
   _sealed=1 _count=0
   # Somebody who only looks has the lock for a moment.
@@ -190,6 +194,7 @@ seal() { # BY LEFT
 # Of the campaign C: ends the dead, completes the journal, prints the others as lines of an answer. Where the journal
 # cannot be written, its lines are printed too.
 settle_campaign() { # [SLOT own|all], as `not_in_journal` has it
+  local _id _what _old
   [ -z "$(tail -c 1 "$V/$C/journal" 2>/dev/null)" ] || JOURNAL_TORN=1
   not_in_journal "$@" | while read -r _id _what; do
     if [ "$_what" = accepted ]; then
@@ -218,6 +223,7 @@ tell() { # LINE
   journal "$1" || printf '%s\n' "$1"
 }
 tell_open() {
+  local _apply _slot _t _kind
   field apply "$R_CLAIM" || F=none
   _apply=$F
   field slot "$R_CLAIM" || F=none

@@ -17,6 +17,7 @@ reads_ahead() {
 # Where runners share a queue: whether the entry is for us to prepare. One that several prepare at once costs each of them
 # as much as if it were its own; the claim alone decides who starts it, so what is lost or late here is no harm.
 lease() { # ID N
+  local _lease _by _at
   [ "${B_SLOTS:-1}" -gt 1 ] || return 0
   _lease=$BATCHDIR/lease.${CHUNK##*/}.$1.$2
   set -C
@@ -36,6 +37,7 @@ lease() { # ID N
 
 # Whether every entry of a chunk is known to have been claimed.
 is_drained() { # CHUNK
+  local _entries _item
   _entries=$(awk '$1 == "job" { print $2 "/" $3 }' "$1" 2>/dev/null) || return 1
   for _item in $_entries; do
     [ -h "$V/$C/jobs/$_item" ] || return 1
@@ -45,6 +47,7 @@ is_drained() { # CHUNK
 # Reads the next entries -> AHEAD, STUCK, LEASED: prepares their attempt folders by one mkdir and one sync. An unclaimed one
 # is harmless. Fails where there is none.
 fill_pool() {
+  local _room _count _folders _pool _kind _id _n _flag _text _ahead _files _item _try
   cd "$V/$C/jobs" || return 1
   same_root
   uptime_now
@@ -95,6 +98,7 @@ fill_pool() {
 # Whether the attempts of the job _id before _n that this host knows have ended. Some may have been another host's, and a
 # root made anew has none.
 all_before_ended() {
+  local _link
   for _link in "$_id"/[1-9]*; do
     [ -h "$_link" ] && is_number "${_link##*/}" && [ "${_link##*/}" -lt "$_n" ] || continue
     read_state "$_link/state" && [ -n "$R_END" ] || return 1
@@ -112,11 +116,13 @@ prepare_folder() {
 
 # Secrets that a dead runner had laid out for an attempt. A stub that lives holds `alive`, and takes its own away.
 forget_secrets() {
+  local _file
   for _file in "$SECRETS/$ROOTID".*.*.*.*.*; do
     [ ! -e "$_file" ] || ! is_stale_secret "$_file" || rm -f "$_file"
   done
 }
 is_stale_secret() { # FILE
+  local _rid _campaign _attempt _id
   _rid=${1##*.}
   [ ! -e "$V/run/life.$_rid" ] || is_free "$V/run/life.$_rid" || return 1
   _campaign=${1#"$SECRETS/$ROOTID."}
@@ -129,6 +135,7 @@ is_stale_secret() { # FILE
 
 # Hand-overs of which every entry is claimed: nothing of them can start any more.
 drop_drained() {
+  local _folder
   for _folder in "$V/$C/queue"/[0-9]*~*; do
     set -- "$_folder"/c[0-9]*
     [ -e "$1" ] || continue
@@ -143,6 +150,7 @@ drop_drained() {
 # Takes hand-overs out of the queue: one, or all of an apply. The mark comes first: a claim that is under way sees it. Fails
 # where a mark cannot be written; then that hand-over stays.
 withdraw_batches() { # BATCH_OR_APPLY ; uses C
+  local _marked _folder
   _marked=0
   for _folder in "$V/$C/queue"/[0-9]*~"$1" "$V/$C/queue"/[0-9]*~"$1"-[0-9]*; do
     [ -d "$_folder" ] || continue
@@ -162,6 +170,7 @@ mark_withdrawn() { # BATCH
 
 # A hand-over of which nothing is to be started any more, with its secrets.
 drop_batch() { # QUEUE_FOLDER
+  local _campaign
   _campaign=${1#"$V"/}
   rm -f "$SECRETS/$ROOTID.${_campaign%%/*}.${1##*~}"
   # Two at it at once: one of them finds the other's work done.

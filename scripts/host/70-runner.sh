@@ -65,6 +65,7 @@ verb_runner() { # SLOT [inherited]
 # itself. Who comes after a death comes at once, but waits a second where the one that died had come after a death itself a
 # moment before: a runner that always dies at the same step would be followed by the next without end.
 pace() { # in V/run, with the lock held
+  local _since _before _then _left
   _since=none
   if { read -r _before _then && ! read -r _left; } 2>/dev/null <"runner.$K" && is_name "$_before"; then
     rm -f "life.$_before"
@@ -83,6 +84,7 @@ pace() { # in V/run, with the lock held
 # Tidies and seals what is dead -> ORPHANS of this slot, as CAMPAIGN/ID/N. An orphan of another slot has lost its standby
 # too: a runner of that slot sees to it. Where runners begin together, one of them looks at the other slots.
 find_orphans() {
+  local _slots _folder _orphan _slot
   ORPHANS='' _slots=own
   command exec 7>>"$V/run/looks" && flock -n 7 && _slots=all
   for _folder in "$V"/*/queue/[0-9]*~*; do
@@ -117,6 +119,7 @@ load_orphan() { # CAMPAIGN/ID/N
 # The orphans' limits go on, all at once; then, one after the other, they are waited for, their markers judged, their ends
 # written.
 supervise_orphans() {
+  local _orphan
   for _orphan in $ORPHANS; do
     load_orphan "$_orphan" && field up "$R_START" || continue
     hundredths "$F"
@@ -141,6 +144,7 @@ supervise_orphans() {
 
 # -> C CHUNK: the first chunk for us of the next campaign in turn, after the last one served.
 next_campaign() {
+  local _pass _passed _queue _name
   for _pass in behind all; do
     _passed=0
     for _queue in "$V"/*/queue; do
@@ -158,6 +162,7 @@ next_campaign() {
 
 # -> FIRST: the first chunk of a campaign that is for this slot; fails where there is none, or the campaign is paused.
 first_chunk() { # CAMPAIGN
+  local _slots
   [ ! -e "$V/$1/paused" ] || return 1
   for FIRST in "$V/$1/queue"/[0-9]*~*/c[0-9]*; do
     [ -e "$FIRST" ] || continue
@@ -179,6 +184,7 @@ what_was_passed() {
 
 # Whether another campaign waits for its turn.
 contended() {
+  local _queue _name
   for _queue in "$V"/*/queue; do
     _name=${_queue%/queue}
     _name=${_name##*/}
@@ -189,6 +195,7 @@ contended() {
 
 # Serves the chunk CHUNK of the campaign C, or one entry of it where another campaign waits.
 serve() {
+  local _entry
   LAST=$C
   BATCHDIR=${CHUNK%/*}
   BATCH=${BATCHDIR##*/}

@@ -20,6 +20,7 @@ same_root() {
 # Makes files durable, however long it takes: a disk that fails is waited for. What is gone by then, with the folder of its
 # job, is waited for no more.
 durable_at_last() { # FILE…
+  local _path
   same_root
   until make_durable "$@"; do
     for _path; do
@@ -49,6 +50,7 @@ settle() {
 
 # The end of the job before, in the journal of its own campaign: the runner may be at another one's by now.
 journal_pending() {
+  local _campaign
   _campaign=$C
   C=${PEND#"$V"/}
   C=${C%%/*}
@@ -74,6 +76,7 @@ forget_try() {
 # Claims an entry and runs it. 0: it was ours; 75: not to be started by us; 73: cannot now; 77: paused, so
 # that it stays in the queue; 78: it stays, too, since a setup is under way.
 run_attempt() { # ID/N/FLAG NEXT_ENTRY
+  local _flag _by
   ID=${1%%/*} _flag=${1##*/}
   N=${1#*/}
   N=${N%/*}
@@ -167,6 +170,7 @@ claim() {
 
 # The end of our own attempt.
 finish() {
+  local _rc
   # A root that was removed meanwhile takes the name of the file along, not what we have open: the job's processes are ended
   # all the same.
   read_state "$ATT/state" || read_state /proc/self/fd/6
@@ -205,6 +209,7 @@ finish() {
 # given out in a ring, so the range is exact as long as the ring cannot have gone round (100,000 starts a second). Where the
 # range is of use, only what is in it is looked at: a user who compiles beside the job costs no look at all processes.
 nothing_left() {
+  local _sid _pid _suspects _last _range _file
   field pid "$R_START"
   _sid=${F:-none} _pid=$PID0 _suspects=
   # Until no pid was given out since the last look: what forks and ends as we look is seen by its child.
@@ -245,6 +250,7 @@ clean_tree() {
 # So many failed jobs of this apply: nothing of it starts any more. Counted from the journal, so that there is no counter
 # to lose.
 check_max_fail() {
+  local _failed
   [ -n "$B_MAX_FAIL" ] || return 0
   settle
   _failed=$(awk -v apply="apply=$B_APPLY" '

@@ -43,6 +43,7 @@ last_setup() {
 
 # Whether what was begun last in the tree of this hand-over is its setup, and ended well.
 is_set_up() {
+  local _last
   last_setup
   { read -r _last <"$LAST_SETUP"; } 2>/dev/null && [ "${_last%/*}" = "$B_SETUP" ] &&
     is_number "${_last#*/}" && read_state "$V/$C/jobs/$_last/state" || return 1
@@ -86,6 +87,7 @@ set_up() {
 
 # Runs the setup of this hand-over as attempt N. Fails where it is not to be started now.
 run_setup() { # N
+  local _kind _id _text _n _try _code
   settle
   { IFS=' ' read -r _kind _id _text <"$BATCHDIR/setup"; } 2>/dev/null || _kind=
   if [ "$_kind" != setup ] || [ "$_id" != "$B_SETUP" ] || ! is_id "$_id" || ! { is_snapshot "$B_TREE" || is_name "$B_TREE"; }; then
@@ -151,6 +153,7 @@ drop_setup_now() {
 # Between a claim and its start. A setup waits for the jobs that were claimed before it; a job that was claimed while a
 # setup began waits for that one, and says so, lest each waits for the other. An end that is asked for is seen meanwhile.
 stand_by() { # uses ID N TRY
+  local _open
   if [ "$KIND" = setup ]; then
     until not_wanted; do
       same_root
@@ -177,6 +180,7 @@ not_wanted() { # in the folder of its job; uses N
 
 # Prints one attempt of the campaign that is not over, other than ID/N and those that wait for it.
 open_attempt() { # ID/N
+  local _id _n
   not_in_journal | while read -r _id _n; do
     [ "$_id/$_n" != "$1" ] && load_attempt "$_id" "$_n" && [ ! -e "$ATT/waits" ] || continue
     verdict
@@ -253,6 +257,7 @@ see_to() { # ID/N
 
 # Before the queue is told of: hand-overs whose setup ended otherwise than well go, also where its runner died.
 tidy_setups() { # uses C
+  local _setup _batch _id
   set -- "$V/$C/queue"/[0-9]*~*/setup
   [ -e "$1" ] || [ -h "$V/$C/setup.now" ] || return 0
   ! setup_runs || (load_attempt "${NOW%/*}" "${NOW#*/}" && verdict && [ "$VERDICT" = dead ] && seal seal none) </dev/null
@@ -267,6 +272,7 @@ tidy_setups() { # uses C
 
 # After entries were taken out of the queue: ends a setup that no entry needs any more.
 cancel_setup() { # BY GRACE ; uses C and those of `verb_cancel`
+  local _setup _id _by _grace _list
   setup_runs || return 0
   for _setup in "$V/$C/queue"/[0-9]*~*/setup; do
     ! { IFS=' ' read -r _ _id _ <"$_setup"; } 2>/dev/null || [ "$_id" != "${NOW%/*}" ] || return 0

@@ -6,6 +6,7 @@ HOSTS_MAX=262144
 
 # What an apply needs to know before it hands over, and what plan, status and the rest show.
 verb_probe() { # CAMPAIGN GENERATION OFFSET [PROGRAM…]
+  local _generation _offset _tmux _missing _program _had _part _origin _queued _mark _apply _open
   is_name "$1" || exit 64
   C=$1 _generation=$2 _offset=$3
   shift 3
@@ -67,6 +68,7 @@ verb_probe() { # CAMPAIGN GENERATION OFFSET [PROGRAM…]
 
 # Entries of the queue as `queued id= n= apply= .`, claimed ones among them, and `unreadable !` where there may be more.
 queued_entries() {
+  local _folder _apply
   for _folder in "$V/$C/queue"/[0-9]*~*; do
     set -- "$_folder"/c[0-9]*
     [ -e "$1" ] || continue
@@ -79,6 +81,7 @@ queued_entries() {
 
 # Says so of chunks that are still there: one that is gone by now was served.
 unreadable() { # CHUNK…
+  local _chunk
   for _chunk; do
     cat "$_chunk" >/dev/null 2>&1 || [ ! -e "$_chunk" ] || printf 'unreadable !\n'
   done
@@ -86,6 +89,7 @@ unreadable() { # CHUNK…
 
 # The journal's bytes from an offset; from the start when it is another journal than the client knows.
 journal_from() { # GENERATION OFFSET
+  local _line _now _size _from
   { read -r _line <"$V/$C/journal"; } 2>/dev/null || return 0
   case $_line in 'journal gen='*' .') ;; *) return 0 ;; esac
   _now=${_line#journal gen=}
@@ -99,6 +103,7 @@ journal_from() { # GENERATION OFFSET
 
 # The environment that the account's login shell would give, asked of that shell, which may print what it likes.
 verb_account() { # [PROGRAM…]
+  local _user _entry _shell _login _path _program
   _user=$(id -un)
   _entry=$(awk -F: -v user="$_user" '$1 == user' /etc/passwd)
   [ -n "$_entry" ] || _entry=$(getent passwd "$_user" 2>/dev/null)
@@ -124,6 +129,7 @@ verb_account() { # [PROGRAM…]
 # one, `job …`, then, where there are secrets, `secrets` and their lines. Checked by hash before anything can start; handed
 # over once, however often it is asked.
 verb_hand_over() { # CAMPAIGN ORIGIN BATCH SHA256 SLOTS [ROOT_ID|none]
+  local _batch _in _secret _sum
   is_name "$1" && is_name "$2" && is_name "$3" && is_number "$5" || exit 64
   is_meant_for_us "${6-none}" || return 0
   C=$1 _batch=$3
@@ -194,6 +200,7 @@ refuse_batch() {
 # Keeps the list of hosts that this hand-over was dealt by, before anything of it can start: by the lists of all hand-overs
 # a client finds out which host may have a job. They are never forgotten; fails where they would be too many.
 keep_hosts() { # FILE
+  local _lists
   [ -s "$1" ] && ! grep -qxFf "$1" "$V/$C/hosts" 2>/dev/null || return 0
   _lists=$V/$C/hosts.$$
   { [ ! -e "$V/$C/hosts" ] || cat "$V/$C/hosts"; } >"$_lists" && cat "$1" >>"$_lists" || refuse_lists
@@ -209,6 +216,7 @@ refuse_lists() {
 }
 # -> NUMBER: behind the last hand-over of the queue, the folder we are in. What a hand-over left that was cut short goes.
 next_number() {
+  local _folder
   NUMBER=0
   for _folder in [0-9]*~*; do
     [ ! -d "$_folder" ] || NUMBER=${_folder%%~*}
@@ -222,6 +230,7 @@ next_number() {
 }
 
 make_campaign() { # ORIGIN
+  local _folder
   for _folder in "" /queue /jobs /withdrawn; do
     [ -d "$V/$C$_folder" ] || mkdir -p "$V/$C$_folder" || return 1
   done
@@ -236,6 +245,7 @@ random_word() {
 
 # A runner for each slot; one that is there already makes the new one its standby or sends it away.
 kick() { # SLOTS
+  local _k
   _k=0
   while [ $_k -lt "$1" ]; do
     start_runner $_k
@@ -250,15 +260,16 @@ verb_kick() { # SLOTS
 # Takes whole hand-overs out of the queue; what they had not started is as if never handed over.
 verb_withdraw() { # CAMPAIGN BATCH_OR_APPLY
   is_name "$1" && is_name "$2" || exit 64
-  C=$1 _failed=0
+  C=$1 FAILED=0
   clock_base
   withdraw_batches "$2" || exit 73
   cancel_setup queue "$GRACE"
-  [ $_failed = 0 ] || exit 73
+  [ $FAILED = 0 ] || exit 73
 }
 
 # Results taken over from one job to another: "NEW OLD" a line on stdin.
 verb_accept() { # CAMPAIGN ORIGIN
+  local _new _old
   is_name "$1" && is_name "$2" || exit 64
   C=$1
   make_campaign "$2" || exit 73
@@ -273,6 +284,7 @@ verb_accept() { # CAMPAIGN ORIGIN
 
 # Everything the host knows of one job, for `sp explain`.
 verb_evidence() { # CAMPAIGN ID
+  local _link
   is_name "$1" && is_id "$2" || exit 64
   C=$1 ID=$2
   clock_base

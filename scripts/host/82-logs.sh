@@ -4,6 +4,7 @@
 # client closes our stdin, or the time is over. What streams is a session of its own, whose first process waits for a lock
 # that this one holds: so all of it goes with this process, however that ends.
 stream() { # SECONDS FROM FILE TEXT ARGUMENT
+  local _here
   _here=$V/run/wait.$$
   # Of a background command stdin is /dev/null, unless it has another descriptor.
   command exec 3>>"$_here" 4<&0 && flock -n 3 || exit 73
@@ -55,6 +56,7 @@ verb_wait() { # CAMPAIGN OFFSET SECONDS
 # The log of an attempt: all of it, or its last lines; once, or as it grows until the attempt has ended. Before it stands a
 # line that says whether there is one.
 verb_log() { # CAMPAIGN ID N LINES|all once|SECONDS
+  local _from
   is_name "$1" && is_id "$2" && is_number "$3" || exit 64
   C=$1
   _from=-c+1
@@ -83,6 +85,7 @@ verb_log() { # CAMPAIGN ID N LINES|all once|SECONDS
 
 # Logs of attempts that have ended, each behind a line with its size. "ID N" a line on stdin.
 verb_logs() { # CAMPAIGN
+  local _id _n
   is_name "$1" || exit 64
   C=$1
   cd "$V/$C/jobs" 2>/dev/null || return 0
@@ -104,6 +107,7 @@ verb_logs() { # CAMPAIGN
 
 # Their sizes come from one process. What an end has left behind may write on: only so much is printed.
 print_logs() { # ID/N/log…
+  local _size _log
   wc -c "$@" | while read -r _size _log; do
     # The last line is their sum.
     case $_log in */*/log) ;; *) continue ;; esac

@@ -10,6 +10,7 @@ GC_FORGOTTEN=43200
 # Prints `gc kind= count= kib= .` for each kind that there is; with `remove`, after it was removed. Stdin: `attempt ID N`,
 # ended attempts whose files nobody wants, and `job ID`, jobs that are obsolete.
 verb_gc() { # CAMPAIGN list|remove
+  local _asked _found _sizes _other _kind _unit _path
   is_name "$1" || exit 64
   C=$1
   case $2 in list | remove) ;; *) exit 64 ;; esac
@@ -65,6 +66,7 @@ gc_is_waste() { # KIND UNIT PATH
 
 # Fails with 2 for what stays after all.
 gc_remove() { # KIND PATH
+  local _out
   _out=$2
   if [ "$1" = snapshots ]; then
     # Out of its name first: a tree of which half is left must not be taken for one.
@@ -85,6 +87,7 @@ gc_remove() { # KIND PATH
 
 # Prints `KIND UNIT PATH`, a line for each path; a unit is what is counted.
 gc_found() {
+  local _useless
   _useless=$(gc_asked)
   [ -z "$_useless" ] || printf '%s\n' "$_useless"
   gc_tries
@@ -95,6 +98,7 @@ gc_found() {
 }
 
 gc_print() { # KIND UNIT PATH…
+  local _kind _unit _path
   _kind=$1 _unit=$2
   shift 2
   for _path; do
@@ -105,6 +109,7 @@ gc_print() { # KIND UNIT PATH…
 }
 
 gc_asked() {
+  local _sources _queued _what _id _n _job _name
   # A job that counts by the result of another one needs that.
   _sources=" $(cat "$C"/jobs/*/accepted 2>/dev/null | tr '\n' ' ') "
   _queued=$(queued_entries)
@@ -134,6 +139,7 @@ gc_is_over() { # ID N
   load_attempt "$1" "$2" && [ -n "$R_END" ] && is_free "$ATT/alive"
 }
 gc_all_over() { # ID
+  local _claim
   for _claim in "$C/jobs/$1"/[1-9]*; do
     [ ! -h "$_claim" ] || gc_is_over "$1" "${_claim##*/}" || return 1
   done
@@ -141,6 +147,7 @@ gc_all_over() { # ID
 
 # Folders of attempts that were prepared and never claimed.
 gc_tries() {
+  local _try _rid
   for _try in "$C"/jobs/*/try-*; do
     [ -d "$_try" ] || continue
     _rid=${_try##*/try-*.}
@@ -156,6 +163,7 @@ gc_tries() {
 }
 
 gc_is_claimed() { # TRY_FOLDER
+  local _n
   _n=${1##*/try-}
   [ "${1%/*}/${_n%%.*}" -ef "$1" ]
 }
@@ -163,6 +171,7 @@ gc_is_claimed() { # TRY_FOLDER
 # Snapshots that no attempt waits for or runs in, nor ran in one whose files stay: results may lie in the tree. What a setup
 # made there alone keeps none; the newest that was set up, and the newest, stay for the next one.
 gc_snapshots() { # LINES_OF_gc_asked
+  local _all _used _kept _id _n _folder _name
   _all=$C/snapshots
   [ -d "$_all" ] || return 0
   # shellcheck disable=SC2016 # texts for awk
@@ -201,6 +210,7 @@ gc_is_young() { # PATH…
 
 # What hand-overs left: cut short, damaged, withdrawn.
 gc_queue() {
+  local _folder _life _mark
   for _folder in "$C"/queue/in.* "$C"/queue/damaged.*; do
     [ -d "$_folder" ] || continue
     case ${_folder##*/} in
@@ -219,6 +229,7 @@ gc_queue() {
 }
 
 gc_secrets() {
+  local _file _batch
   for _file in "$SECRETS/$ROOTID.$C".*; do
     [ -f "$_file" ] || continue
     _batch=${_file#"$SECRETS/$ROOTID.$C."}
@@ -238,6 +249,7 @@ gc_secrets() {
 
 # What the campaigns of the root share.
 gc_root() {
+  local _file _named _name
   for _file in run/life.*; do
     [ ! -e "$_file" ] || rid_lives "${_file#run/life.}" || gc_print locks "$_file" "$_file"
   done

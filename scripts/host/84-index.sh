@@ -13,6 +13,7 @@ update_index() {
     </dev/null >/dev/null 2>>"$V/run/errors" 3<&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
 }
 update_index_soon() {
+  local _then
   uptime_now
   { read -r _then <"$V/run/indexed"; } 2>/dev/null && is_number "$_then" && [ "${UP%.*}" -ge "$_then" ] &&
     [ $((${UP%.*} - _then)) -lt $INDEX_PACE ] && return 0
@@ -41,6 +42,7 @@ verb_index() {
 
 # With its journals, which would be played into the file that comes next. One is kept.
 set_index_aside() {
+  local _part
   for _part in -journal -wal -shm ''; do
     [ -e "$V/server.db$_part" ] || continue
     # Neither takes the other's place: a folder a file's, a file a folder's.
@@ -55,6 +57,7 @@ write_index() {
 }
 
 index_text() {
+  local _folder _queue
   printf '.bail on\n.timeout 2000\nBEGIN IMMEDIATE;\nDROP TABLE IF EXISTS jobs;\n%s\n' "$INDEX_SCHEMA"
   INDEX_USER=$(id -un)
   INDEX_TMUX=0

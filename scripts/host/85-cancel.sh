@@ -11,9 +11,10 @@ GIVEN_TO=
 # answer none of them runs, and none that had not started ever will. GRACE 0 is KILL at once. Without an answer something
 # could not be written; what could be done was done.
 verb_cancel() { # CAMPAIGN BY GRACE [ROOT_ID|none]
+  local _by _grace _list
   is_name "$1" && is_name "$2" && is_slot "$3" || exit 64
   is_meant_for_us "${4-none}" || return 0
-  C=$1 _by=$2 _grace=$3 _failed=0
+  C=$1 _by=$2 _grace=$3 FAILED=0
   clock_base
   _list=$(cat)
   # All marks first: a claim that is under way sees its own, and no runner takes up the next entry as we go on. Whoever
@@ -27,16 +28,17 @@ verb_cancel() { # CAMPAIGN BY GRACE [ROOT_ID|none]
   settle_campaign
   # Nobody may build on ends that another root has.
   is_same_root || exit 66
-  [ $_failed = 0 ] || exit 73
+  [ $FAILED = 0 ] || exit 73
 }
 
 # Gives attempts named by stdin, "ID N APPLY" a line, to the host TO: takes their claims, so that they never start here.
 # What somebody has claimed, or asked the end of, stays. Prints the ends of those that are moved, by whomever; they are
 # durable by then.
 verb_move() { # CAMPAIGN TO [ROOT_ID|none]
+  local _by _list _id _n
   is_name "$1" && is_name "$2" || exit 64
   is_meant_for_us "${3-none}" || return 0
-  C=$1 GIVEN_TO=$2 _by=move _failed=0
+  C=$1 GIVEN_TO=$2 _by=move FAILED=0
   clock_base
   _list=$(cat)
   in_chunks claim_unmarked
@@ -51,9 +53,10 @@ LIST
   cancel_setup queue "$GRACE"
   forget_secrets
   is_same_root || exit 66
-  [ $_failed = 0 ] || exit 73
+  [ $FAILED = 0 ] || exit 73
 }
 claim_unmarked() { # ENTRY…
+  local _entry
   for _entry; do
     entry "$_entry"
     shift
@@ -64,6 +67,7 @@ claim_unmarked() { # ENTRY…
 
 # Calls FUNCTION with the entries of the list as words ID/N/APPLY, a chunk at a time. What may not stand in a path is left.
 in_chunks() { # FUNCTION
+  local _id _n _apply
   set -- "$1"
   while read -r _id _n _apply; do
     is_id "$_id" && is_number "$_n" && is_name "$_apply" || continue
@@ -87,6 +91,7 @@ entry() { # ID/N/APPLY
 }
 
 mark_cancelled() { # ENTRY…
+  local _folders _entry
   _folders=
   for _entry; do
     entry "$_entry"
@@ -97,13 +102,14 @@ mark_cancelled() { # ENTRY…
   for _entry; do
     entry "$_entry"
     shift
-    { printf '%s\n' "$_by" >"${ATT%/*}/cancelled.$N"; } 2>/dev/null || _failed=1
+    { printf '%s\n' "$_by" >"${ATT%/*}/cancelled.$N"; } 2>/dev/null || FAILED=1
     [ ! -e "${ATT%/*}/cancelled.$N" ] || set -- "$@" "${ATT%/*}/cancelled.$N" "${ATT%/*}"
   done
-  [ $# = 0 ] || make_durable "$@" "$C/jobs" || _failed=1
+  [ $# = 0 ] || make_durable "$@" "$C/jobs" || FAILED=1
 }
 
 claim_cancelled() { # ENTRY…
+  local _entry
   for _entry; do
     entry "$_entry"
     shift
@@ -114,6 +120,7 @@ claim_cancelled() { # ENTRY…
 
 # Takes the claims itself, where nobody has, so that nobody else can; each with its end.
 take_claims() { # ENTRY…
+  local _try _folders _entry _files _folder
   _try=cancel-$$ _folders=
   for _entry; do
     entry "$_entry"
@@ -124,7 +131,7 @@ take_claims() { # ENTRY…
   done
   [ $# -gt 0 ] || return 0
   # shellcheck disable=SC2086 # ids and numbers
-  mkdir -p "$C/jobs" && (cd "$C/jobs" && mkdir -p $_folders) || _failed=1
+  mkdir -p "$C/jobs" && (cd "$C/jobs" && mkdir -p $_folders) || FAILED=1
   _files=
   for _entry; do
     entry "$_entry"
@@ -134,7 +141,7 @@ take_claims() { # ENTRY…
       set -- "$@" "$_entry"
       _files="$_files $ID/try-$N.$_try/state $ID/try-$N.$_try"
     else
-      _failed=1
+      FAILED=1
       rm -rf "$_folder"
     fi
   done
@@ -144,7 +151,7 @@ take_claims() { # ENTRY…
       entry "$_entry"
       rm -rf "${ATT%/*}/try-$N.$_try"
     done
-    _failed=1
+    FAILED=1
     return
   fi
   for _entry; do
@@ -154,14 +161,14 @@ take_claims() { # ENTRY…
       set -- "$@" "$_entry"
     else
       # Somebody was faster, and then it is one that runs; or it stands in the list twice.
-      [ -h "$ATT" ] || _failed=1
+      [ -h "$ATT" ] || FAILED=1
       [ "$(readlink "$ATT")" = "try-$N.$_try" ] || rm -rf "${ATT%/*}/try-$N.$_try"
     fi
   done
   _folders=
   for _entry; do _folders="$_folders ${_entry%%/*}"; done
   # shellcheck disable=SC2086 # ids
-  [ $# = 0 ] || (cd "$C/jobs" && make_durable $_folders) || _failed=1
+  [ $# = 0 ] || (cd "$C/jobs" && make_durable $_folders) || FAILED=1
   is_same_root || exit 66
   for _entry; do
     entry "$_entry"
@@ -171,6 +178,7 @@ take_claims() { # ENTRY…
 
 # The folder of such a claim, but for its name; of ID N APPLY, in _folder.
 write_cancelled() {
+  local _written
   STATE=cancelled WHY=by-$_by SIGNAL=none MARKER=none
   case $_by in
     withdraw) WHY=withdrawn ;;
@@ -188,6 +196,7 @@ write_cancelled() {
 
 # Ends what somebody else has claimed and what has not ended.
 stop_claimed() {
+  local _running _id _n _count _deadline _pair _rest
   _running=
   while read -r _id _n _; do
     load_attempt "$_id" "$_n" && [ -z "$R_END" ] && [ -e "${ATT%/*}/cancelled.$N" ] || continue

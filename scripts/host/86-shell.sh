@@ -21,6 +21,7 @@ exit 0'
 
 # In place of an answer it has the terminal. Its end says whether a shell was started, not how that ended.
 verb_shell() { # CAMPAIGN ID N WORD|none
+  local _try
   is_name "$1" && is_id "$2" && is_number "$3" && is_name "$4" || exit 64
   C=$1
   load_attempt "$2" "$3" && _try=$(readlink "$ATT") && [ -s "$ATT/spec" ] || exit 66

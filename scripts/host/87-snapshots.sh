@@ -28,6 +28,7 @@ looks_of() { # FOLDER
 
 # Whether no file of a snapshot was changed in place.
 is_intact() { # FOLDER
+  local _known
   { read -r _known <"$1/looks"; } 2>/dev/null || return 1
   looks_of "$1"
   [ "$LOOKS" = "$_known" ]
@@ -36,6 +37,7 @@ is_intact() { # FOLDER
 # -> CURRENT, the folder that holds the snapshot as it was sent; empty where none does, then FREE is the next to make
 # and CHANGED the last that was changed.
 current_snapshot() { # NAME
+  local _number
   CURRENT='' CHANGED=none FREE=$1 _number=1
   while [ -e "$_all/$FREE" ]; do
     if is_intact "$_all/$FREE"; then
@@ -50,6 +52,7 @@ current_snapshot() { # NAME
 
 # -> NEWEST, the newest whole snapshot that has the FILE.
 newest_snapshot() { # FILE
+  local _folder
   NEWEST=none
   # shellcheck disable=SC2012 # the names are hex digits
   for _folder in $(cd "$_all" && ls -t -- *"/$1" 2>/dev/null | head -n 3); do
@@ -62,11 +65,13 @@ newest_snapshot() { # FILE
 
 # Removes what was never published and is filled by nobody any more.
 drop_unpublished() {
+  local _in
   for _in in "$_all"/in.*; do
     [ ! -d "$_in" ] || ! is_abandoned "$_in" || rm -rf "$_in"
   done
 }
 is_abandoned() { # FOLDER
+  local _pid _start _boot
   # A snapshot on its way out is nobody's.
   case $1 in */in.gone-*) return 0 ;; esac
   _pid=0 _start=0 _boot=none
@@ -82,6 +87,7 @@ is_abandoned() { # FOLDER
 
 # Whether the host has the tree NAME; else a folder for it, and the snapshot that it shares unchanged files with.
 verb_snapshot_begin() { # CAMPAIGN ORIGIN NAME TOKEN PID
+  local _all _seed
   is_name "$1" && is_id "$3" && is_name "$4" && is_slot "$5" || exit 64
   C=$1
   _all=$V/$C/snapshots
@@ -109,6 +115,7 @@ verb_snapshot_begin() { # CAMPAIGN ORIGIN NAME TOKEN PID
 # Unpacks files into the folder TOKEN. Stdin: a compressed archive, see src/host/sync/pack.rs. No owner is taken over; folders
 # that are missing get the rights that are left by our umask. What it cannot do it says in the words of tar.
 verb_snapshot_fill() { # CAMPAIGN TOKEN
+  local _in
   is_name "$1" && is_name "$2" || exit 64
   _in=$V/$1/snapshots/in.$2
   if [ ! -d "$_in/tree" ]; then
@@ -125,6 +132,7 @@ verb_snapshot_fill() { # CAMPAIGN TOKEN
 
 # True when both programs ended well. -> SAID, what they complained of
 unpack() { # FOLDER
+  local _ended
   SAID=$(
     # The account's options for them are not ours.
     unset TAR_OPTIONS GZIP
@@ -137,6 +145,7 @@ unpack() { # FOLDER
 # Publishes what was sent, when it is whole. Stdin: a line "FILES FOLDERS"; the folders that are its own, a line each; a
 # line "MODE SIZE" for each file; the files' paths in the same order, each ended by NUL.
 verb_snapshot_publish() { # CAMPAIGN NAME TOKEN
+  local _all _in _writing _files _folders _from _wanted _same _found _seed _folder
   is_name "$1" && is_id "$2" && is_name "$3" || exit 64
   C=$1
   _all=$V/$C/snapshots
@@ -199,6 +208,7 @@ refuse_snapshot() {
 
 # A folder that is the snapshot's own: what the last one that was set up has there, else empty. Never through a link.
 own_folder() { # PATH
+  local _path _at _old _part
   _path=$1 _at=$_in/tree _old=$_all/$_seed/tree
   while [ -n "$_path" ]; do
     _part=${_path%%/*}
@@ -244,6 +254,7 @@ verb_snapshot_drop() { # CAMPAIGN TOKEN
 
 # Notes that a snapshot's setup ended well, so that the next one starts from its folders.
 verb_snapshot_set_up() { # CAMPAIGN FOLDER
+  local _folder
   is_name "$1" && is_snapshot "$2" || exit 64
   _folder=$V/$1/snapshots/$2
   [ -d "$_folder/tree" ] || exit 66

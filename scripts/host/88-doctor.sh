@@ -3,6 +3,7 @@
 
 # -> FS OPTIONS of the mount that PATH, without links, lies on: the one with the longest name, the last of several.
 file_system() { # PATH
+  local _mount
   _mount=$(SP_PATH=$1 awk '
     {
       # How the kernel writes what would end a word.
@@ -17,6 +18,7 @@ file_system() { # PATH
 
 # What an apply may be refused for: the file system of the root, and whether it takes a block.
 root_facts() { # PREFIX
+  local _room
   file_system "$V"
   _room=yes
   { head -c 4096 /dev/zero >"$V/run/room.$$"; } 2>/dev/null || _room=no
@@ -26,6 +28,7 @@ root_facts() { # PREFIX
 
 # Facts of the host as `fact NAME=VALUE`.
 verb_doctor() { # [PROGRAM…]
+  local _program
   clock_base
   to_clock "$CS"
   printf 'fact clock=%s\nfact path=%s\nfact uid=%s\n' "$T" "$V" "$(id -u)"
@@ -55,6 +58,7 @@ try_locks() {
 # What systemd does with what is left when the last login ends: `kills`, `lingers` (it would, but not with this user), or
 # `keeps`. A file of a later folder wins, and drop-ins over the file.
 at_logout() {
+  local _s _last
   _s=${SP_SYSTEM_ROOT-}
   [ -d "$_s/run/systemd/system" ] || {
     echo keeps
@@ -74,6 +78,7 @@ at_logout() {
 # Runners that serve nobody any more, as `fact stray=PID WHY`: their root is gone, or they are of another version of this
 # script and nothing is queued.
 strays() {
+  local _file _pid _shell _script _verb _root _slot
   grep -ls '/v1/bin/[0-9a-f]' /proc/[0-9]*/cmdline 2>/dev/null | while read -r _file; do
     _pid=${_file#/proc/}
     _pid=${_pid%/*}
@@ -92,6 +97,7 @@ strays() {
   done
 }
 is_queued() {
+  local _chunk
   for _chunk in "$V"/*/queue/[0-9]*~*/c[0-9]*; do
     [ ! -e "$_chunk" ] || return 0
   done

@@ -10,6 +10,7 @@ esac
 
 # Enters the root, and sees to what every verb stands on.
 enter() {
+  local _boot _folder
   cd "$ROOT/v1" || exit 66
   V=$(pwd -P)
   # Locks of the slots are per user and machine, in one place whatever the root.
@@ -44,11 +45,13 @@ place_secrets() {
 # Whether the root is still the one that was entered: a folder may come in its place at any time. Whoever writes looks after
 # it has gone into the folder it writes to.
 is_same_root() {
+  local _root
   { read -r _root <"$V/root-id"; } 2>/dev/null && [ "$_root" = "$ROOTID" ]
 }
 
 # Answers one question, between two lines that carry its word.
 answer() { # VERB NONCE ARGUMENTS…
+  local _verb
   case $1 in
     probe | wait | account | hand_over | kick | cancel | move | withdraw | accept | evidence | window | log | logs | \
       snapshot_begin | snapshot_fill | snapshot_publish | snapshot_drop | snapshot_set_up | doctor | shell_secrets | gc) ;;
@@ -67,6 +70,7 @@ answer() { # VERB NONCE ARGUMENTS…
 # as the shell reads them, and then the input. Each is answered in a process of its own, as if it were the only one; the
 # first that is not answered to its end is the last.
 talk() {
+  local _bytes _words
   while read -r _bytes _words; do
     case $_bytes in '' | *[!0-9]*) exit 64 ;; esac
     if [ "$_bytes" = 0 ]; then

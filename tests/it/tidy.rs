@@ -6,6 +6,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+mod shell_variables;
+
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// Layers from below, as in `src/lib.rs`; siblings on a line do not import each other.
@@ -323,4 +325,19 @@ fn tests_do_not_sleep() {
     let wrong: Vec<&String> =
         files.iter().filter(|(_, text)| text.contains(&word)).map(|(path, _)| path).collect();
     assert!(wrong.is_empty(), "wait for a condition instead: {wrong:?}");
+}
+
+#[test]
+fn functions_of_the_host_script_set_no_variable_of_their_callers() {
+    let folder = Path::new(ROOT).join("scripts/host");
+    let mut wrong = Vec::new();
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        let name = path.file_name().expect("a name").display().to_string();
+        let text = fs::read_to_string(&path).expect("text");
+        let found = shell_variables::not_declared(&text);
+        wrong.extend(found.into_iter().map(|found| format!("{name}: {found}")));
+    }
+    wrong.sort();
+    assert!(wrong.is_empty(), "say `local`, or give a result a name in capitals: {wrong:#?}");
 }
