@@ -8,7 +8,6 @@ PRAGMA application_id = 0x73705f63;
 CREATE TABLE meta (
     ordinal     INTEGER PRIMARY KEY CHECK (ordinal = 1),
     campaign    TEXT NOT NULL,
-    origin_file BLOB NOT NULL,           -- absolute path of the campaign file, as the system's bytes
     created_at  INTEGER NOT NULL,
     created_by  TEXT NOT NULL            -- version of sp
 ) STRICT;
@@ -21,6 +20,7 @@ CREATE TABLE host (
     machine_id      TEXT,
     journal_gen     TEXT,
     journal_offset  INTEGER NOT NULL DEFAULT 0 CHECK (journal_offset >= 0),
+    journal_mark    TEXT NOT NULL DEFAULT 'none', -- digest of the last line that was read
     clock_offset_ms INTEGER,             -- host's clock less the client's
     last_seen       INTEGER
 ) STRICT;

@@ -5,6 +5,7 @@ PRAGMA user_version = 1;
 CREATE TABLE jobs (
     id           TEXT NOT NULL,
     campaign     TEXT NOT NULL,
+    instance     TEXT NOT NULL,        -- which living copy of the campaign, see `sp help instances`
     user         TEXT NOT NULL,
     command      TEXT,                 -- without its environment, so without secrets
     status       TEXT NOT NULL,        -- queued, running, or as `sp help states` lists them
@@ -17,7 +18,7 @@ CREATE TABLE jobs (
     log          TEXT,                 -- path of the file
     progress     TEXT,                 -- what the job last told; no job can tell it yet
     attempt      INTEGER NOT NULL,     -- the newest, which the other columns are about
-    PRIMARY KEY (campaign, id)
+    PRIMARY KEY (campaign, instance, id)
 );
 CREATE INDEX jobs_status ON jobs (status);
 CREATE INDEX jobs_user ON jobs (user);

@@ -32,7 +32,7 @@ finish() {
   say bare
 }
 
-B=$R/v1/bin
+B=$R/v2/bin
 T=$B/$VERSION.$$
 case $R in
   /*) ;;
@@ -40,7 +40,7 @@ case $R in
 esac
 [ -d "$B" ] || mkdir -p "$B" || end refused make
 # What another user owns or may write to could be made to lie, or to run anything as us.
-for D in "$R" "$R/v1"; do
+for D in "$R" "$R/v2"; do
   [ -O "$D" ] || end refused owner
   # shellcheck disable=SC2012 # no find of busybox is sure to know -perm; the folder's name comes last
   case $(ls -ld "$D/.") in

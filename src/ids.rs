@@ -129,6 +129,11 @@ name_type! {
     CampaignName, word
 }
 name_type! {
+    /// What tells an instance of a campaign from the others of its name, of the same form as a campaign's name: the file's
+    /// `id`, or hex digits that `sp` found or drew (see `apply::instance`).
+    InstanceId, word
+}
+name_type! {
     /// Name of a host in `[hosts.NAME]`, of the same form as a campaign's.
     HostName, word
 }
@@ -139,6 +144,58 @@ name_type! {
 name_type! {
     /// Name of an axis, a variable or a column: an identifier, so that `{{ name }}` is no subtraction.
     AxisName, identifier
+}
+
+/// One living copy of a campaign: its name and its id. As text, `NAME~ID`, it names the copy's folder on every host.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Instance {
+    /// `NAME~ID`.
+    text: String,
+    /// Bytes of the name in it.
+    name: usize,
+}
+
+impl Instance {
+    /// The instance of a campaign that has this id.
+    pub fn new(campaign: &CampaignName, id: &InstanceId) -> Self {
+        Self { text: format!("{campaign}~{id}"), name: campaign.as_str().len() }
+    }
+
+    /// `NAME~ID`.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The campaign's name.
+    pub fn campaign(&self) -> &str {
+        &self.text[..self.name]
+    }
+
+    /// The id.
+    pub fn id(&self) -> InstanceId {
+        InstanceId(self.text[self.name + 1..].to_owned())
+    }
+}
+
+impl fmt::Display for Instance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// A text that names no instance: `NAME~ID` is wanted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no instance is called so (`NAME~ID`)")]
+pub struct InstanceError;
+
+impl FromStr for Instance {
+    type Err = InstanceError;
+    fn from_str(text: &str) -> Result<Self, InstanceError> {
+        let (name, id) = text.split_once('~').ok_or(InstanceError)?;
+        let name: CampaignName = name.parse().map_err(|_| InstanceError)?;
+        let id: InstanceId = id.parse().map_err(|_| InstanceError)?;
+        Ok(Self::new(&name, &id))
+    }
 }
 
 /// Identity of a job: the first 128 bits of a BLAKE3 hash over its content (see `plan::identity`), 32 hex digits as text.

@@ -1,16 +1,17 @@
 #!/bin/sh
 # The host side of sp: it keeps the queue, starts jobs, witnesses their ends and answers the client.
 # POSIX sh and `local`; the same under dash, bash and busybox ash. Joined from scripts/host/*.sh in name order and installed
-# as ROOT/v1/bin/HASH, by rename, never changed in place. It needs flock, setsid, timeout, awk and the usual file tools.
+# as ROOT/v2/bin/HASH, by rename, never changed in place. It needs flock, setsid, timeout, awk and the usual file tools.
 #
-# Layout below ROOT/v1:
+# Layout below ROOT/v2:
 #   root-id                      random word; an attempt knows the root it was made in
 #   run/runner.K run/standby.K   locks: one runner and one standby of slot K; the runner's says who it is, see `pace`
 #   run/life.RID                 lock held as long as the runner RID (pid-starttime-boot) lives
 #   run/looks                    lock of the one runner that looks at the orphans of all slots
 #   run/secrets                  the boot, and where secrets are kept until the next one
 #   server.db                    an index for people and scripts, see `84-index.sh`; nothing rests on it
-#   CAMPAIGN/origin              the repository the campaign came from
+#   CAMPAIGN/instance            the name of the folder, `NAME~ID`: one living copy of a campaign. Who sees it finds the rest
+#   CAMPAIGN/clients/PLACE       the campaign files that handed over last, a line of JSON each
 #   CAMPAIGN/hosts               the lists of hosts that hand-overs were dealt by, one a line, each once, never forgotten
 #   CAMPAIGN/queue/SEQ~BATCH/    slots (and when), common, c000001… : the entries of one hand-over, in order;
 #                                lease.CHUNK.ID.N: the runner that prepares this entry, and since when

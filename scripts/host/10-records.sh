@@ -143,6 +143,14 @@ is_number() { # WORD, from 1
 is_slot() { # WORD
   [ "$1" = 0 ] || is_number "$1"
 }
+# The folder of one living copy of a campaign: its name and its id.
+is_instance() { # NAME~ID
+  case $1 in
+    *~*~*) return 1 ;;
+    *~*) is_name "${1%~*}" && is_name "${1#*~}" ;;
+    *) return 1 ;;
+  esac
+}
 is_name() { # WORD
   case $1 in
     '' | -* | *[!A-Za-z0-9_-]*) return 1 ;;

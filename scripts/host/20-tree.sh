@@ -71,7 +71,7 @@ is_detached() { # PID
   # The bytes between the arguments are passed over; there is no end of a line.
   { read -r _words <"/proc/$1/cmdline"; } 2>/dev/null
   case $_words in
-    *"/v1/bin/"*"runner$ROOT"* | *"/v1/bin/"*"index$ROOT") return 0 ;;
+    *"/v2/bin/"*"runner$ROOT"* | *"/v2/bin/"*"index$ROOT") return 0 ;;
     *) return 1 ;;
   esac
 }

@@ -1,6 +1,6 @@
 # What runs the texts of a job, and the stub. Both are texts for a shell of their own, so that no file is parsed for them.
 # They source the attempt's spec, which the client made:
-#   B_…          what all jobs of the hand-over share: B_APPLY B_ORIGIN B_HOST B_WORK B_SLOTS B_LIMIT B_KILL_AFTER B_LOG_MAX
+#   B_…          what all jobs of the hand-over share: B_APPLY B_HOST B_WORK B_SLOTS B_LIMIT B_KILL_AFTER B_LOG_MAX
 #                B_CODES B_MARKERS B_STAMP B_PREPARE B_CLEANUP B_SECRETS B_MAX_FAIL B_INIT, functions B_ACCOUNT and B_SHELL;
 #                for the record B_GIT (commit) B_DIRTY (0, 1) B_CODE (digest) B_SNAPSHOT, each of them `none` if not known
 #                B_SETUP the setup that the jobs need, B_TREE what it sets up; a setup's own spec has other limits
@@ -38,7 +38,7 @@ child() (
   unset LC_ALL SP_SH SP_FAULT SP_BOOT_ID_FILE SP_MACHINE_ID_FILE TMUX_TMPDIR
   B_ACCOUNT
   ENVIRONMENT
-  export SP_CAMPAIGN="$CAMPAIGN" SP_JOB_ID="$ID" SP_ATTEMPT="$N" SP_HOST="$B_HOST" SP_SLOT="$SLOT"
+  export SP_CAMPAIGN="${CAMPAIGN%%~*}" SP_JOB_ID="$ID" SP_ATTEMPT="$N" SP_HOST="$B_HOST" SP_SLOT="$SLOT"
   { echo 300 >/proc/self/oom_score_adj; } 2>/dev/null
   cd "$SP_WORK_DIR" || { echo "sp: cannot enter the folder $SP_WORK_DIR"; exit 126; }
   "$@"

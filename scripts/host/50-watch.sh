@@ -66,12 +66,12 @@ punch_log() {
 }
 
 # -> SESSION
-session_name() { # CAMPAIGN ID
+session_name() { # INSTANCE ID
   SESSION=sp-$1-${2%"${2#????????}"}
 }
 
 # One session a job in a server of our own, whose configuration nobody's file changes.
-open_window() { # CAMPAIGN ID ATTEMPT
+open_window() { # INSTANCE ID ATTEMPT
   command -v tmux >/dev/null || return 1
   session_name "$1" "$2"
   in_clean_environment tmux -L sp -f /dev/null start-server \; set-option -g exit-empty off \; \
@@ -87,7 +87,7 @@ in_clean_environment() { # COMMAND…
 
 # What runs in the window. Its end by itself changes nothing; closing session, window or pane cancels the job, which
 # needs the server's word that the session is gone while the server lives.
-verb_view() { # CAMPAIGN ID ATTEMPT
+verb_view() { # INSTANCE ID ATTEMPT
   local _hung _tail _held
   C=$1 ID=$2 N=$3
   ATT=$V/$C/jobs/$ID/$N

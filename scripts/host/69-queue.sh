@@ -109,8 +109,8 @@ all_before_ended() {
 # `state` comes last: who has one is whole.
 prepare_folder() {
   printf '%s\n%s\n' "$COMMON" "$_text" >"$_try/spec" && true >>"$_try/alive" && true >>"$_try/log" && true >>"$_try/signal" &&
-    printf 'claim v=1 campaign=%s origin=%s script=%s root=%s machine=%s boot=%s %s %s apply=%s batch=%s slot=%s rid=%s id=%s n=%s queued=%s up=%s .\n' \
-      "$C" "$B_ORIGIN" "$VERSION" "$ROOTID" "$MACHINE" "$BOOT" "$RAN_FROM" "$NEEDS" "$B_APPLY" "$BATCH" "$K" "$RID" "$_id" "$_n" "${QUEUED:-none}" "$UP" \
+    printf 'claim v=1 campaign=%s script=%s root=%s machine=%s boot=%s %s %s apply=%s batch=%s slot=%s rid=%s id=%s n=%s queued=%s up=%s .\n' \
+      "$C" "$VERSION" "$ROOTID" "$MACHINE" "$BOOT" "$RAN_FROM" "$NEEDS" "$B_APPLY" "$BATCH" "$K" "$RID" "$_id" "$_n" "${QUEUED:-none}" "$UP" \
       >"$_try/state"
 }
 

@@ -221,7 +221,6 @@ serve() {
   eval "$COMMON"
   NEEDS="setup=$B_SETUP"
   ran_from "$B_SNAPSHOT" "$B_CODE" "$B_GIT" "$B_DIRTY"
-  is_name "$B_ORIGIN" || B_ORIGIN=none
   { read -r _ && read -r QUEUED; } 2>/dev/null <"$BATCHDIR/slots" || QUEUED=none
   set_up || return 0
   command exec 3<"$CHUNK" || return 0

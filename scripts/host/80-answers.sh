@@ -3,13 +3,17 @@
 
 # Bytes of all lists of hosts of a campaign.
 HOSTS_MAX=262144
+# Clients of an instance that are remembered: those that handed over last.
+CLIENTS_MAX=16
+# Bytes of a journal's line that its mark is made of: the last ones, as the client looks at them.
+MARKED=2048
 
 # What an apply needs to know before it hands over, and what plan, status and the rest show.
-verb_probe() { # CAMPAIGN GENERATION OFFSET [PROGRAM…]
-  local _generation _offset _tmux _missing _program _had _part _origin _queued _mark _apply _open
-  is_name "$1" || exit 64
-  C=$1 _generation=$2 _offset=$3
-  shift 3
+verb_probe() { # INSTANCE GENERATION OFFSET MARK [PROGRAM…]
+  local _generation _offset _mark _tmux _missing _program _had _part _queued _withdrawn _apply _open
+  is_instance "$1" || exit 64
+  C=$1 _generation=$2 _offset=$3 _mark=$4
+  shift 4
   clock_base
   to_clock "$CS"
   _tmux=none
@@ -21,17 +25,17 @@ verb_probe() { # CAMPAIGN GENERATION OFFSET [PROGRAM…]
   _missing=${_missing#,}
   printf 'host v=1 script=%s root=%s machine=%s boot=%s t=%s up=%s tmux=%s missing=%s .\n' \
     "$VERSION" "$ROOTID" "$MACHINE" "$BOOT" "$T" "$UP" "${_tmux:-none}" "${_missing:-none}"
-  # A campaign that is not there yet has no origin and nothing else.
-  [ -e "$V/$C/origin" ] || {
+  tell_others
+  # An instance that is not there yet has no mark and nothing else.
+  [ -e "$V/$C/instance" ] || {
     is_same_root || exit 66
     return 0
   }
   _had=
-  for _part in origin jobs queue; do
+  for _part in instance jobs queue; do
     [ ! -e "$V/$C/$_part" ] || _had="$_had $_part"
   done
-  read -r _origin <"$V/$C/origin"
-  printf 'origin %s .\n' "${_origin:-none}"
+  printf 'instance %s .\n' "$C"
   [ -e "$V/$C/paused" ] && printf 'paused .\n'
   [ ! -e "$V/$C/hosts" ] || sed 's/^/hosts /' "$V/$C/hosts"
   # On a full disk there may be no journal to complete; then all that it would say stands in the answer.
@@ -43,9 +47,9 @@ verb_probe() { # CAMPAIGN GENERATION OFFSET [PROGRAM…]
   _queued=$(queued_entries)
   case $_queued in *'unreadable !'*) exit 74 ;; esac
   # The marks behind the queue: what left it before has one by now.
-  for _mark in "$V/$C/withdrawn"/*; do
-    _apply=${_mark##*/}
-    [ ! -e "$_mark" ] || printf 'left %s .\n' "${_apply%-*}"
+  for _withdrawn in "$V/$C/withdrawn"/*; do
+    _apply=${_withdrawn##*/}
+    [ ! -e "$_withdrawn" ] || printf 'left %s .\n' "${_apply%-*}"
   done
   [ -z "$_queued" ] || _queued=$({
     (cd "$V/$C/jobs" && printf '%s\n' */[1-9]*)
@@ -56,13 +60,30 @@ verb_probe() { # CAMPAIGN GENERATION OFFSET [PROGRAM…]
   _open=$(settle_campaign)
   [ -z "$_queued" ] || printf '%s\n' "$_queued"
   [ -z "$_open" ] || printf '%s\n' "$_open"
-  journal_from "$_generation" "$_offset"
+  journal_from "$_generation" "$_offset" "$_mark"
   # A root that is removed as we look has lost claims before it has lost its name: what it does not name may have run.
   is_same_root || exit 66
   for _part in $_had; do
     [ -e "$V/$C/$_part" ] || exit 66
     # By the whole journal a client may take for gone what is not named: then nothing may have been passed over.
-    [ "$_generation" != none ] || [ "$_part" = origin ] || ls "$V/$C/$_part" >/dev/null || exit 74
+    [ "$_generation" != none ] || [ "$_part" = instance ] || ls "$V/$C/$_part" >/dev/null || exit 74
+  done
+}
+
+# Other instances of the campaign's name that the root has, a line for each of their clients: for people, and for a client that
+# looks for its own.
+tell_others() { # uses C
+  local _folder _other _file _client _jobs
+  for _folder in "$V/${C%%~*}"~*; do
+    _other=${_folder##*/}
+    [ "$_other" != "$C" ] && is_instance "$_other" && [ -e "$_folder/instance" ] || continue
+    set -- "$_folder"/jobs/*
+    _jobs=$#
+    [ -e "$1" ] || _jobs=0
+    for _file in "$_folder"/clients/*; do
+      { IFS= read -r _client <"$_file"; } 2>/dev/null || continue
+      printf 'other %s %s %s .\n' "$_other" "$_jobs" "$_client"
+    done
   done
 }
 
@@ -87,8 +108,9 @@ unreadable() { # CHUNK…
   done
 }
 
-# The journal's bytes from an offset; from the start when it is another journal than the client knows.
-journal_from() { # GENERATION OFFSET
+# The journal's bytes from an offset; from the start when it is another journal than the client knows, or was rolled back and
+# has another line before the offset by now.
+journal_from() { # GENERATION OFFSET MARK
   local _line _now _size _from
   { read -r _line <"$V/$C/journal"; } 2>/dev/null || return 0
   case $_line in 'journal gen='*' .') ;; *) return 0 ;; esac
@@ -96,9 +118,20 @@ journal_from() { # GENERATION OFFSET
   _now=${_now% .}
   _size=$(wc -c <"$V/$C/journal")
   _from=$2
-  { [ "$1" = "$_now" ] && [ "$_from" -le "$_size" ]; } 2>/dev/null || _from=0
+  { [ "$1" = "$_now" ] && [ "$_from" -le "$_size" ]; } 2>/dev/null && has_mark "$_from" "$3" || _from=0
   printf 'journal gen=%s from=%s bytes=%s .\n' "$_now" "$_from" "$((_size - _from))"
   tail -c "+$((_from + 1))" "$V/$C/journal" | head -c "$((_size - _from))"
+}
+
+# Whether the journal's last line before the offset has this mark, see `JournalPosition` of the client.
+has_mark() { # OFFSET MARK
+  local _start _sum
+  [ "$1" != 0 ] || return 0
+  _start=$(($1 - MARKED))
+  [ $_start -ge 0 ] || _start=0
+  _sum=$(tail -c "+$((_start + 1))" "$V/$C/journal" | head -c "$(($1 - _start))" | tail -n 1 | sha256sum) || return 1
+  case $_sum in "$2"*) return 0 ;; esac
+  return 1
 }
 
 # The environment that the account's login shell would give, asked of that shell, which may print what it likes.
@@ -125,15 +158,15 @@ verb_account() { # [PROGRAM…]
   done
 }
 
-# Takes over the specs of one apply from stdin: lines `batch …`, `common`-text, `hosts JSON`, `setup …` where the jobs need
+# Takes over the specs of one apply from stdin: lines `batch …`, `common`-text, `hosts JSON`, `client JSON`, `setup …` where the jobs need
 # one, `job …`, then, where there are secrets, `secrets` and their lines. Checked by hash before anything can start; handed
 # over once, however often it is asked.
-verb_hand_over() { # CAMPAIGN ORIGIN BATCH SHA256 SLOTS [ROOT_ID|none]
-  local _batch _in _secret _sum
-  is_name "$1" && is_name "$2" && is_name "$3" && is_number "$5" || exit 64
+verb_hand_over() { # INSTANCE CLIENT BATCH SHA256 SLOTS [ROOT_ID|none]
+  local _client _batch _in _secret _sum
+  is_instance "$1" && is_name "$2" && is_name "$3" && is_number "$5" || exit 64
   is_meant_for_us "${6-none}" || return 0
-  C=$1 _batch=$3
-  make_campaign "$2" || exit 73
+  C=$1 _client=$2 _batch=$3
+  make_instance || exit 73
   # From inside the queue: what is taken over goes to the root it is meant for, never to one that comes in its place by now.
   cd "$V/$C/queue" || exit 73
   is_same_root || {
@@ -158,6 +191,7 @@ verb_hand_over() { # CAMPAIGN ORIGIN BATCH SHA256 SLOTS [ROOT_ID|none]
   printf '%s\n' "$5" "$T" >"$_in/slots" && awk -v folder="$_in" '
     NR <= 2 { print >(folder "/common"); next }
     !jobs && sub(/^hosts /, "") { print >(folder "/hosts"); next }
+    !jobs && sub(/^client /, "") { print >(folder "/client"); next }
     !jobs && $1 == "setup" { print >(folder "/setup"); next }
     { if (jobs % 32 == 0) { if (name) close(name); name = sprintf("%s/c%06d", folder, jobs / 32) }
       jobs++
@@ -169,6 +203,7 @@ verb_hand_over() { # CAMPAIGN ORIGIN BATCH SHA256 SLOTS [ROOT_ID|none]
     printf 'refused hosts .\n'
     return
   }
+  [ ! -s "$_in/client" ] || keep_client "$_in/client" "$_client" || refuse_batch
   set -- [0-9]*~"$_batch" "$5"
   if [ -e "$1" ] || [ -e "$V/$C/withdrawn/$_batch" ]; then
     rm -rf "$_in"
@@ -214,6 +249,18 @@ refuse_lists() {
   rm -f "$_lists"
   refuse_batch
 }
+# Remembers who handed over: its line takes the place of what it said before.
+keep_client() { # FILE CLIENT
+  local _clients _client
+  _clients=$V/$C/clients
+  [ -d "$_clients" ] || mkdir "$_clients" || return 1
+  mv "$1" "$_clients/$2" || return 1
+  # Work trees that were made for one run each would be kept for ever.
+  # shellcheck disable=SC2012 # the names are words of ours
+  ls -t -- "$_clients" | tail -n "+$((CLIENTS_MAX + 1))" | while read -r _client; do
+    ! is_name "$_client" || rm -f "$_clients/$_client"
+  done
+}
 # -> NUMBER: behind the last hand-over of the queue, the folder we are in. What a hand-over left that was cut short goes.
 next_number() {
   local _folder
@@ -229,13 +276,15 @@ next_number() {
   done
 }
 
-make_campaign() { # ORIGIN
+# Makes the folder of the instance; its mark comes last, so that who sees it finds the rest.
+make_instance() { # uses C
   local _folder
   for _folder in "" /queue /jobs /withdrawn; do
     [ -d "$V/$C$_folder" ] || mkdir -p "$V/$C$_folder" || return 1
   done
-  [ -e "$V/$C/origin" ] || { printf '%s\n' "$1" >"$V/$C/origin.$$" && mv "$V/$C/origin.$$" "$V/$C/origin"; } || return 1
-  have_journal && make_durable "$V/$C/origin" "$V/$C" "$V"
+  [ -e "$V/$C/instance" ] ||
+    { printf '%s\n' "$C" >"$V/$C/instance.$$" && mv "$V/$C/instance.$$" "$V/$C/instance"; } || return 1
+  have_journal && make_durable "$V/$C/instance" "$V/$C" "$V"
 }
 
 random_word() {
@@ -258,8 +307,8 @@ verb_kick() { # SLOTS
 }
 
 # Takes whole hand-overs out of the queue; what they had not started is as if never handed over.
-verb_withdraw() { # CAMPAIGN BATCH_OR_APPLY
-  is_name "$1" && is_name "$2" || exit 64
+verb_withdraw() { # INSTANCE BATCH_OR_APPLY
+  is_instance "$1" && is_name "$2" || exit 64
   C=$1 FAILED=0
   clock_base
   withdraw_batches "$2" || exit 73
@@ -268,11 +317,11 @@ verb_withdraw() { # CAMPAIGN BATCH_OR_APPLY
 }
 
 # Results taken over from one job to another: "NEW OLD" a line on stdin.
-verb_accept() { # CAMPAIGN ORIGIN
+verb_accept() { # INSTANCE
   local _new _old
-  is_name "$1" && is_name "$2" || exit 64
+  is_instance "$1" || exit 64
   C=$1
-  make_campaign "$2" || exit 73
+  make_instance || exit 73
   while read -r _new _old; do
     is_id "$_new" && is_id "$_old" || continue
     mkdir -p "$V/$C/jobs/$_new" && printf '%s\n' "$_old" >"$V/$C/jobs/$_new/accepted.$$" &&
@@ -283,9 +332,9 @@ verb_accept() { # CAMPAIGN ORIGIN
 }
 
 # Everything the host knows of one job, for `sp explain`.
-verb_evidence() { # CAMPAIGN ID
+verb_evidence() { # INSTANCE ID
   local _link
-  is_name "$1" && is_id "$2" || exit 64
+  is_instance "$1" && is_id "$2" || exit 64
   C=$1 ID=$2
   clock_base
   # What machine, boot and root the records are compared with.
@@ -306,8 +355,8 @@ verb_evidence() { # CAMPAIGN ID
 }
 
 # The tmux session of a running attempt, made where it is not there.
-verb_window() { # CAMPAIGN ID N
-  is_name "$1" && is_id "$2" && is_number "$3" || exit 64
+verb_window() { # INSTANCE ID N
+  is_instance "$1" && is_id "$2" && is_number "$3" || exit 64
   session_name "$1" "$2"
   tmux -L sp -f /dev/null has-session -t "=$SESSION" 2>/dev/null || open_window "$1" "$2" "$3" || exit 69
   printf 'window %s .\n' "$SESSION"

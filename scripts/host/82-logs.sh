@@ -36,8 +36,8 @@ stream() { # SECONDS FROM FILE TEXT ARGUMENT
 }
 
 # Streams the journal from an offset, as it grows, until all runners have left or the time is over.
-verb_wait() { # CAMPAIGN OFFSET SECONDS
-  is_name "$1" && is_slot "$2" && is_number "$3" || exit 64
+verb_wait() { # INSTANCE OFFSET SECONDS
+  is_instance "$1" && is_slot "$2" && is_number "$3" || exit 64
   # A runner that was asked for a moment ago may not have its lock yet: with entries left, look some times more. The last
   # lines may have been written while the locks were given up.
   # shellcheck disable=SC2016 # a text for another shell
@@ -55,9 +55,9 @@ verb_wait() { # CAMPAIGN OFFSET SECONDS
 
 # The log of an attempt: all of it, or its last lines; once, or as it grows until the attempt has ended. Before it stands a
 # line that says whether there is one.
-verb_log() { # CAMPAIGN ID N LINES|all once|SECONDS
+verb_log() { # INSTANCE ID N LINES|all once|SECONDS
   local _from
-  is_name "$1" && is_id "$2" && is_number "$3" || exit 64
+  is_instance "$1" && is_id "$2" && is_number "$3" || exit 64
   C=$1
   _from=-c+1
   [ "$4" = all ] || { is_slot "$4" && _from=-n$4; } || exit 64
@@ -84,9 +84,9 @@ verb_log() { # CAMPAIGN ID N LINES|all once|SECONDS
 }
 
 # Logs of attempts that have ended, each behind a line with its size. "ID N" a line on stdin.
-verb_logs() { # CAMPAIGN
+verb_logs() { # INSTANCE
   local _id _n
-  is_name "$1" || exit 64
+  is_instance "$1" || exit 64
   C=$1
   cd "$V/$C/jobs" 2>/dev/null || return 0
   set --

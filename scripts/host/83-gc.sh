@@ -9,9 +9,9 @@ GC_FORGOTTEN=43200
 
 # Prints `gc kind= count= kib= .` for each kind that there is; with `remove`, after it was removed. Stdin: `attempt ID N`,
 # ended attempts whose files nobody wants, and `job ID`, jobs that are obsolete.
-verb_gc() { # CAMPAIGN list|remove
+verb_gc() { # INSTANCE list|remove
   local _asked _found _sizes _other _kind _unit _path
-  is_name "$1" || exit 64
+  is_instance "$1" || exit 64
   C=$1
   case $2 in list | remove) ;; *) exit 64 ;; esac
   _asked=$(cat)
@@ -259,7 +259,7 @@ gc_root() {
   # Whatever names a version may still run it.
   _named=$(
     cat ./*/queue/*/common ./*/queue/*/all 2>/dev/null | sed -n 's/^batch .* script=\([^ ]*\) .*/\1/p'
-    cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\000' '\n' | sed -n 's,^.*/v1/bin/\([^/]*\)$,\1,p'
+    cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\000' '\n' | sed -n 's,^.*/v2/bin/\([^/]*\)$,\1,p'
   )
   for _file in bin/*; do
     _name=${_file#bin/}

@@ -67,8 +67,8 @@ index_text() {
     C=${_folder%/jobs}
     C=${C##*/}
     # Claimed attempts, the queue then: what moves on meanwhile is in one of them, or in the next pass.
-    INDEX_FOLDER=$_folder INDEX_CAMPAIGN=$C INDEX_BOOT=$BOOT INDEX_BASE=$BASE
-    export INDEX_FOLDER INDEX_CAMPAIGN INDEX_BOOT INDEX_BASE INDEX_USER INDEX_TMUX
+    INDEX_FOLDER=$_folder INDEX_INSTANCE=$C INDEX_BOOT=$BOOT INDEX_BASE=$BASE
+    export INDEX_FOLDER INDEX_INSTANCE INDEX_BOOT INDEX_BASE INDEX_USER INDEX_TMUX
     (
       cd "$_folder" && set -- */[1-9]*/state && [ -e "$1" ] || exit 0
       printf '%s\n' "$@" | xargs awk "$INDEX_AWK"
@@ -94,6 +94,7 @@ PRAGMA user_version = 1;
 CREATE TABLE jobs (
     id           TEXT NOT NULL,
     campaign     TEXT NOT NULL,
+    instance     TEXT NOT NULL,        -- which living copy of the campaign, see `sp help instances`
     user         TEXT NOT NULL,
     command      TEXT,                 -- without its environment, so without secrets
     status       TEXT NOT NULL,        -- queued, running, or as `sp help states` lists them
@@ -106,7 +107,7 @@ CREATE TABLE jobs (
     log          TEXT,                 -- path of the file
     progress     TEXT,                 -- what the job last told; no job can tell it yet
     attempt      INTEGER NOT NULL,     -- the newest, which the other columns are about
-    PRIMARY KEY (campaign, id)
+    PRIMARY KEY (campaign, instance, id)
 );
 CREATE INDEX jobs_status ON jobs (status);
 CREATE INDEX jobs_user ON jobs (user);
@@ -147,9 +148,10 @@ function command(line, part, count, i, inside, on, out, at) {
   return "NULL"
 }
 function row(id, n, least, status, session, queued, started, ended, rc, error, log_file, spec) {
-  printf "INSERT OR REPLACE INTO jobs SELECT \047%s\047,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,NULL,%d", id, campaign, user,
+  printf "INSERT OR REPLACE INTO jobs SELECT \047%s\047,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,NULL,%d", id, campaign, instance, user,
     command(spec), word(status), session, moment(queued), moment(started), moment(ended), number(rc), error, log_file, n
-  printf " WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE campaign=%s AND id=\047%s\047 AND attempt>%d);\n", campaign, id, least
+  printf " WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE campaign=%s AND instance=%s AND id=\047%s\047 AND attempt>%d);\n", campaign,
+    instance, id, least
 }
 function attempt(id, n, at, status, session, started, error, spec) {
   id = folder
@@ -164,7 +166,7 @@ function attempt(id, n, at, status, session, started, error, spec) {
     if (status != "succeeded") error = word(field("reason", end))
   } else {
     status = "running"
-    if (ENVIRON["INDEX_TMUX"] == 1) session = text("sp-" ENVIRON["INDEX_CAMPAIGN"] "-" substr(id, 1, 8))
+    if (ENVIRON["INDEX_TMUX"] == 1) session = text("sp-" ENVIRON["INDEX_INSTANCE"] "-" substr(id, 1, 8))
     if (start != "" && field("boot", claim) == ENVIRON["INDEX_BOOT"])
       started = sprintf("%.2f", ENVIRON["INDEX_BASE"] / 100 + field("up", start))
   }
@@ -178,7 +180,9 @@ function attempt(id, n, at, status, session, started, error, spec) {
 }
 BEGIN {
   user = text(ENVIRON["INDEX_USER"])
-  campaign = text(ENVIRON["INDEX_CAMPAIGN"])
+  instance = ENVIRON["INDEX_INSTANCE"]
+  campaign = text(substr(instance, 1, index(instance, "~") - 1))
+  instance = text(substr(instance, index(instance, "~") + 1))
 }
 FILENAME != "" && FILENAME != "-" && FNR == 1 {
   attempt()

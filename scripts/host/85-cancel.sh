@@ -10,9 +10,9 @@ GIVEN_TO=
 # Ends attempts named by stdin, "ID N APPLY" a line, whatever they are at: in the queue, running, an orphan. After the
 # answer none of them runs, and none that had not started ever will. GRACE 0 is KILL at once. Without an answer something
 # could not be written; what could be done was done.
-verb_cancel() { # CAMPAIGN BY GRACE [ROOT_ID|none]
+verb_cancel() { # INSTANCE BY GRACE [ROOT_ID|none]
   local _by _grace _list
-  is_name "$1" && is_name "$2" && is_slot "$3" || exit 64
+  is_instance "$1" && is_name "$2" && is_slot "$3" || exit 64
   is_meant_for_us "${4-none}" || return 0
   C=$1 _by=$2 _grace=$3 FAILED=0
   clock_base
@@ -34,9 +34,9 @@ verb_cancel() { # CAMPAIGN BY GRACE [ROOT_ID|none]
 # Gives attempts named by stdin, "ID N APPLY" a line, to the host TO: takes their claims, so that they never start here.
 # What somebody has claimed, or asked the end of, stays. Prints the ends of those that are moved, by whomever; they are
 # durable by then.
-verb_move() { # CAMPAIGN TO [ROOT_ID|none]
+verb_move() { # INSTANCE TO [ROOT_ID|none]
   local _by _list _id _n
-  is_name "$1" && is_name "$2" || exit 64
+  is_instance "$1" && is_name "$2" || exit 64
   is_meant_for_us "${3-none}" || return 0
   C=$1 GIVEN_TO=$2 _by=move FAILED=0
   clock_base

@@ -20,9 +20,9 @@ child look
 exit 0'
 
 # In place of an answer it has the terminal. Its end says whether a shell was started, not how that ended.
-verb_shell() { # CAMPAIGN ID N WORD|none
+verb_shell() { # INSTANCE ID N WORD|none
   local _try
-  is_name "$1" && is_id "$2" && is_number "$3" && is_name "$4" || exit 64
+  is_instance "$1" && is_id "$2" && is_number "$3" && is_name "$4" || exit 64
   C=$1
   load_attempt "$2" "$3" && _try=$(readlink "$ATT") && [ -s "$ATT/spec" ] || exit 66
   field slot "$R_CLAIM" || F=0
@@ -38,8 +38,8 @@ shell_secret() { # WORD ; uses C ID N
 }
 
 # Secrets for a shell that is about to be started, from stdin; it takes them away itself.
-verb_shell_secrets() { # CAMPAIGN ID N WORD
-  is_name "$1" && is_id "$2" && is_number "$3" && is_name "$4" || exit 64
+verb_shell_secrets() { # INSTANCE ID N WORD
+  is_instance "$1" && is_id "$2" && is_number "$3" && is_name "$4" || exit 64
   C=$1 ID=$2 N=$3
   shell_secret "$4"
   cat >"$SECRET" || {

@@ -86,37 +86,37 @@ is_abandoned() { # FOLDER
 }
 
 # Whether the host has the tree NAME; else a folder for it, and the snapshot that it shares unchanged files with.
-verb_snapshot_begin() { # CAMPAIGN ORIGIN NAME TOKEN PID
+verb_snapshot_begin() { # INSTANCE NAME TOKEN PID
   local _all _seed
-  is_name "$1" && is_id "$3" && is_name "$4" && is_slot "$5" || exit 64
+  is_instance "$1" && is_id "$2" && is_name "$3" && is_slot "$4" || exit 64
   C=$1
   _all=$V/$C/snapshots
   drop_unpublished
-  current_snapshot "$3"
+  current_snapshot "$2"
   # Whoever asks is about to use it. One that went this moment, with `gc`, is made anew.
   if [ -n "$CURRENT" ] && { true >"$_all/$CURRENT/asked" || [ -d "$_all/$CURRENT/tree" ]; } 2>/dev/null; then
     printf 'have folder=%s .\n' "$CURRENT"
     return
   fi
-  make_campaign "$2" || exit 73
+  make_instance || exit 73
   [ -d "$_all" ] || mkdir "$_all" || [ -d "$_all" ] || exit 73
-  mkdir "$_all/in.$4" || exit 73
+  mkdir "$_all/in.$3" || exit 73
   P_START=0
-  [ "$5" = 0 ] || process "$5"
+  [ "$4" = 0 ] || process "$4"
   # Where folders are taken over, what is shared must be shared with the same tree: a file that is no link to it differs.
   newest_snapshot set-up
   _seed=$NEWEST
   [ "$_seed" != none ] || newest_snapshot looks
-  printf '%s %s %s\n' "$5" "$P_START" "$BOOT" >"$_all/in.$4/owner" &&
-    printf '%s\n' "$_seed" >"$_all/in.$4/seed" && mkdir "$_all/in.$4/tree" || exit 73
+  printf '%s %s %s\n' "$4" "$P_START" "$BOOT" >"$_all/in.$3/owner" &&
+    printf '%s\n' "$_seed" >"$_all/in.$3/seed" && mkdir "$_all/in.$3/tree" || exit 73
   printf 'make folder=%s changed=%s previous=%s .\n' "$FREE" "$CHANGED" "$NEWEST"
 }
 
 # Unpacks files into the folder TOKEN. Stdin: a compressed archive, see src/host/sync/pack.rs. No owner is taken over; folders
 # that are missing get the rights that are left by our umask. What it cannot do it says in the words of tar.
-verb_snapshot_fill() { # CAMPAIGN TOKEN
+verb_snapshot_fill() { # INSTANCE TOKEN
   local _in
-  is_name "$1" && is_name "$2" || exit 64
+  is_instance "$1" && is_name "$2" || exit 64
   _in=$V/$1/snapshots/in.$2
   if [ ! -d "$_in/tree" ]; then
     printf 'gone .\n'
@@ -144,9 +144,9 @@ unpack() { # FOLDER
 
 # Publishes what was sent, when it is whole. Stdin: a line "FILES FOLDERS"; the folders that are its own, a line each; a
 # line "MODE SIZE" for each file; the files' paths in the same order, each ended by NUL.
-verb_snapshot_publish() { # CAMPAIGN NAME TOKEN
+verb_snapshot_publish() { # INSTANCE NAME TOKEN
   local _all _in _writing _files _folders _from _wanted _same _found _seed _folder
-  is_name "$1" && is_id "$2" && is_name "$3" || exit 64
+  is_instance "$1" && is_id "$2" && is_name "$3" || exit 64
   C=$1
   _all=$V/$C/snapshots
   _in=$_all/in.$3
@@ -247,15 +247,15 @@ touch_changed() {
 }
 
 # Gives up a folder that is not going to be published.
-verb_snapshot_drop() { # CAMPAIGN TOKEN
-  is_name "$1" && is_name "$2" || exit 64
+verb_snapshot_drop() { # INSTANCE TOKEN
+  is_instance "$1" && is_name "$2" || exit 64
   rm -rf "$V/$1/snapshots/in.$2"
 }
 
 # Notes that a snapshot's setup ended well, so that the next one starts from its folders.
-verb_snapshot_set_up() { # CAMPAIGN FOLDER
+verb_snapshot_set_up() { # INSTANCE FOLDER
   local _folder
-  is_name "$1" && is_snapshot "$2" || exit 64
+  is_instance "$1" && is_snapshot "$2" || exit 64
   _folder=$V/$1/snapshots/$2
   [ -d "$_folder/tree" ] || exit 66
   true >"$_folder/set-up" && make_durable "$_folder/set-up" "$_folder" || exit 73

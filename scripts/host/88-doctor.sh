@@ -79,7 +79,7 @@ at_logout() {
 # script and nothing is queued.
 strays() {
   local _file _pid _shell _script _verb _root _slot
-  grep -ls '/v1/bin/[0-9a-f]' /proc/[0-9]*/cmdline 2>/dev/null | while read -r _file; do
+  grep -ls '/v2/bin/[0-9a-f]' /proc/[0-9]*/cmdline 2>/dev/null | while read -r _file; do
     _pid=${_file#/proc/}
     _pid=${_pid%/*}
     # A runner leads its session; its helpers do not.
@@ -88,7 +88,7 @@ strays() {
       read -r _shell && read -r _script && read -r _verb && read -r _root && read -r _slot &&
         [ "$_verb" = runner ] && [ -e "/proc/$_pid/fd/4" ] || exit 0
       # In the root's place may be another one; the lock that a runner holds is of its own.
-      if [ ! "/proc/$_pid/fd/4" -ef "$_root/v1/run/runner.$_slot" ]; then
+      if [ ! "/proc/$_pid/fd/4" -ef "$_root/v2/run/runner.$_slot" ]; then
         printf 'fact stray=%s gone\n' "$_pid"
       elif [ "$_root" = "$ROOT" ] && [ "${_script##*/}" != "$VERSION" ] && ! is_queued; then
         printf 'fact stray=%s old\n' "$_pid"

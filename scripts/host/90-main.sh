@@ -11,12 +11,12 @@ esac
 # Enters the root, and sees to what every verb stands on.
 enter() {
   local _boot _folder
-  cd "$ROOT/v1" || exit 66
+  cd "$ROOT/v2" || exit 66
   V=$(pwd -P)
   # Locks of the slots are per user and machine, in one place whatever the root.
   machine_now
   boot_now
-  SLOTS=$HOME/.local/share/sp/v1/slots/$MACHINE
+  SLOTS=$HOME/.local/share/sp/v2/slots/$MACHINE
   { read -r _boot SECRETS <"$V/run/secrets"; } 2>/dev/null && [ "$_boot" = "$BOOT" ] || place_secrets
   for _folder in "$V/run" "$SLOTS" "$SECRETS"; do
     [ -d "$_folder" ] || mkdir -p "$_folder" || exit 73

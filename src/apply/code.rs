@@ -164,8 +164,8 @@ impl Workspace {
         let mut sending = JoinSet::new();
         for (at, name) in hosts.iter().enumerate() {
             let (host, source) = (self.host(name)?.clone(), self.shared_source()?);
-            let (campaign, origin) = (self.campaign().name.clone(), self.origin.clone());
-            sending.spawn(async move { (at, source.send(&host, &campaign, origin.look()).await) });
+            let instance = self.instance().clone();
+            sending.spawn(async move { (at, source.send(&host, &instance).await) });
         }
         let mut made: Vec<_> = hosts.iter().map(|_| None).collect();
         while let Some(sent) = sending.join_next().await {

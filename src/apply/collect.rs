@@ -10,8 +10,8 @@ use tokio::time::timeout;
 use super::missing::{Before, Missing};
 use super::{ApplyError, Settings, Workspace, joined};
 use crate::campaign::template::Rendered;
-use crate::host::{Host, HostError, Probe};
-use crate::ids::{CampaignName, HostName, JobId};
+use crate::host::{Host, HostError, OtherInstance, Probe};
+use crate::ids::{HostName, Instance, JobId};
 use crate::lifecycle::event::HostState;
 use crate::lifecycle::sentence::{Context, sentence};
 use crate::lifecycle::{AttemptState, Fact, HostFact, JournalPosition, LineError};
@@ -34,6 +34,8 @@ pub struct HostAnswer {
     pub missing: Vec<String>,
     /// Lines of its answer that were refused.
     pub refused: Vec<LineError>,
+    /// Other instances of the campaign's name there.
+    pub others: Vec<OtherInstance>,
     /// Why there is no answer.
     pub trouble: Option<Arc<ApplyError>>,
 }
@@ -70,7 +72,7 @@ pub(super) struct Taken {
 /// A host, and what to ask it.
 pub(super) struct Question {
     pub(super) host: Host,
-    pub(super) campaign: CampaignName,
+    pub(super) instance: Instance,
     /// How far its journal was read.
     pub(super) journal: Option<JournalPosition>,
     /// How long the answer is waited for by who only wants to know.
@@ -79,7 +81,7 @@ pub(super) struct Question {
 
 impl Question {
     pub(super) async fn ask(&self) -> Result<Probe, HostError> {
-        self.host.probe(&self.campaign, self.journal.as_ref(), &self.host.needed()).await
+        self.host.probe(&self.instance, self.journal.as_ref(), &self.host.needed()).await
     }
 
     async fn ask_soon(&self) -> Result<Probe, HostError> {
@@ -105,6 +107,11 @@ impl Workspace {
     /// Asks every host, side by side, and records the answers. A host that does not answer is told of in its place.
     /// `lock`: this process holds the campaign's lock.
     pub async fn collect(&mut self, lock: Option<&ApplyLock>) -> Result<Collected, ApplyError> {
+        let collected = self.ask_all(lock).await?;
+        if self.find_itself(&collected)? { self.ask_all(lock).await } else { Ok(collected) }
+    }
+
+    async fn ask_all(&mut self, lock: Option<&ApplyLock>) -> Result<Collected, ApplyError> {
         let before = self.before()?;
         let mut asked = JoinSet::new();
         for (at, before) in before.iter().enumerate() {
@@ -118,8 +125,7 @@ impl Workspace {
                 answers.extend(answer.map(|(at, said)| (at, said.map_err(ApplyError::from))));
             }
         };
-        // Beside the questions: in a long history git takes a while.
-        tokio::join!(answered, self.origin.look());
+        answered.await;
         self.check_places(&mut answers)?;
         let mut collected = Collected::default();
         for ((at, answer), mut before) in answers.into_iter().zip(before) {
@@ -153,8 +159,8 @@ impl Workspace {
 
     /// What to ask a host whose journal has been read so far.
     pub(super) fn question(&self, at: usize, journal: Option<JournalPosition>) -> Question {
-        let (host, campaign) = (self.hosts[at].clone(), self.settings.campaign.name.clone());
-        Question { host, campaign, journal, within: self.settings.ask_within() }
+        let (host, instance) = (self.hosts[at].clone(), self.instance().clone());
+        Question { host, instance, journal, within: self.settings.ask_within() }
     }
 
     fn unanswered(&self, host: &HostName, error: ApplyError) -> Result<HostAnswer, ApplyError> {
@@ -165,6 +171,7 @@ impl Workspace {
             tmux: None,
             missing: Vec::new(),
             refused: Vec::new(),
+            others: Vec::new(),
             trouble: Some(Arc::new(error)),
         })
     }
@@ -178,7 +185,6 @@ impl Workspace {
         lock: Option<&ApplyLock>,
     ) -> Result<Taken, ApplyError> {
         let name = self.hosts[at].name().clone();
-        self.check_origin(&name, probe)?;
         let now = self.settings.clock.now();
         let memory = self.store.host(&name)?;
         let unended = self.unended(&name)?;
@@ -214,6 +220,7 @@ impl Workspace {
             tmux: probe.host.tmux.clone(),
             missing: probe.host.missing.clone(),
             refused: probe.refused.clone(),
+            others: probe.others.clone(),
             trouble: None,
         };
         let (unstarted, in_doubt) = (missing.unstarted, missing.in_doubt);
@@ -268,20 +275,6 @@ impl Workspace {
             }
         }
         Ok(())
-    }
-
-    fn check_origin(&self, host: &HostName, probe: &Probe) -> Result<(), ApplyError> {
-        match probe.origin.as_deref() {
-            // A folder that was no repository when it was applied, or is none here: nothing to compare.
-            None | Some("none") => Ok(()),
-            Some(theirs) if theirs == self.origin() || self.origin() == "none" => Ok(()),
-            Some(theirs) => Err(ApplyError::OtherOrigin {
-                host: host.to_string(),
-                campaign: self.settings.campaign.name.to_string(),
-                theirs: theirs.chars().take(12).collect(),
-                ours: self.origin().chars().take(12).collect(),
-            }),
-        }
     }
 
     /// Says in a sentence how each attempt ended, by what the campaign says of its job.

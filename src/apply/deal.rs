@@ -114,8 +114,8 @@ impl Follower<'_> {
             return Ok(None);
         }
         lane.giving = true;
-        let (host, campaign) = (lane.host.clone(), workspace.campaign().name.clone());
-        Ok(Some((from, Step::GiveAway { host, campaign, to: first.to.clone(), named })))
+        let (host, instance) = (lane.host.clone(), workspace.instance().clone());
+        Ok(Some((from, Step::GiveAway { host, instance, to: first.to.clone(), named })))
     }
 
     /// A host said which of its jobs it gave away: that is recorded, then told, then those that get them have them.

@@ -1,5 +1,7 @@
 //! What keeps an apply from going on; never how a job ended.
 
+use std::path::PathBuf;
+
 use crate::host::HostError;
 use crate::ids::{Attempt, JobId};
 use crate::plan::PlanError;
@@ -46,20 +48,25 @@ pub enum ApplyError {
         /// The job.
         job: JobId,
     },
-    /// The host's campaign of this name belongs to another repository.
+    /// A shallow clone, which does not have what tells its repository from others, and no host knows it.
     #[error(
-        "host `{host}` has a campaign `{campaign}` that came from another repository \
-         ({theirs}; this one is {ours}); nothing of it is taken over"
+        "`{}` lies in a shallow clone, which does not tell whether its results are those of other clones, and no host knows \
+         it",
+        file.display()
     )]
-    OtherOrigin {
-        /// The host.
-        host: String,
-        /// The campaign.
-        campaign: String,
-        /// First commit of the repository it came from.
-        theirs: String,
-        /// First commit of this one.
-        ours: String,
+    Shallow {
+        /// The campaign file.
+        file: PathBuf,
+    },
+    /// Two campaign files of one folder have one name.
+    #[error("`{}` and `{}` have the same name, `{name}`", file.display(), other.display())]
+    SameName {
+        /// The campaign file.
+        file: PathBuf,
+        /// The one that the state in `.sp` belongs to.
+        other: PathBuf,
+        /// The name.
+        name: String,
     },
     /// Two hosts of the file are one.
     #[error("the hosts `{one}` and `{other}` are the same place: they show one root")]
@@ -99,14 +106,17 @@ impl ApplyError {
     pub(super) fn is_ours(&self) -> bool {
         match self {
             Self::Store(error) => !matches!(error, StoreError::Unwritable { .. }),
-            Self::Lock(_) | Self::Plan(_) | Self::Signals(_) => true,
+            Self::Lock(_)
+            | Self::Plan(_)
+            | Self::Shallow { .. }
+            | Self::SameName { .. }
+            | Self::Signals(_) => true,
             Self::Host(_)
             | Self::SamePlace { .. }
             | Self::Root { .. }
             | Self::HostRemoved { .. }
             | Self::NoHost
             | Self::NoAttemptLeft { .. }
-            | Self::OtherOrigin { .. }
             | Self::Secrets { .. }
             | Self::Programs { .. } => false,
         }

@@ -183,7 +183,7 @@ impl Follower<'_> {
         if let Some(hand) = self.hand.as_ref().filter(|_| lane.withdraw) {
             return Ok(Some(Step::Withdraw {
                 host: lane.host.clone(),
-                campaign: workspace.campaign().name.clone(),
+                instance: workspace.instance().clone(),
                 apply: hand.apply.clone(),
                 pause: lane.pause(),
             }));
@@ -197,8 +197,8 @@ impl Follower<'_> {
                 return Ok(None);
             }
             let wanted = workspace.logs_wanted(lane.host.name())?;
-            let (host, campaign) = (lane.host.clone(), workspace.campaign().name.clone());
-            return Ok((!wanted.is_empty()).then_some(Step::Logs { host, campaign, wanted }));
+            let (host, instance) = (lane.host.clone(), workspace.instance().clone());
+            return Ok((!wanted.is_empty()).then_some(Step::Logs { host, instance, wanted }));
         }
         let left =
             self.deadline.map(|at| at.saturating_duration_since(Instant::now()).as_secs() + 1);

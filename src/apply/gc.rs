@@ -66,7 +66,7 @@ impl Workspace {
         let mut asking = JoinSet::new();
         for (at, (name, useless)) in asked.iter().enumerate() {
             let (host, useless) = (self.host(name)?.clone(), useless.clone());
-            let campaign = self.campaign().name.clone();
+            let instance = self.instance().clone();
             // On this machine they are linked at once.
             let wanted = if !remove {
                 Ok(Vec::new())
@@ -81,9 +81,9 @@ impl Workspace {
                 let answer = async {
                     let wanted = wanted?;
                     if !wanted.is_empty() {
-                        host.fetch_logs(&campaign, &wanted).await?;
+                        host.fetch_logs(&instance, &wanted).await?;
                     }
-                    Ok(host.gc(&campaign, &useless.attempts, &useless.obsolete, remove).await?)
+                    Ok(host.gc(&instance, &useless.attempts, &useless.obsolete, remove).await?)
                 };
                 (at, answer.await)
             });

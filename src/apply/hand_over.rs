@@ -140,7 +140,7 @@ impl Workspace {
             apply: hand.apply,
             number: lane.number,
             host: name,
-            origin: self.origin(),
+            client: &self.identified.client,
             tree: &tree,
             work_dir: &work_dir,
             setup: setup.as_ref(),
@@ -179,8 +179,7 @@ impl Workspace {
         self.handed_over = true;
         let step = Step::HandOver {
             host: lane.host.clone(),
-            campaign: campaign.name.clone(),
-            origin: self.origin().to_owned(),
+            instance: self.instance().clone(),
             batch: Box::new(batch),
             slots: lane.slots,
             root_id,
@@ -284,8 +283,7 @@ pub(super) fn prepare_step(
     let source = if send { Some(Box::new(workspace.shared_source()?)) } else { None };
     Ok(Step::Prepare {
         host: lane.host.clone(),
-        campaign: workspace.campaign().name.clone(),
-        origin: workspace.origin.clone(),
+        instance: workspace.instance().clone(),
         source,
         revision: workspace.revision.clone(),
         programs: programs_of(workspace.campaign(), lane.host.name()),

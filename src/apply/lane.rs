@@ -16,7 +16,7 @@ use super::open::Named;
 use super::repository::Asked;
 use crate::host::sync::{Made, Source};
 use crate::host::{Account, Batch, Host, HostError, Probe, Revision, WantedLog};
-use crate::ids::{ApplyId, Attempt, CampaignName, HostName, JobId};
+use crate::ids::{ApplyId, Attempt, HostName, Instance, JobId};
 use crate::lifecycle::{AttemptState, HostFact, JournalPosition, LineError};
 use crate::state::State;
 use crate::store::Intended;
@@ -153,8 +153,7 @@ pub(super) enum Step {
     /// `source`: the code to send.
     Prepare {
         host: Host,
-        campaign: CampaignName,
-        origin: Asked<String>,
+        instance: Instance,
         programs: Vec<String>,
         missing: Vec<String>,
         source: Option<Box<Source>>,
@@ -163,8 +162,7 @@ pub(super) enum Step {
     },
     HandOver {
         host: Host,
-        campaign: CampaignName,
-        origin: String,
+        instance: Instance,
         batch: Box<Batch>,
         slots: u32,
         root_id: Option<String>,
@@ -178,18 +176,18 @@ pub(super) enum Step {
     },
     Logs {
         host: Host,
-        campaign: CampaignName,
+        instance: Instance,
         wanted: Vec<WantedLog>,
     },
     GiveAway {
         host: Host,
-        campaign: CampaignName,
+        instance: Instance,
         to: HostName,
         named: Named,
     },
     Withdraw {
         host: Host,
-        campaign: CampaignName,
+        instance: Instance,
         apply: ApplyId,
         pause: Duration,
     },
@@ -299,40 +297,30 @@ impl Step {
     /// Does it. Chunks of the journal go to `news` as they come.
     pub(super) async fn take(self, lane: usize, news: UnboundedSender<Chunk>) -> Said {
         match self {
-            Self::Prepare {
-                host,
-                campaign,
-                origin,
-                programs,
-                missing,
-                source,
-                revision,
-                pause,
-            } => {
+            Self::Prepare { host, instance, programs, missing, source, revision, pause } => {
                 tokio::time::sleep(pause).await;
-                let ready =
-                    prepare(&host, &campaign, &origin, &programs, missing, source, revision).await;
+                let ready = prepare(&host, &instance, &programs, missing, source, revision).await;
                 Said::Prepared(Box::new(ready))
             }
-            Self::HandOver { host, campaign, origin, batch, slots, root_id } => {
+            Self::HandOver { host, instance, batch, slots, root_id } => {
                 let root_id = root_id.as_deref();
-                Said::HandedOver(host.hand_over(&campaign, &origin, &batch, slots, root_id).await)
+                Said::HandedOver(host.hand_over(&instance, &batch, slots, root_id).await)
             }
             Self::Look { question, seconds, kick, pause } => {
                 tokio::time::sleep(pause).await;
                 let looked = look(lane, question, seconds, kick, news).await;
                 Said::Looked(looked.map(Box::new))
             }
-            Self::Logs { host, campaign, wanted } => {
-                Said::Logs(host.fetch_logs(&campaign, &wanted).await)
+            Self::Logs { host, instance, wanted } => {
+                Said::Logs(host.fetch_logs(&instance, &wanted).await)
             }
-            Self::GiveAway { host, campaign, to, named } => {
+            Self::GiveAway { host, instance, to, named } => {
                 let root_id = named.root_id.as_deref();
-                Said::Gave(host.give_away(&campaign, &to, &named.attempts, root_id).await)
+                Said::Gave(host.give_away(&instance, &to, &named.attempts, root_id).await)
             }
-            Self::Withdraw { host, campaign, apply, pause } => {
+            Self::Withdraw { host, instance, apply, pause } => {
                 tokio::time::sleep(pause).await;
-                Said::Withdrawn(host.withdraw(&campaign, &apply).await)
+                Said::Withdrawn(host.withdraw(&instance, &apply).await)
             }
         }
     }
@@ -340,8 +328,7 @@ impl Step {
 
 async fn prepare(
     host: &Host,
-    campaign: &CampaignName,
-    origin: &Asked<String>,
+    instance: &Instance,
     programs: &[String],
     mut missing: Vec<String>,
     source: Option<Box<Source>>,
@@ -351,8 +338,8 @@ async fn prepare(
     // or the root is why the sending failed, too, and ends it.
     let send = async {
         let Some(source) = source else { return Ok(None) };
-        let made = source.send(host, campaign, origin.look()).await?;
-        let folder = host.snapshots(campaign).await?.join(&made.snapshot.folder).join("tree");
+        let made = source.send(host, instance).await?;
+        let folder = host.snapshots(instance).await?.join(&made.snapshot.folder).join("tree");
         Ok::<_, HostError>(Some((made, folder)))
     };
     let look = async {
@@ -393,7 +380,7 @@ async fn look(
             // A receiver that is gone wants no more news.
             drop(news.send(Chunk { lane, facts, refused, position: position.clone() }));
         };
-        let followed = question.host.follow(&question.campaign, journal, seconds, tell).await?;
+        let followed = question.host.follow(&question.instance, journal, seconds, tell).await?;
         question.journal = Some(followed);
     }
     question.ask().await

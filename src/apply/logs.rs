@@ -52,7 +52,7 @@ impl Workspace {
             if target.exists() {
                 continue;
             }
-            let jobs = root.join("v1").join(self.settings.campaign.name.as_str()).join("jobs");
+            let jobs = root.join("v2").join(self.instance().as_str()).join("jobs");
             let source = jobs.join(job.to_string()).join(attempt.to_string()).join("log");
             let failed = |source: io::Error| HostError::Io {
                 what: "keep the log",

@@ -333,8 +333,9 @@ impl Workspace {
         self.settings.campaign.hosts.get(host).map_or(1, |host| host.slots).max(1)
     }
 
-    /// Writes the file's jobs down in the checkpoint.
+    /// Writes down the file's jobs, and which instance they are of.
     pub fn record_jobs(&mut self) -> Result<(), ApplyError> {
+        self.settle()?;
         let expansion = Arc::clone(&self.settings.expansion);
         let mut rows = Vec::with_capacity(expansion.len());
         for job in expansion.jobs() {

@@ -41,10 +41,10 @@ impl Workspace {
                     continue;
                 }
             };
-            let campaign = self.settings.campaign.name.clone();
+            let instance = self.instance().clone();
             asking.spawn(async move {
                 let root_id = named.root_id.as_deref();
-                (name, host.cancel(&campaign, "withdraw", 0, &named.attempts, root_id).await)
+                (name, host.cancel(&instance, "withdraw", 0, &named.attempts, root_id).await)
             });
         }
         while let Some(asked) = asking.join_next().await {

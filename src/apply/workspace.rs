@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::code::Code;
+use super::instance::Identified;
 use super::repository::Asked;
 use super::{ApplyError, Collected};
 use crate::campaign::{Campaign, HostKeyCheck};
 use crate::clock::Clock;
 use crate::host::sync::Source;
-use crate::host::{ControlFolder, Destination, Host, Revision, local_root, origin, revision};
+use crate::host::{ControlFolder, Destination, Host, Revision, local_root, machine_id, revision};
 use crate::ids::{ApplyId, HostName, JobId};
 use crate::plan::{Evidence, Expansion, HostStatus, Known, KnownJob, Options, Parts, Plan, plan};
 use crate::store::{ApplyLock, Holder, Lock, Store, folder_of};
@@ -36,7 +37,7 @@ pub struct Workspace {
     pub(super) settings: Settings,
     pub(super) store: Store,
     pub(super) hosts: Vec<Host>,
-    pub(super) origin: Asked<String>,
+    pub(super) identified: Identified,
     set_aside: Option<PathBuf>,
     pub(super) handed_over: bool,
     pub(super) begun: Option<ApplyId>,
@@ -51,13 +52,14 @@ impl Workspace {
     pub fn open(settings: Settings) -> Result<Self, ApplyError> {
         let folder = folder_of(settings.folder(), &settings.campaign.name);
         let us = settings.holder();
-        let opened = Store::open(&folder, &settings.campaign.name, &settings.file, &us)?;
+        let identified = Identified::of(&settings, &machine_id())?;
+        let opened = Store::open(&folder, &settings.campaign.name, &us)?;
         let hosts = hosts_of(&settings.campaign, &settings.environment)?;
         let (store, set_aside) = (opened.store, opened.set_aside);
         Ok(Self {
             store,
             hosts,
-            origin: Asked::of(settings.folder(), origin),
+            identified,
             set_aside,
             handed_over: false,
             begun: None,
@@ -117,11 +119,6 @@ impl Workspace {
     /// The clock.
     pub fn clock(&self) -> Clock {
         self.settings.clock
-    }
-
-    /// Identity of the repository; asked of git when it is first needed.
-    pub fn origin(&self) -> &str {
-        self.origin.get()
     }
 
     /// Folder of the checkpoint, below the campaign's.

@@ -20,7 +20,7 @@ use crate::campaign::read::Reader;
 use crate::campaign::template::{Place, Template};
 use crate::campaign::wire::{At, WireCampaign, WireCommand};
 use crate::campaign::{duration, size};
-use crate::ids::CampaignName;
+use crate::ids::{CampaignName, InstanceId};
 use crate::shell;
 pub use names::FILTER_WORDS;
 use templates::{Names, References};
@@ -84,6 +84,7 @@ impl Checker<'_> {
     fn campaign(&mut self, wire: WireCampaign) -> Option<Campaign> {
         self.version(wire.version.as_ref());
         let name = self.name(wire.name.as_ref());
+        let id = wire.id.and_then(|at| self.instance_id(&at));
         let vars = self.vars("vars", wire.vars);
         let broken_matrix = self.is_broken("matrix");
         let matrix = self.matrix(wire.matrix.as_ref(), &vars);
@@ -123,6 +124,7 @@ impl Checker<'_> {
         let sync = wire.sync.map(|at| self.sync(at.value));
         Some(Campaign {
             name: name?,
+            id,
             description: wire.description.map(|at| at.value),
             command: command?,
             shell,
@@ -158,6 +160,20 @@ impl Checker<'_> {
                 .at(&version.span, "this `sp` reads version 1")
                 .help("write `version = 1`, or run a newer `sp`"),
             );
+        }
+    }
+
+    fn instance_id(&mut self, at: &At<String>) -> Option<InstanceId> {
+        match at.value.parse() {
+            Ok(id) => Some(id),
+            Err(error) => {
+                self.push(
+                    Finding::error("sp::campaign::id", format!("the campaign's id {error}"))
+                        .at(&at.span, "this id")
+                        .help("write letters, digits, `_` and `-`, at most 64"),
+                );
+                None
+            }
         }
     }
 

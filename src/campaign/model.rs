@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 
 use crate::campaign::ssh::Destination;
 use crate::campaign::template::{Expression, Template};
-use crate::ids::{AxisName, CampaignName, HostName};
+use crate::ids::{AxisName, CampaignName, HostName, InstanceId};
 
 /// One value of an axis or a variable, typed as the file spelled it: `8192` is not `"8192"`.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +31,8 @@ pub enum Value {
 pub struct Campaign {
     /// Name: a folder on every host.
     pub name: CampaignName,
+    /// Which instance this is, where the author says so; see `apply::instance`.
+    pub id: Option<InstanceId>,
     /// One line for people.
     pub description: Option<String>,
     /// What every job runs.

@@ -25,9 +25,10 @@ use table::{Table, element, mismatch};
 type Node<'i> = Spanned<DeValue<'i>>;
 
 /// Keys of the file's top level, for keys that stand below a table by mistake. The schema test keeps it whole.
-pub(super) const TOP_LEVEL: [&str; 24] = [
+pub(super) const TOP_LEVEL: [&str; 25] = [
     "version",
     "name",
+    "id",
     "description",
     "command",
     "working-dir",
@@ -110,6 +111,7 @@ fn top(reader: &mut Reader<'_>, document: &DeTable<'_>) -> WireCampaign {
     let wire = WireCampaign {
         version: table.integer(reader, "version"),
         name: table.string(reader, "name"),
+        id: table.string(reader, "id"),
         description: table.string(reader, "description"),
         command: table.with(reader, "command", command),
         working_dir: table.string(reader, "working-dir"),

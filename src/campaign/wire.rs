@@ -40,6 +40,10 @@ pub(super) struct WireCampaign {
     /// Name of the campaign: letters, digits, `_` and `-`.
     #[schemars(required, regex(pattern = "^[A-Za-z0-9_][A-Za-z0-9_-]{0,63}$"))]
     pub(super) name: Option<At<String>>,
+    /// Which living copy of the campaign this is. Copies that say the same share queue and results; without it, clones and work
+    /// trees of one repository do.
+    #[schemars(regex(pattern = "^[A-Za-z0-9_][A-Za-z0-9_-]{0,63}$"))]
+    pub(super) id: Option<At<String>>,
     /// One line for people.
     pub(super) description: Option<At<String>>,
     /// What every job runs. A string is for `shell`, every value quoted as one word; an array is program and arguments,

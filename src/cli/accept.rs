@@ -76,9 +76,9 @@ async fn write_down(
     }
     let mut written = BTreeSet::new();
     for (name, pairs) in by_host {
-        let (campaign, origin) = (&session.loaded.campaign.name, session.workspace.origin());
+        let instance = session.workspace.instance();
         let told = match session.workspace.host(&name) {
-            Ok(host) => host.accept(campaign, origin, &pairs).await.map_err(ApplyError::from),
+            Ok(host) => host.accept(instance, &pairs).await.map_err(ApplyError::from),
             Err(error) => Err(error),
         };
         match told {

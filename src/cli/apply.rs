@@ -178,7 +178,7 @@ impl Task<'_> {
                 Trouble::Stuck => {
                     exit = exit.and(Exit::Unfinished);
                     context.say(&format!(
-                        "warning: the queue of host `{host}` does not move; its runners' messages are in v1/run/errors \
+                        "warning: the queue of host `{host}` does not move; its runners' messages are in v2/run/errors \
                          below its root"
                     ));
                 }

@@ -42,7 +42,7 @@ fn attach(
         return super::logs::show(context, session, &logs);
     }
     let ended = context.block_on(async {
-        let window = host.window(&session.loaded.campaign.name, job.id, attempt).await?;
+        let window = host.window(session.workspace.instance(), job.id, attempt).await?;
         host.attach(&window, context.variable("TERM")).await
     })??;
     match ended {

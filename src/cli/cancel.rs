@@ -116,13 +116,13 @@ fn tell(context: &Context, workspace: &Workspace, attempts: &[Chosen]) -> Result
 /// Asks each host that has some of them, one after the other: a cancel waits for processes, not for the network. A host that
 /// does not answer keeps no other one from ending its jobs.
 async fn cancel(session: &mut Session<'_>, hosts: &BTreeMap<HostName, Named>, grace: u32) {
-    let campaign = session.workspace.campaign().name.clone();
+    let instance = session.workspace.instance().clone();
     for (name, named) in hosts {
         let host = session.workspace.host(name).cloned();
         let root_id = named.root_id.as_deref();
         let ended = match host {
             Ok(host) => {
-                let ended = host.cancel(&campaign, "user", grace, &named.attempts, root_id).await;
+                let ended = host.cancel(&instance, "user", grace, &named.attempts, root_id).await;
                 ended.map_err(ApplyError::Host)
             }
             Err(error) => Err(error),

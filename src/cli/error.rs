@@ -335,10 +335,14 @@ fn apply_help(error: &ApplyError) -> (Exit, &'static str, String) {
             "no-attempt-left",
             "with another command or `[env]` it is another job, which begins at 1".to_owned(),
         ),
-        ApplyError::OtherOrigin { .. } => (
-            "other-origin",
-            "give this campaign another `name`, or the host another `root`".to_owned(),
+        ApplyError::Shallow { .. } => (
+            "shallow-clone",
+            "`git fetch --unshallow` (in CI `fetch-depth: 0`), or write `id = \"…\"` into the file, the same in every clone"
+                .to_owned(),
         ),
+        ApplyError::SameName { .. } => {
+            ("same-name", "give one of them another `name`: jobs and results go by it".to_owned())
+        }
         ApplyError::SamePlace { other, .. } => (
             "same-place",
             format!("take one of them out of the file, or give `{other}` another `root`"),

@@ -27,14 +27,14 @@ pub(super) fn run(context: &Context, arguments: &OneJob) -> Result<Exit, CliErro
 
 /// What the hosts that answer have on record of a job; one that fails at this question is told of.
 fn evidence_of(session: &mut Session<'_>, job: JobId) -> Result<Evidence, CliError> {
-    let campaign = session.loaded.campaign.name.clone();
+    let instance = session.workspace.instance().clone();
     let answers = |host: &&Host| session.trouble_of(host.name()).is_none();
     let hosts: Vec<Host> = session.workspace.hosts().iter().filter(answers).cloned().collect();
     let answers = session.context.block_on(async {
         let mut asking = JoinSet::new();
         for (at, host) in hosts.iter().cloned().enumerate() {
-            let campaign = campaign.clone();
-            asking.spawn(async move { (at, host.evidence(&campaign, job).await) });
+            let instance = instance.clone();
+            asking.spawn(async move { (at, host.evidence(&instance, job).await) });
         }
         let mut answers = asking.join_all().await;
         answers.sort_by_key(|(at, _)| *at);

@@ -16,6 +16,11 @@ const TOPICS: &[(&str, &str, &str)] = &[
     ("matrix", "axes, ranges, zip, when, exclude, include, -F", include_str!("../help/matrix.md")),
     ("templates", "{{ braces }}, names, quoting", include_str!("../help/templates.md")),
     ("identity", "what a job's id is computed from", include_str!("../help/identity.md")),
+    (
+        "instances",
+        "whose jobs are whose: clones, copies, moved folders",
+        include_str!("../help/instances.md"),
+    ),
     ("markers", "what must hold for a job to count as done", include_str!("../help/markers.md")),
     ("states", "states and reasons, and how they are known", include_str!("../help/states.md")),
     ("hosts", "[hosts], ssh, homes, slots, what lies on a host", include_str!("../help/hosts.md")),

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::args;
-use super::context::{Context, Loaded};
+use super::context::Context;
 use super::error::CliError;
 use super::exit::Exit;
 use super::plan::count;
@@ -14,7 +14,7 @@ use super::session::{Reach, Session};
 use super::setup;
 use crate::apply::{ApplyError, Interrupts, log_file};
 use crate::host::Host;
-use crate::ids::{Attempt, JobId};
+use crate::ids::{Attempt, Instance, JobId};
 use crate::lifecycle::AttemptState;
 
 /// How often a growing log is looked at.
@@ -31,7 +31,7 @@ pub(super) fn show(
     session: &Session<'_>,
     arguments: &args::Logs,
 ) -> Result<Exit, CliError> {
-    let (workspace, loaded) = (&session.workspace, &session.loaded);
+    let workspace = &session.workspace;
     let known = session.known()?;
     let job = session.resolve(&arguments.job, &known)?;
     let Some(newest) = known.get(job.id).and_then(|known| known.attempt) else {
@@ -65,14 +65,19 @@ pub(super) fn show(
         Ok(host) if !host.is_here() && !kept.exists() => {
             let wanted = (job.id, attempt);
             let host = session.answering(host)?;
-            return match context.block_on(remote(loaded, arguments, host, wanted))?? {
+            return match context.block_on(remote(
+                workspace.instance(),
+                arguments,
+                host,
+                wanted,
+            ))?? {
                 None => Ok(Exit::Interrupted),
                 Some(true) => Ok(Exit::Done),
                 Some(false) => no_log(context, arguments, host, ended),
             };
         }
         Ok(host) if host.is_here() => {
-            let folder = host.attempt_folder(&loaded.campaign.name, job.id, attempt);
+            let folder = host.attempt_folder(workspace.instance(), job.id, attempt);
             let live = context.block_on(folder)??.join("log");
             if live.exists() { live } else { kept }
         }
@@ -139,7 +144,7 @@ fn no_log(
 
 /// A log that lies on another machine: whether there is one; `None` where the person had enough.
 async fn remote(
-    loaded: &Loaded,
+    instance: &Instance,
     arguments: &args::Logs,
     host: &Host,
     wanted: (JobId, Attempt),
@@ -149,9 +154,8 @@ async fn remote(
         let mut out = std::io::stdout().lock();
         out.write_all(bytes).and_then(|()| out.flush())
     };
-    let campaign = &loaded.campaign.name;
     tokio::select! {
-        shown = host.show_log(campaign, wanted, arguments.lines, arguments.follow, write) => Ok(Some(shown??)),
+        shown = host.show_log(instance, wanted, arguments.lines, arguments.follow, write) => Ok(Some(shown??)),
         _ = interrupts.next() => Ok(None),
     }
 }

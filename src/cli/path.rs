@@ -26,7 +26,7 @@ fn show(context: &Context, session: &Session<'_>, arguments: &OneJob) -> Result<
         ));
     };
     let host = session.answering(session.workspace.host_of(had)?)?;
-    let name = &session.loaded.campaign.name;
+    let name = session.workspace.instance();
     let (folder, state) = context.block_on(async {
         let state = host.job_folder(name, job.id).await?.join("state");
         Ok::<_, CliError>((host.attempt_folder(name, job.id, attempt).await?, state))

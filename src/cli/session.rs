@@ -54,6 +54,14 @@ impl Context {
             command_line: super::context::command_line(),
             environment: self.environment().clone(),
         })?;
+        if let Some(copied) = workspace.copied() {
+            self.say(&printable(&format!(
+                "warning: `.sp` was copied here from `{}`, which is still there: this is a copy of its own now\n         \
+                 what came along is kept in `{}`; `sp help instances` says what is shared and how",
+                copied.from.display(),
+                copied.aside.display()
+            )));
+        }
         if let Some(path) = workspace.set_aside() {
             self.say_set_aside(path);
         }

@@ -110,7 +110,7 @@ fn log(workspace: &Workspace, host: &HostName, id: JobId, attempt: Attempt) -> P
     let root = workspace.host(host).ok().and_then(|host| host.root_here());
     match root {
         Some(root) if !kept.exists() => {
-            let jobs = root.join("v1").join(workspace.campaign().name.as_str()).join("jobs");
+            let jobs = root.join("v2").join(workspace.instance().as_str()).join("jobs");
             jobs.join(id.to_string()).join(attempt.to_string()).join("log")
         }
         _ => kept,

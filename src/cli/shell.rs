@@ -36,7 +36,7 @@ fn open(context: &Context, session: &Session<'_>, arguments: &OneJob) -> Result<
         let names = missing.join(", ");
         context.note(&format!("warning: {names} is empty there: it is not in your environment"));
     }
-    let name = &session.loaded.campaign.name;
+    let name = session.workspace.instance();
     let started = context.block_on(host.shell(name, job.id, attempt, &secrets))??;
     match started {
         Ok(status) if status.success() => Ok(Exit::Done),

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use super::HostError;
+use super::client::OtherInstance;
 use super::doctor::RootFacts;
 use crate::ids::ApplyId;
 use crate::lifecycle::fields::{Fields, Kind, size};
@@ -15,6 +16,8 @@ use crate::plan::HostList;
 
 /// Bytes of all lists of hosts; the host script keeps no more.
 const LISTS_MAX: usize = 1 << 18;
+/// Clients of other instances that are told of at most.
+const OTHERS_MAX: usize = 256;
 
 /// Bytes of a variable's value: no program is started with a longer one (`MAX_ARG_STRLEN`, execve(2)).
 const VALUE_MAX: usize = 1 << 17;
@@ -39,8 +42,10 @@ pub struct HostFacts {
 pub struct Probe {
     /// The host itself.
     pub host: HostFacts,
-    /// Where the campaign on the host came from; `None` when the host does not know the campaign.
-    pub origin: Option<String>,
+    /// Whether the host knows the instance.
+    pub knows_instance: bool,
+    /// Other instances of the campaign's name that it has.
+    pub others: Vec<OtherInstance>,
     /// Attempts: the journal's lines first, then what is open, then what is queued.
     pub facts: Vec<HostFact>,
     /// Applies of which a hand-over left the queue before all of it was claimed.
@@ -49,6 +54,8 @@ pub struct Probe {
     pub dealt_by: Vec<HostList>,
     /// How far the journal has been read; `None` without a campaign.
     pub journal: Option<JournalPosition>,
+    /// Whether the answer holds the journal from its beginning: then nothing that ever ended here is left out.
+    pub whole_journal: bool,
     /// Lines that were refused, to be told as warnings.
     pub refused: Vec<LineError>,
 }
@@ -72,7 +79,8 @@ const JOURNAL: Kind = Kind { word: "journal", fields: &["gen", "from", "bytes"] 
 pub const PROBE_KINDS: &[Kind] = &[
     HOST,
     JOURNAL,
-    Kind { word: "origin", fields: &[] },
+    Kind { word: "instance", fields: &[] },
+    Kind { word: "other", fields: &[] },
     Kind { word: "left", fields: &[] },
     Kind { word: "hosts", fields: &[] },
 ];
@@ -96,12 +104,14 @@ pub(super) fn parse_probe(
     asked: Option<&JournalPosition>,
 ) -> Result<Probe, HostError> {
     let mut facts = None;
-    let mut origin = None;
+    let mut knows_instance = false;
+    let mut others_told = Vec::new();
     let mut others: Vec<u8> = Vec::new();
     let mut left = BTreeSet::new();
     let mut dealt_by = Vec::new();
     let mut room = LISTS_MAX;
     let mut journal = None;
+    let mut whole_journal = true;
     let mut journal_lines = Vec::new();
     let mut refused = Vec::new();
     let mut rest = body;
@@ -114,8 +124,14 @@ pub(super) fn parse_probe(
         let whole = || text.strip_suffix(" .").ok_or_else(wrong);
         if text.starts_with("host ") {
             facts = Some(parse_host(text).ok_or_else(wrong)?);
-        } else if text.starts_with("origin ") {
-            origin = Some(whole()?.strip_prefix("origin ").ok_or_else(wrong)?.to_owned());
+        } else if text.starts_with("instance ") {
+            whole()?;
+            knows_instance = true;
+        } else if let Some(text) = text.strip_prefix("other ") {
+            // Told to people alone; one that makes no sense keeps nobody from their own.
+            if others_told.len() < OTHERS_MAX {
+                others_told.extend(text.strip_suffix(" .").and_then(OtherInstance::parse));
+            }
         } else if let Some(text) = text.strip_prefix("left ") {
             let apply = text.strip_suffix(" .").ok_or_else(wrong)?;
             left.insert(apply.parse().map_err(|_| wrong())?);
@@ -139,8 +155,20 @@ pub(super) fn parse_probe(
             let lines = parse_lines(stretch);
             journal_lines = lines.facts;
             refused.extend(lines.errors.into_iter().map(|(_, error)| error));
-            let offset = from.checked_add(lines.consumed as u64).ok_or_else(wrong)?;
-            journal = Some(JournalPosition { generation: generation.to_owned(), offset });
+            from.checked_add(lines.consumed as u64).ok_or_else(wrong)?;
+            let mut position = JournalPosition {
+                generation: generation.to_owned(),
+                offset: from,
+                mark: "none".to_owned(),
+            };
+            if let Some(asked) = asked
+                .filter(|asked| (asked.generation.as_str(), asked.offset) == (generation, from))
+            {
+                position.mark.clone_from(&asked.mark);
+            }
+            position.read(&stretch[..lines.consumed]);
+            whole_journal = from == 0;
+            journal = Some(position);
         } else {
             others.extend_from_slice(line);
             others.push(b'\n');
@@ -151,7 +179,17 @@ pub(super) fn parse_probe(
     refused.extend(lines.errors.into_iter().map(|(_, error)| error));
     journal_lines.extend(lines.facts);
     let host = facts.ok_or_else(|| nonsense(host, "probe", b"no line `host`"))?;
-    Ok(Probe { host, origin, facts: journal_lines, left, dealt_by, journal, refused })
+    Ok(Probe {
+        host,
+        knows_instance,
+        others: others_told,
+        facts: journal_lines,
+        left,
+        dealt_by,
+        journal,
+        whole_journal,
+        refused,
+    })
 }
 
 fn parse_host(line: &str) -> Option<HostFacts> {
@@ -245,13 +283,13 @@ mod tests {
             assert!(parse_probe("box", cut.as_bytes(), None).is_err(), "{cut}");
             assert!(parse_probe("box", &whole.as_bytes()[..end], None).is_err(), "{cut}");
         }
-        for line in ["host .", "origin .", "journal ."] {
+        for line in ["host .", "journal ."] {
             assert!(
                 parse_probe("box", format!("{whole}\n{line}\n").as_bytes(), None).is_err(),
                 "{line}"
             );
         }
-        for line in ["origin x", "journal gen=g from=0 bytes=0"] {
+        for line in ["instance x", "journal gen=g from=0 bytes=0"] {
             assert!(
                 parse_probe("box", format!("{whole}\n{line}\n").as_bytes(), None).is_err(),
                 "{line}"
@@ -278,7 +316,7 @@ mod tests {
     }
 
     const GOOD: &str = "host v=1 script=s root=r machine=m boot=b.1 t=1700000000.25 up=5.00 tmux=tmux3.5a missing=none .\n\
-        origin none .\npaused .\nhosts [{\"name\":\"a\",\"slots\":1}]\n\
+        instance c~1 .\npaused .\nhosts [{\"name\":\"a\",\"slots\":1}]\n\
         open id=0123456789abcdef0123456789abcdef n=1 apply=a slot=0 verdict=running t=1.00 session=sp-c-01234567 .\n\
         queued id=0123456789abcdef0123456789abcdee n=1 apply=a .\njournal gen=g from=0 bytes=20 .\njournal gen=g .\nstar";
 

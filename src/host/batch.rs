@@ -1,8 +1,8 @@
 //! The hand-over: jobs as shell text, one file per apply and host.
 //!
 //! Every value of the campaign stands in single quotes; what only the host knows stands as a variable that the stub sets.
-//! The first two lines are for all jobs, the third is the list of hosts, then comes a line a job; see `40-stub.sh` for the names. Secrets travel behind
-//! the hashed part, so that neither hash nor record has them.
+//! The first two lines are for all jobs, then come the list of hosts, who hands it over, and a line a job; see `40-stub.sh` for
+//! the names. Secrets travel behind the hashed part, so that neither hash nor record has them.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -11,6 +11,7 @@ use std::time::Duration;
 use indexmap::IndexMap;
 
 use super::answer::Account;
+use super::client::Client;
 use super::error::HostError;
 use super::script::{self, sha256_hex};
 use crate::campaign::Value;
@@ -29,8 +30,8 @@ pub struct BatchContext<'a> {
     pub number: u32,
     /// The host.
     pub host: &'a HostName,
-    /// Identity of the repository.
-    pub origin: &'a str,
+    /// Who hands it over.
+    pub client: &'a Client,
     /// What the jobs run from, for their records.
     pub tree: &'a Tree,
     /// Absolute path of the folder the jobs start in.
@@ -74,6 +75,7 @@ pub struct BatchJob {
 #[derive(Debug, Clone)]
 pub struct Batch {
     name: String,
+    client: String,
     text: String,
     sha256: String,
     secrets: String,
@@ -107,16 +109,24 @@ impl Batch {
         text.push_str(
             &common_line(context, first.as_ref()).map_err(|error| refused("(all)", error))?,
         );
-        push(&mut text, format_args!("\nhosts {}\n", context.dealt_by));
+        push(
+            &mut text,
+            format_args!("\nhosts {}\nclient {}\n", context.dealt_by, context.client.json()),
+        );
         text.push_str(&setup);
         text.push_str(&lines);
         let sha256 = sha256_hex(text.as_bytes());
-        Ok(Self { name, text, sha256, secrets })
+        Ok(Self { name, client: context.client.place.clone(), text, sha256, secrets })
     }
 
     /// Name on the host, unique for ever.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Who hands it over, as a word.
+    pub(super) fn client(&self) -> &str {
+        &self.client
     }
 
     /// SHA-256 of all but the secrets, hex.
@@ -155,7 +165,6 @@ fn common_line(context: &BatchContext<'_>, job: Option<&JobSpec>) -> Result<Stri
     let flag = |on: bool| if on { "1" } else { "0" };
     set("B_APPLY", context.apply.as_str())?;
     set("B_HOST", context.host.as_str())?;
-    set("B_ORIGIN", context.origin)?;
     set("B_WORK", context.work_dir)?;
     let tree = context.tree;
     let code = tree.code.map(|code| blake3::Hash::from_bytes(code).to_hex().to_string());

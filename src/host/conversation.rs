@@ -16,7 +16,7 @@ use super::talk::{ANSWER_MAX, Broken, Talk, question};
 use super::transport::{Rest, Started, shown_tail, start_here};
 use super::{random_word, root, script, sync};
 use crate::crash::crash_point;
-use crate::ids::{Attempt, CampaignName, HostName, JobId};
+use crate::ids::{Attempt, HostName, Instance, JobId};
 use crate::shell::quote;
 
 /// How long a question may take that waits for nothing but the host itself.
@@ -184,26 +184,22 @@ impl Host {
     /// Folder of an attempt: its log, records and `out`.
     pub async fn attempt_folder(
         &self,
-        campaign: &CampaignName,
+        instance: &Instance,
         job: JobId,
         attempt: Attempt,
     ) -> Result<PathBuf, HostError> {
-        Ok(self.job_folder(campaign, job).await?.join(attempt.to_string()))
+        Ok(self.job_folder(instance, job).await?.join(attempt.to_string()))
     }
 
     /// Folder of a job: its attempts and `state`.
-    pub async fn job_folder(
-        &self,
-        campaign: &CampaignName,
-        job: JobId,
-    ) -> Result<PathBuf, HostError> {
+    pub async fn job_folder(&self, instance: &Instance, job: JobId) -> Result<PathBuf, HostError> {
         let root = self.root().await?;
-        Ok(root.join("v1").join(campaign.as_str()).join("jobs").join(job.to_string()))
+        Ok(root.join("v2").join(instance.as_str()).join("jobs").join(job.to_string()))
     }
 
     /// Folder of a campaign's snapshots.
-    pub async fn snapshots(&self, campaign: &CampaignName) -> Result<PathBuf, HostError> {
-        Ok(self.root().await?.join("v1").join(campaign.as_str()).join("snapshots"))
+    pub async fn snapshots(&self, instance: &Instance) -> Result<PathBuf, HostError> {
+        Ok(self.root().await?.join("v2").join(instance.as_str()).join("snapshots"))
     }
 
     /// How rsync reaches the host.
@@ -271,7 +267,7 @@ impl Host {
 
     /// Runs the script.
     async fn run(&self, arguments: &[&str]) -> Result<Started, HostError> {
-        let script = self.root().await?.join("v1/bin").join(script::version());
+        let script = self.root().await?.join("v2/bin").join(script::version());
         let script = script.to_string_lossy();
         let mut words = vec!["/bin/sh", &*script];
         words.extend_from_slice(arguments);

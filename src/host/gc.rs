@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::answer::{fields, is_word, nonsense};
 use super::conversation::Host;
 use super::error::HostError;
-use crate::ids::{Attempt, CampaignName, JobId};
+use crate::ids::{Attempt, Instance, JobId};
 use crate::lifecycle::fields::{Kind, size};
 
 /// Large trees take their time.
@@ -32,7 +32,7 @@ impl Host {
     /// What nothing needs, by kind; with `remove`, after it was removed.
     pub async fn gc(
         &self,
-        campaign: &CampaignName,
+        instance: &Instance,
         attempts: &[(JobId, Attempt)],
         obsolete: &[JobId],
         remove: bool,
@@ -41,7 +41,7 @@ impl Host {
         let jobs = obsolete.iter().map(|job| format!("job {job}\n"));
         let lines: String = attempts.chain(jobs).collect();
         let what = if remove { "remove" } else { "list" };
-        let body = self.ask("gc", &[campaign.as_str(), what], lines.as_bytes(), PATIENCE).await?;
+        let body = self.ask("gc", &[instance.as_str(), what], lines.as_bytes(), PATIENCE).await?;
         parse(self.name().as_str(), &body)
     }
 }

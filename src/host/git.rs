@@ -4,6 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 
+use super::client::remote_digest;
+
 /// The commit a campaign was applied at.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Revision {
@@ -13,15 +15,43 @@ pub struct Revision {
     pub dirty: Option<bool>,
 }
 
-/// Identity of the repository: its first commit, `none` outside of one. A clone elsewhere has the same.
-pub fn origin(folder: &Path) -> String {
-    // A repository of several roots: the smallest id, whatever git's order.
-    let roots = git(folder, &["rev-list", "--max-parents=0", "HEAD"]);
-    let first = roots.and_then(|text| text.lines().min().map(str::to_owned));
-    match first {
-        Some(id) if id.bytes().all(|b| b.is_ascii_hexdigit()) && !id.is_empty() => id,
-        _ => "none".to_owned(),
-    }
+/// What tells the repository of a folder from others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Repository {
+    /// Its first commit, the same in every clone and work tree; `None` in a shallow clone, which does not have it.
+    pub first_commit: Option<String>,
+    /// The folder's path in the work tree, as bytes, with `/` at its end; empty at the top.
+    pub prefix: Vec<u8>,
+    /// The commit that the work tree stands at.
+    pub commit: String,
+    /// Digest of the address it was cloned from.
+    pub remote: Option<String>,
+}
+
+/// Asks git about the repository of a folder; `None` outside of one, and before its first commit.
+pub fn repository(folder: &Path) -> Option<Repository> {
+    let output = run(folder, &["rev-parse", "--is-shallow-repository", "--show-prefix", "HEAD"]);
+    let output = output.ok().filter(|output| output.status.success())?.stdout;
+    let text = output.strip_suffix(b"\n")?;
+    let first = text.iter().position(|byte| *byte == b'\n')?;
+    let last = text.iter().rposition(|byte| *byte == b'\n')?;
+    let commit = std::str::from_utf8(&text[last + 1..]).ok().filter(|id| is_commit(id))?;
+    // At the top of a work tree git prints an empty line.
+    let prefix = text.get(first + 1..last).unwrap_or_default();
+    let first_commit = if text[..first] == *b"true" {
+        None
+    } else {
+        // A repository may have several roots: the smallest id, whatever git's order.
+        let roots = git(folder, &["rev-list", "--max-parents=0", "HEAD"])?;
+        Some(roots.lines().filter(|id| is_commit(id)).min()?.to_owned())
+    };
+    let remote = git(folder, &["config", "--get", "remote.origin.url"]);
+    let remote = remote.map(|address| remote_digest(address.trim()));
+    Some(Repository { first_commit, prefix: prefix.to_vec(), commit: commit.to_owned(), remote })
+}
+
+fn is_commit(text: &str) -> bool {
+    matches!(text.len(), 40 | 64) && text.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
 /// The commit the folder stands at.

@@ -17,7 +17,7 @@ use super::answer::{fields, nonsense};
 use super::conversation::Host;
 use super::error::{HostError, io_error};
 use super::random_word;
-use crate::ids::{Attempt, CampaignName, JobId};
+use crate::ids::{Attempt, Instance, JobId};
 use crate::lifecycle::fields::{Kind, attempt, size};
 
 /// How long a host may be silent in the middle of a log.
@@ -47,11 +47,11 @@ impl Host {
     /// Fetches logs of ended attempts, each into its file by rename. A log that is not there any more is left out.
     pub async fn fetch_logs(
         &self,
-        campaign: &CampaignName,
+        instance: &Instance,
         wanted: &[WantedLog],
     ) -> Result<(), HostError> {
         let nonce = random_word();
-        let started = self.start("logs", &nonce, &[campaign.as_str()]).await?;
+        let started = self.start("logs", &nonce, &[instance.as_str()]).await?;
         let (mut stdin, mut rest) = started.split();
         let lines: Vec<String> =
             wanted.iter().map(|log| format!("{} {}\n", log.job, log.attempt)).collect();
@@ -149,7 +149,7 @@ impl Host {
     /// ended. False where the host has no such log.
     pub async fn show_log(
         &self,
-        campaign: &CampaignName,
+        instance: &Instance,
         (job, attempt): (JobId, Attempt),
         lines: Option<usize>,
         follow: bool,
@@ -159,7 +159,7 @@ impl Host {
         let (job, attempt) = (job.to_string(), attempt.to_string());
         let lines = lines.map_or("all".to_owned(), |lines| lines.to_string());
         let how = if follow { FOLLOW_SECONDS.to_string() } else { "once".to_owned() };
-        let arguments = [campaign.as_str(), &job, &attempt, &lines, &how];
+        let arguments = [instance.as_str(), &job, &attempt, &lines, &how];
         let mut started = self.start("log", &nonce, &arguments).await?;
         let (begin, end) = (format!("sp-begin {nonce}\n"), format!("sp-end {nonce}\n"));
         let (there, none) =

@@ -7,6 +7,7 @@
 mod answer;
 mod batch;
 mod channels;
+mod client;
 mod control;
 mod conversation;
 mod doctor;
@@ -27,13 +28,14 @@ mod verbs;
 
 pub use answer::{Account, HostFacts, PROBE_KINDS, Probe};
 pub use batch::{Batch, BatchContext, BatchJob};
+pub use client::{Client, OtherInstance, machine_id};
 pub use control::ControlFolder;
 pub use conversation::Host;
 pub use doctor::{Examination, Facts, Greeting, RootFacts, Stray};
 pub use error::{HostError, RootTrouble, SshTrouble};
 pub use folder::CampaignFolder;
 pub use gc::Waste;
-pub use git::{Revision, origin, revision};
+pub use git::{Repository, Revision, repository, revision};
 pub use logs::WantedLog;
 pub use root::local_root;
 pub use script::version as script_version;

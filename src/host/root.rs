@@ -93,10 +93,10 @@ pub(super) fn root_word(wanted: Option<&str>) -> Result<String, String> {
 
 /// Makes a root on this machine ready: folders for the user alone, and this version's script.
 pub(super) fn prepare(host: &HostName, root: &Path) -> Result<(), HostError> {
-    let bin = root.join("v1/bin");
+    let bin = root.join("v2/bin");
     private_folder(&bin).map_err(io_error("make the folder", &bin))?;
     // What another user owns or may write to could be made to lie, or to run anything as us.
-    for folder in [root, &root.join("v1")] {
+    for folder in [root, &root.join("v2")] {
         let about = fs::metadata(folder).map_err(io_error("look at", folder))?;
         let wrong =
             |trouble| HostError::Root { host: host.to_string(), path: folder.to_owned(), trouble };

@@ -11,7 +11,7 @@ use super::conversation::{Host, PATIENCE};
 use super::error::HostError;
 use super::transport::command;
 use super::{random_word, script};
-use crate::ids::{Attempt, CampaignName, JobId};
+use crate::ids::{Attempt, Instance, JobId};
 use crate::shell::quote;
 
 impl Host {
@@ -35,7 +35,7 @@ impl Host {
     /// however it ended.
     pub async fn shell(
         &self,
-        campaign: &CampaignName,
+        instance: &Instance,
         job: JobId,
         attempt: Attempt,
         secrets: &BTreeMap<String, String>,
@@ -46,14 +46,14 @@ impl Host {
             let lines = secret_lines(secrets)
                 .map_err(|error| HostError::Job { job: job.clone(), why: error.to_string() })?;
             word = random_word();
-            let arguments = [campaign.as_str(), &job, &attempt, &word];
+            let arguments = [instance.as_str(), &job, &attempt, &word];
             self.ask("shell_secrets", &arguments, lines.as_bytes(), PATIENCE).await?;
         }
         let root = self.root().await?;
-        let script = root.join("v1/bin").join(script::version());
+        let script = root.join("v2/bin").join(script::version());
         let (script, root) = (script.to_string_lossy(), root.to_string_lossy());
         let words =
-            ["/bin/sh", &*script, "shell", &*root, campaign.as_str(), &job, &attempt, &word];
+            ["/bin/sh", &*script, "shell", &*root, instance.as_str(), &job, &attempt, &word];
         self.on_terminal(&words, None).await
     }
 

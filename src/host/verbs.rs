@@ -14,7 +14,7 @@ use super::doctor::RootFacts;
 use super::error::HostError;
 use super::random_word;
 use super::talk::ANSWER_MAX;
-use crate::ids::{ApplyId, Attempt, CampaignName, HostName, JobId};
+use crate::ids::{ApplyId, Attempt, HostName, Instance, JobId};
 use crate::lifecycle::{HostFact, JournalPosition, LineError, parse_lines};
 
 /// A cancel waits for processes to end: its grace and this.
@@ -32,13 +32,14 @@ impl Host {
     /// What the host says of itself, of the campaign and of its attempts.
     pub async fn probe(
         &self,
-        campaign: &CampaignName,
+        instance: &Instance,
         journal: Option<&JournalPosition>,
         require: &[String],
     ) -> Result<Probe, HostError> {
         let offset = journal.map_or(0, |journal| journal.offset).to_string();
         let generation = journal.map_or("none", |journal| journal.generation.as_str());
-        let mut arguments = vec![campaign.as_str(), generation, &offset];
+        let mark = journal.map_or("none", |journal| journal.mark.as_str());
+        let mut arguments = vec![instance.as_str(), generation, &offset, mark];
         arguments.extend(require.iter().map(String::as_str));
         let body = self.ask("probe", &arguments, &[], PATIENCE).await?;
         parse_probe(self.name().as_str(), &body, journal)
@@ -62,15 +63,15 @@ impl Host {
     /// and refused by another one.
     pub async fn hand_over(
         &self,
-        campaign: &CampaignName,
-        origin: &str,
+        instance: &Instance,
         batch: &Batch,
         slots: u32,
         root_id: Option<&str>,
     ) -> Result<(), HostError> {
         let slots = slots.to_string();
         let root_id = root_id.unwrap_or(ANY_ROOT);
-        let arguments = [campaign.as_str(), origin, batch.name(), batch.sha256(), &slots, root_id];
+        let arguments =
+            [instance.as_str(), batch.client(), batch.name(), batch.sha256(), &slots, root_id];
         let body = self.ask("hand_over", &arguments, &batch.bytes(), PATIENCE).await?;
         match body.as_slice() {
             b"taken .\n" => Ok(()),
@@ -78,7 +79,7 @@ impl Host {
             OTHER_ROOT => Err(HostError::OtherRoot { host: self.name().to_string() }),
             b"refused hosts .\n" => Err(HostError::ManyLists {
                 host: self.name().to_string(),
-                campaign: campaign.to_string(),
+                campaign: instance.campaign().to_owned(),
             }),
             other => Err(super::answer::nonsense(self.name().as_str(), "hand_over", other)),
         }
@@ -93,7 +94,7 @@ impl Host {
     /// `seconds` are over. Returns how far the journal was read.
     pub async fn follow(
         &self,
-        campaign: &CampaignName,
+        instance: &Instance,
         journal: &JournalPosition,
         seconds: u64,
         mut each: impl FnMut(Vec<HostFact>, Vec<LineError>, &JournalPosition),
@@ -102,7 +103,7 @@ impl Host {
         let offset = journal.offset.to_string();
         let seconds_text = seconds.to_string();
         let mut started =
-            self.start("wait", &nonce, &[campaign.as_str(), &offset, &seconds_text]).await?;
+            self.start("wait", &nonce, &[instance.as_str(), &offset, &seconds_text]).await?;
         let mut position = journal.clone();
         let mut pending = Vec::new();
         let mut begun = false;
@@ -133,7 +134,7 @@ impl Host {
             let whole = whole_records(&pending);
             if whole > 0 {
                 let lines = parse_lines(&pending[..whole]);
-                position.offset += whole as u64;
+                position.read(&pending[..whole]);
                 pending.drain(..whole);
                 each(lines.facts, lines.errors.into_iter().map(|(_, e)| e).collect(), &position);
             }
@@ -154,7 +155,7 @@ impl Host {
     /// told it, has nothing of them, and refuses.
     pub async fn cancel(
         &self,
-        campaign: &CampaignName,
+        instance: &Instance,
         by: &str,
         grace: u32,
         attempts: &[(JobId, Attempt, ApplyId)],
@@ -165,7 +166,7 @@ impl Host {
         let seconds = u64::from(grace.max(1)) * attempts.len() as u64;
         let patience = CANCEL_PATIENCE + Duration::from_secs(seconds);
         let grace = grace.to_string();
-        let arguments = [campaign.as_str(), by, &grace, root_id.unwrap_or(ANY_ROOT)];
+        let arguments = [instance.as_str(), by, &grace, root_id.unwrap_or(ANY_ROOT)];
         let body = self.ask("cancel", &arguments, lines.as_bytes(), patience).await?;
         self.check_same_root(&body)
     }
@@ -181,13 +182,13 @@ impl Host {
     /// facts, and lines that were refused. `root_id` as for [`Self::cancel`].
     pub async fn give_away(
         &self,
-        campaign: &CampaignName,
+        instance: &Instance,
         to: &HostName,
         attempts: &[(JobId, Attempt, ApplyId)],
         root_id: Option<&str>,
     ) -> Result<(Vec<HostFact>, Vec<LineError>), HostError> {
         let lines = listed(attempts);
-        let arguments = [campaign.as_str(), to.as_str(), root_id.unwrap_or(ANY_ROOT)];
+        let arguments = [instance.as_str(), to.as_str(), root_id.unwrap_or(ANY_ROOT)];
         let patience = CANCEL_PATIENCE + Duration::from_secs(attempts.len() as u64);
         let body = self.ask("move", &arguments, lines.as_bytes(), patience).await?;
         self.check_same_root(&body)?;
@@ -196,46 +197,41 @@ impl Host {
     }
 
     /// Takes a whole hand-over out of the queue.
-    pub async fn withdraw(
-        &self,
-        campaign: &CampaignName,
-        apply: &ApplyId,
-    ) -> Result<(), HostError> {
-        self.ask("withdraw", &[campaign.as_str(), apply.as_str()], &[], PATIENCE).await.map(drop)
+    pub async fn withdraw(&self, instance: &Instance, apply: &ApplyId) -> Result<(), HostError> {
+        self.ask("withdraw", &[instance.as_str(), apply.as_str()], &[], PATIENCE).await.map(drop)
     }
 
     /// Records that results count for other jobs, as pairs of new and old.
     pub async fn accept(
         &self,
-        campaign: &CampaignName,
-        origin: &str,
+        instance: &Instance,
         pairs: &[(JobId, JobId)],
     ) -> Result<(), HostError> {
         let lines: Vec<String> = pairs.iter().map(|(new, old)| format!("{new} {old}\n")).collect();
         let lines = lines.concat();
-        self.ask("accept", &[campaign.as_str(), origin], lines.as_bytes(), PATIENCE).await.map(drop)
+        self.ask("accept", &[instance.as_str()], lines.as_bytes(), PATIENCE).await.map(drop)
     }
 
     /// Everything the host knows of one job, as lines.
     pub async fn evidence(
         &self,
-        campaign: &CampaignName,
+        instance: &Instance,
         job: JobId,
     ) -> Result<Vec<String>, HostError> {
         let body =
-            self.ask("evidence", &[campaign.as_str(), &job.to_string()], &[], PATIENCE).await?;
+            self.ask("evidence", &[instance.as_str(), &job.to_string()], &[], PATIENCE).await?;
         Ok(String::from_utf8_lossy(&body).lines().map(str::to_owned).collect())
     }
 
     /// Name of the tmux session of a running attempt, which is made if it is not there.
     pub async fn window(
         &self,
-        campaign: &CampaignName,
+        instance: &Instance,
         job: JobId,
         attempt: Attempt,
     ) -> Result<String, HostError> {
         let (job, attempt) = (job.to_string(), attempt.to_string());
-        let body = self.ask("window", &[campaign.as_str(), &job, &attempt], &[], PATIENCE).await?;
+        let body = self.ask("window", &[instance.as_str(), &job, &attempt], &[], PATIENCE).await?;
         let text = String::from_utf8_lossy(&body);
         let session = text.trim().strip_prefix("window ").and_then(|text| text.strip_suffix(" ."));
         session

@@ -3,6 +3,7 @@
 //! Nothing here knows the text that a host sent; that is `record`.
 
 use jiff::Timestamp;
+use sha2::{Digest as _, Sha256};
 
 use crate::ids::{ApplyId, Attempt, HostName, JobId};
 use crate::lifecycle::life::Final;
@@ -147,4 +148,23 @@ pub struct JournalPosition {
     pub generation: String,
     /// Bytes that were read.
     pub offset: u64,
+    /// Digest of the last line before `offset`, `none` at the beginning. A journal that has another line there was rolled
+    /// back and has grown differently since.
+    pub mark: String,
+}
+
+impl JournalPosition {
+    /// Bytes of a line that its mark is made of: the last ones, as the host script looks at them.
+    const MARKED: usize = 2048;
+
+    /// Moves on over whole lines.
+    pub fn read(&mut self, lines: &[u8]) {
+        let Some(text) = lines.strip_suffix(b"\n") else { return };
+        self.offset += lines.len() as u64;
+        let start = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        let line = &lines[start..];
+        let digest = Sha256::digest(&line[line.len().saturating_sub(Self::MARKED)..]);
+        self.mark =
+            digest[..8].iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
+    }
 }

@@ -238,7 +238,7 @@ fn signal(text: &str) -> Option<String> {
 
 fn session(text: &str) -> Option<String> {
     let fits = (1..=160).contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'~'));
     fits.then(|| text.to_owned())
 }
 

@@ -30,16 +30,11 @@ pub enum StoreError {
         /// The file.
         path: PathBuf,
     },
-    /// It belongs to another campaign file, which still has it beside it.
-    #[error(
-        "the checkpoint `{}` belongs to `{}`; give this campaign another `name`, or remove the copied `.sp` folder and let it be rebuilt from the hosts",
-        path.display(), owner.display()
-    )]
-    OtherFile {
+    /// The file that says which instance this is makes no sense.
+    #[error("`{}` does not say which instance of the campaign this is; remove it, then run sp again: the hosts know the instance", path.display())]
+    Identity {
         /// The file.
         path: PathBuf,
-        /// The campaign file it belongs to.
-        owner: PathBuf,
     },
     /// It belongs to a campaign of another name.
     #[error(

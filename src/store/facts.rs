@@ -58,7 +58,8 @@ pub(super) fn record_report(
         .prepare_cached(
             "UPDATE host SET root_id = coalesce(?2, root_id), machine_id = coalesce(?3, machine_id),
                 journal_gen = coalesce(?4, journal_gen), journal_offset = coalesce(?5, journal_offset),
-                clock_offset_ms = coalesce(?6, clock_offset_ms), last_seen = coalesce(?7, last_seen)
+                journal_mark = coalesce(?8, journal_mark), clock_offset_ms = coalesce(?6, clock_offset_ms),
+                last_seen = coalesce(?7, last_seen)
              WHERE ordinal = ?1",
         )?
         .execute(params![
@@ -69,6 +70,7 @@ pub(super) fn record_report(
             journal.map(|journal| i64::try_from(journal.offset).unwrap_or(i64::MAX)),
             memory.clock_offset_ms,
             memory.last_seen.map(Timestamp::as_millisecond),
+            journal.map(|journal| &journal.mark),
         ])?;
     Ok(recorded)
 }

@@ -239,18 +239,20 @@ impl Store {
 pub(super) fn read_host(connection: &Connection, host: &HostName) -> rusqlite::Result<HostMemory> {
     let memory = connection
         .prepare_cached(
-            "SELECT root_id, machine_id, journal_gen, journal_offset, clock_offset_ms, last_seen
+            "SELECT root_id, machine_id, journal_gen, journal_offset, clock_offset_ms, last_seen, journal_mark
              FROM host WHERE name = ?1",
         )?
         .query_row([host.as_str()], |row| {
             let generation: Option<String> = row.get(2)?;
             let offset: i64 = row.get(3)?;
+            let mark: String = row.get(6)?;
             Ok(HostMemory {
                 root_id: row.get(0)?,
                 machine_id: row.get(1)?,
                 journal: generation.map(|generation| JournalPosition {
                     generation,
                     offset: offset.unsigned_abs(),
+                    mark,
                 }),
                 clock_offset_ms: row.get(4)?,
                 last_seen: row

@@ -5,6 +5,7 @@
 
 mod error;
 mod facts;
+mod identity;
 mod known;
 mod lock;
 mod memory;
@@ -18,6 +19,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior};
 
 pub use error::StoreError;
+pub use identity::{Identity, set_folder_aside};
 pub use known::OpenAttempt;
 pub use lock::{ApplyLock, Holder, Lock, LockError};
 pub use memory::{Change, HostMemory, HostReport, Intended, Intent, Recorded};

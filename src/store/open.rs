@@ -6,7 +6,6 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -75,16 +74,10 @@ pub fn folder_of(campaign_folder: &Path, campaign: &CampaignName) -> PathBuf {
 }
 
 impl Store {
-    /// Opens the checkpoint in `folder` (see [`folder_of`]), making folder and file where they are missing. `origin` is the
-    /// campaign file's absolute path. `us`: this process, which takes the campaign's lock where a damaged file must be set
+    /// Opens the checkpoint in `folder` (see [`folder_of`]), making folder and file where they are missing. `us`: this process, which takes the campaign's lock where a damaged file must be set
     /// aside, and whose `since` goes on record for a new one.
-    pub fn open(
-        folder: &Path,
-        campaign: &CampaignName,
-        origin: &Path,
-        us: &Holder,
-    ) -> Result<Opened, StoreError> {
-        Self::open_patient(folder, campaign, origin, us, PATIENCE)
+    pub fn open(folder: &Path, campaign: &CampaignName, us: &Holder) -> Result<Opened, StoreError> {
+        Self::open_patient(folder, campaign, us, PATIENCE)
     }
 
     /// [`Store::open`] with another patience for a locked file.
@@ -92,7 +85,6 @@ impl Store {
     pub fn open_patient(
         folder: &Path,
         campaign: &CampaignName,
-        origin: &Path,
         us: &Holder,
         patience: Duration,
     ) -> Result<Opened, StoreError> {
@@ -103,9 +95,9 @@ impl Store {
         let mut lock = None;
         loop {
             if !path.try_exists().map_err(StoreError::io("look at", &path))? {
-                create(folder, &path, campaign, origin, us.since)?;
+                create(folder, &path, campaign, us.since)?;
             }
-            match open_existing(&path, campaign, origin, patience) {
+            match open_existing(&path, campaign, patience) {
                 Ok(store) => return Ok(Opened { store, set_aside }),
                 Err(StoreError::Damaged { path, cause }) if set_aside.is_none() => match lock {
                     // With the lock another look: somebody may have set it aside before us.
@@ -157,7 +149,7 @@ fn lock_damaged(
 }
 
 /// Folder and `.sp` are for the user alone; what lies in `.sp` is no part of a repository.
-fn make_folder(folder: &Path) -> Result<(), StoreError> {
+pub(super) fn make_folder(folder: &Path) -> Result<(), StoreError> {
     if let Some(parent) =
         folder.parent().filter(|parent| parent.file_name() == Some(OsStr::new(".sp")))
     {
@@ -191,7 +183,6 @@ fn create(
     folder: &Path,
     path: &Path,
     campaign: &CampaignName,
-    origin: &Path,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     crash_point("store.create.before");
@@ -206,13 +197,8 @@ fn create(
     migrate(&mut connection, file.path())?;
     connection
         .execute(
-            "INSERT INTO meta (ordinal, campaign, origin_file, created_at, created_by) VALUES (1, ?1, ?2, ?3, ?4)",
-            params![
-                campaign.as_str(),
-                origin.as_os_str().as_bytes(),
-                now.as_millisecond(),
-                env!("CARGO_PKG_VERSION")
-            ],
+            "INSERT INTO meta (ordinal, campaign, created_at, created_by) VALUES (1, ?1, ?2, ?3)",
+            params![campaign.as_str(), now.as_millisecond(), env!("CARGO_PKG_VERSION")],
         )
         .map_err(&failed)?;
     connection.close().map_err(|(_, error)| failed(error))?;
@@ -234,7 +220,6 @@ fn create(
 fn open_existing(
     path: &Path,
     campaign: &CampaignName,
-    origin: &Path,
     patience: Duration,
 ) -> Result<Store, StoreError> {
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE, patience)?;
@@ -246,10 +231,8 @@ fn open_existing(
     if connection.is_readonly(rusqlite::MAIN_DB).map_err(&failed)? {
         return Err(StoreError::ReadOnly { path: path.to_owned() });
     }
-    let (owner, origin_then): (String, Vec<u8>) = connection
-        .query_row("SELECT campaign, origin_file FROM meta", [], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })
+    let owner: String = connection
+        .query_row("SELECT campaign FROM meta", [], |row| row.get(0))
         .map_err(|error| match error {
             rusqlite::Error::QueryReturnedNoRows => StoreError::Damaged {
                 path: path.to_owned(),
@@ -260,19 +243,7 @@ fn open_existing(
     if owner != campaign.as_str() {
         return Err(StoreError::OtherCampaign { path: path.to_owned(), owner });
     }
-    let mut store = Store { connection, path: path.to_owned() };
-    let origin_then = PathBuf::from(std::ffi::OsString::from_vec(origin_then));
-    if origin_then != origin {
-        if !same_file(&origin_then, origin) && has_checkpoint(&origin_then, campaign) {
-            return Err(StoreError::OtherFile { path: path.to_owned(), owner: origin_then });
-        }
-        store.write("origin", |transaction, path| {
-            transaction
-                .execute("UPDATE meta SET origin_file = ?1", [origin.as_os_str().as_bytes()])
-                .map_err(StoreError::of(path))
-        })?;
-    }
-    Ok(store)
+    Ok(Store { connection, path: path.to_owned() })
 }
 
 /// Whether the file is older than this version; an error if it is newer, foreign, empty or cut short.
@@ -362,19 +333,4 @@ fn remove_if_there(path: &Path) -> Result<(), StoreError> {
         }
         _ => Ok(()),
     }
-}
-
-/// Whether two paths lead to one file, by whatever links.
-fn same_file(a: &Path, b: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt as _;
-    match (fs::metadata(a), fs::metadata(b)) {
-        (Ok(a), Ok(b)) => (a.dev(), a.ino()) == (b.dev(), b.ino()),
-        _ => false,
-    }
-}
-
-/// Whether a campaign file is still there with a checkpoint beside it: then this one is a copy, or a name is used twice.
-fn has_checkpoint(file: &Path, campaign: &CampaignName) -> bool {
-    file.is_file()
-        && file.parent().is_some_and(|folder| folder_of(folder, campaign).join(FILE).exists())
 }

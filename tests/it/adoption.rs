@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
-use crate::support::{Run, Sandbox, shell, sorted_lines, wait_until};
+use crate::support::{Run, Sandbox, commit, shell, sorted_lines, wait_until};
 
 /// One job of three fails; each says in the home that it ran.
 const CAMPAIGN: &str = r#"
@@ -32,15 +32,6 @@ fn sp_in(sandbox: &Sandbox, folder: &Path, arguments: &[&str]) -> Run {
     Run::of(&sandbox.command_in(folder, arguments).output().expect("sp starts"))
 }
 
-/// A git repository of the campaign's folder with one commit.
-fn commit(folder: &Path, text: &str) {
-    let git = "git -c user.name=t -c user.email=t@t -c commit.gpgsign=false";
-    shell(
-        folder,
-        &format!("set -e; git init -q .; git add campaign.toml; {git} commit -qm '{text}'"),
-    );
-}
-
 fn table(folder: &Path) -> Vec<serde_json::Map<String, serde_json::Value>> {
     let text = fs::read_to_string(folder.join(".sp/known/results.jsonl")).expect("a table");
     text.lines().map(|line| serde_json::from_str(line).expect("a row")).collect()
@@ -55,7 +46,7 @@ fn revisions(sandbox: &Sandbox) -> Vec<(Option<String>, Option<bool>)> {
 #[test]
 fn without_its_checkpoint_everything_is_taken_over() {
     let sandbox = Sandbox::with(CAMPAIGN);
-    commit(&sandbox.campaign(), "first");
+    commit(&sandbox.campaign());
     let head = shell(&sandbox.campaign(), "git rev-parse HEAD").trim().to_owned();
     sandbox.expect(100, &["apply"]);
     // One more job, from a folder that is not the commit's any more.
@@ -86,10 +77,10 @@ fn without_its_checkpoint_everything_is_taken_over() {
 #[test]
 fn records_without_a_commit_are_taken_over() {
     let sandbox = Sandbox::with(CAMPAIGN);
-    commit(&sandbox.campaign(), "first");
+    commit(&sandbox.campaign());
     sandbox.expect(100, &["apply"]);
     sandbox.wait_quiet();
-    let campaign = sandbox.root().join("v1/known");
+    let campaign = sandbox.place("known");
     shell(
         &campaign,
         "set -e; sed -i -E 's/ (snapshot|code|git|dirty)=[^ ]+//g' jobs/*/1/state; rm journal",
@@ -107,7 +98,7 @@ fn records_without_a_commit_are_taken_over() {
 #[test]
 fn a_clone_elsewhere_takes_everything_over() {
     let sandbox = Sandbox::with(CAMPAIGN);
-    commit(&sandbox.campaign(), "first");
+    commit(&sandbox.campaign());
     sandbox.expect(100, &["apply"]);
     shell(sandbox.path(), "git clone -q work elsewhere");
     let clone = sandbox.path().join("elsewhere");
@@ -115,29 +106,6 @@ fn a_clone_elsewhere_takes_everything_over() {
     assert_eq!(run.code, 100, "{run:?}");
     assert_eq!(ran(&sandbox), ["1", "2", "3"]);
     assert_eq!(table(&clone), table(&sandbox.campaign()));
-}
-
-/// The same name is no proof: another experiment's results are nobody's here.
-#[test]
-fn a_campaign_of_another_repository_is_not_taken_over() {
-    let sandbox = Sandbox::with(CAMPAIGN);
-    commit(&sandbox.campaign(), "first");
-    sandbox.expect(100, &["apply"]);
-    let other = sandbox.path().join("other");
-    fs::create_dir(&other).expect("a folder");
-    fs::copy(sandbox.campaign().join("campaign.toml"), other.join("campaign.toml"))
-        .expect("a file");
-    commit(&other, "another first");
-    for arguments in [["apply", "--json"], ["plan", "--json"], ["status", "--json"]] {
-        let run = sp_in(&sandbox, &other, &arguments);
-        assert_eq!(run.code, 1, "{arguments:?}: {run:?}");
-        let error: serde_json::Value = serde_json::from_str(&run.stderr).expect("an object");
-        assert_eq!(error["code"], "other-origin", "{error}");
-    }
-    assert_eq!(ran(&sandbox), ["1", "2", "3"]);
-    let status = sp_in(&sandbox, &other, &["status", "--offline", "--json"]);
-    let status: serde_json::Value = serde_json::from_str(&status.stdout).expect("JSON");
-    assert_eq!(status["counts"]["pending"], 3, "{status}");
 }
 
 #[test]

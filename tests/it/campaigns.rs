@@ -22,7 +22,7 @@ fn campaigns_that_share_a_runner_keep_their_own_journals() {
     sandbox.expect(0, &["wait", "first.toml"]);
     sandbox.wait_quiet();
     for name in ["first", "second"] {
-        let folder = sandbox.root().join("v1").join(name);
+        let folder = sandbox.place(name);
         let jobs = fs::read_dir(folder.join("jobs"))
             .expect("jobs")
             .map(|entry| entry.expect("one").file_name().into_string().expect("hex digits"));

@@ -125,7 +125,7 @@ fn a_race_with_the_end() {
         assert!([0, 4].contains(&run.code), "{run:?}");
         let state = sandbox.states().remove(0);
         assert!([cancelled(), pair("succeeded", "ok")].contains(&state), "{state:?}");
-        let journal = sandbox.root().join("v1/ended/journal");
+        let journal = sandbox.place("ended").join("journal");
         let journal = std::fs::read_to_string(journal).expect("a journal");
         let ends: std::collections::BTreeSet<_> = journal
             .lines()
@@ -166,7 +166,7 @@ fn tmux(sandbox: &Sandbox, command: &str) -> String {
 
 /// Name of the first job's session, once it is there.
 fn session(sandbox: &Sandbox) -> String {
-    wait_until("the session is there", || tmux(sandbox, "list-sessions").contains("sp-ended-"));
+    wait_until("the session is there", || tmux(sandbox, "list-sessions").contains("sp-ended~"));
     let told = sandbox.json(&["status"])["jobs"][0]["session"].as_str().expect("a name").to_owned();
     assert_eq!(tmux(sandbox, &format!("has-session -t '={told}'")), "");
     told

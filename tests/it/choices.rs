@@ -127,5 +127,5 @@ fn offline_asks_no_host() {
     for command in ["status", "results"] {
         sandbox.expect(0, &[command, "--offline"]);
     }
-    assert!(!sandbox.root().join("v1").join("choices").exists());
+    assert!(!sandbox.place("choices").exists());
 }

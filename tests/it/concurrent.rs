@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 use std::process::Child;
 
-use crate::support::{Run, Sandbox, finish, kill, shell, signal, sorted_lines, wait_until};
+use crate::support::{Run, Sandbox, commit, finish, kill, shell, signal, sorted_lines, wait_until};
 use rustix::process::Signal;
 
 /// The first job waits for the file `go`; the second one fails.
@@ -70,10 +70,11 @@ command = "echo {{ n }} >> ~/ran"
 n = { from = 1, to = 12, step = 1 }
 "#,
         );
+        commit(&sandbox.campaign());
         let clones: Vec<PathBuf> = (0..2)
             .map(|number| {
                 let clone = sandbox.path().join(format!("clone-{number}"));
-                shell(sandbox.path(), &format!("cp -r work clone-{number}"));
+                shell(sandbox.path(), &format!("git clone -q work clone-{number}"));
                 clone
             })
             .collect();
@@ -205,7 +206,8 @@ fn what_another_command_was_told_first_is_told_all_the_same() {
 #[test]
 fn what_another_client_hands_over_behind_our_plan_runs_once() {
     let sandbox = Sandbox::with(&HELD.replace("{{ work_dir }}", "$HOME"));
-    shell(sandbox.path(), "cp -r work clone\n");
+    commit(&sandbox.campaign());
+    shell(sandbox.path(), "git clone -q work clone");
     // The first to be asked for the account's environment waits, which is our apply, between its plan and its hand-over.
     let wait = "mkdir \"$HOME/first\" 2>/dev/null || return 0\nuntil [ -e \"$HOME/on\" ]; do sleep 0.02; done\n";
     std::fs::write(sandbox.home().join(".profile"), wait).expect("a profile");

@@ -93,7 +93,7 @@ fn killed_while_taking_back() {
 /// The checkpoint of a campaign folder that was moved learns its new place.
 #[test]
 fn killed_in_a_folder_that_was_moved() {
-    for point in of_call("store.origin") {
+    for point in of_call("store.identity") {
         let sandbox = Sandbox::with(CAMPAIGN);
         sandbox.expect(0, &["apply"]);
         let moved = sandbox.path().join("moved");
@@ -113,9 +113,10 @@ fn killed_while_starting_runners() {
     for point in of_call("host.kick") {
         let sandbox = Sandbox::with(CAMPAIGN);
         // While it is paused a runner finds nothing to do and leaves.
-        let campaign = sandbox.root().join("v1/crash");
+        sandbox.expect(0, &["plan"]);
+        let campaign = sandbox.place("crash");
         fs::create_dir_all(&campaign).expect("a folder");
-        for folder in [&sandbox.root(), &sandbox.root().join("v1")] {
+        for folder in [&sandbox.root(), &sandbox.root().join("v2")] {
             fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).expect("ours");
         }
         fs::write(campaign.join("paused"), "").expect("a file");
@@ -142,7 +143,7 @@ fn killed_while_sending() {
         sandbox.write("code", "one");
         assert!(crashes(&sandbox, &["apply"], point, 1), "{point} is not reached");
         applied_to_the_end(&sandbox, point);
-        let all = sandbox.root().join("v1/crash/snapshots");
+        let all = sandbox.place("crash").join("snapshots");
         let names: Vec<_> = fs::read_dir(all)
             .expect("snapshots")
             .map(|entry| entry.expect("an entry").file_name().into_string().expect("text"))
@@ -249,7 +250,7 @@ fn ran_once(sandbox: &Sandbox, case: &str) {
 fn is_of_others(point: &str) -> bool {
     const OTHERS: &[&str] = &[
         "store.take-back",
-        "store.origin",
+        "store.identity",
         "host.kick",
         "host.cancel",
         "host.accept",

@@ -189,7 +189,7 @@ fn a_root_on_a_network_or_noexec_is_refused() {
         let apply = sandbox.expect(1, &["apply"]);
         assert!(apply.stderr.contains(what), "{}", apply.stderr);
         assert!(apply.stderr.contains("local disk"), "{}", apply.stderr);
-        let queue = sandbox.host_root("box").join("v1/far/queue");
+        let queue = sandbox.host_place("box", "far").join("queue");
         let handed_over = std::fs::read_dir(queue).into_iter().flatten().count();
         assert_eq!(handed_over, 0, "nothing was handed over");
     }

@@ -92,7 +92,7 @@ fn kill_stub(sandbox: &Sandbox) {
 
 /// What the host's index and the client remembered is gone, so that the evidence itself has to be looked at.
 fn forget(sandbox: &Sandbox) {
-    fs::remove_file(sandbox.root().join("v1/rows/journal")).expect("a journal");
+    fs::remove_file(sandbox.place("rows").join("journal")).expect("a journal");
     fs::remove_dir_all(sandbox.campaign().join(".sp")).expect("a checkpoint");
 }
 

@@ -231,7 +231,8 @@ fn what_a_reader_takes_the_checkpoint_can_hold() {
 }
 
 fn report<'a>(host: &'a HostName, facts: &'a [HostFact]) -> HostReport<'a> {
-    let journal = JournalPosition { generation: "g".to_owned(), offset: 0 };
+    let journal =
+        JournalPosition { generation: "g".to_owned(), offset: 0, mark: "none".to_owned() };
     HostReport {
         host,
         memory: HostMemory {

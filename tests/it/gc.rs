@@ -35,7 +35,7 @@ fn ran(sandbox: &Sandbox) -> String {
 /// Makes everything on the host look as if it were there for a day.
 fn age(sandbox: &Sandbox) {
     let root = sandbox.root();
-    shell(&root, "find v1/bin v1/c/snapshots -maxdepth 2 -exec touch -h -d '1 day ago' {} +");
+    shell(&root, "find v2/bin v2/c~*/snapshots -maxdepth 2 -exec touch -h -d '1 day ago' {} +");
 }
 
 #[test]
@@ -49,12 +49,12 @@ fn what_ended_is_known_for_ever() {
     sandbox.expect(0, &["apply", "-y", "--code-change", "rerun"]);
     sandbox.wait_quiet();
     age(&sandbox);
-    fs::write(sandbox.root().join("v1/bin/0123456789abcdef"), "old").expect("a script");
-    fs::create_dir(sandbox.root().join("v1/c/queue/in.some-1.999999")).expect("a folder");
-    fs::write(sandbox.root().join("v1/run/life.999999-1-abc"), "").expect("a lock");
-    fs::write(sandbox.root().join("v1/run/wait.999999"), "").expect("a lock");
+    fs::write(sandbox.root().join("v2/bin/0123456789abcdef"), "old").expect("a script");
+    fs::create_dir(sandbox.place("c").join("queue/in.some-1.999999")).expect("a folder");
+    fs::write(sandbox.root().join("v2/run/life.999999-1-abc"), "").expect("a lock");
+    fs::write(sandbox.root().join("v2/run/wait.999999"), "").expect("a lock");
     age(&sandbox);
-    let try_folder = fs::read_dir(sandbox.root().join("v1/c/jobs")).expect("jobs").flatten().next();
+    let try_folder = fs::read_dir(sandbox.place("c").join("jobs")).expect("jobs").flatten().next();
     let try_folder = try_folder.expect("a job").path().join("try-9.999999-1-abc");
     fs::create_dir_all(try_folder.join("out")).expect("a folder");
     let before = files_below(&sandbox.root());
@@ -91,7 +91,10 @@ fn what_ended_is_known_for_ever() {
     let once = ran(&sandbox);
     let clone = sandbox.path().join("clone");
     fs::create_dir(&clone).expect("a folder");
-    fs::write(clone.join("campaign.toml"), campaign("1, 2, 3", WORK)).expect("a file");
+    let place = sandbox.place("c").file_name().expect("a name").display().to_string();
+    let id = place.split_once('~').expect("an instance").1.to_owned();
+    let text = format!("id = '{id}'\n{}", campaign("1, 2, 3", WORK));
+    fs::write(clone.join("campaign.toml"), text).expect("a file");
     fs::write(clone.join("code"), "two").expect("a file");
     fs::remove_dir_all(sandbox.campaign().join(".sp")).expect("it goes");
     let output = sandbox.command_in(&clone, &["apply"]).output().expect("sp starts");
@@ -128,7 +131,7 @@ fn the_last_results_stay_with_their_trees() {
     let attempts: Vec<&str> =
         results.iter().filter_map(|path| path.to_str()?.rsplit('/').nth(2)).collect();
     assert_eq!(attempts, ["1", "3"]);
-    let trees = fs::read_dir(sandbox.root().join("v1/c/snapshots")).expect("snapshots");
+    let trees = fs::read_dir(sandbox.place("c").join("snapshots")).expect("snapshots");
     let trees =
         trees.flatten().filter_map(|entry| fs::read_to_string(entry.path().join("tree/code")).ok());
     let mut trees: Vec<String> = trees.collect();
@@ -148,7 +151,7 @@ fn a_host_that_is_down_is_told_and_left() {
     sandbox.expect(0, &["apply"]);
     sandbox.write("campaign.toml", &text("[99]"));
     let logs = |host: &str| {
-        let below = files_below(&sandbox.host_root(host).join("v1/c/jobs"));
+        let below = files_below(&sandbox.host_place(host, "c").join("jobs"));
         // That of a job which was moved is empty.
         let written = |path: &&PathBuf| path.metadata().is_ok_and(|about| about.len() > 0);
         below.iter().filter(|path| path.ends_with("log")).filter(written).count()
@@ -232,7 +235,7 @@ fn logs_over_ssh_come_here_before_they_go_there() {
     let said: Vec<String> =
         files_below(&logs).iter().map(|path| fs::read_to_string(path).expect("a log")).collect();
     assert!(said.contains(&"said 1\n".to_owned()), "{said:?}");
-    let jobs = sandbox.host_root("box").join("v1/c/jobs");
+    let jobs = sandbox.host_place("box", "c").join("jobs");
     let there = files_below(&jobs).iter().filter(|path| path.ends_with("log")).count();
     assert_eq!(there, 1);
     sandbox.expect(0, &["gc", "-y", "--logs"]);

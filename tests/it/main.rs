@@ -23,6 +23,7 @@ mod gc;
 mod help;
 mod host_script;
 mod hostile;
+mod instances;
 mod lifecycle;
 mod moves;
 mod outcomes;

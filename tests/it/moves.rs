@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use crate::support::{Run, Sandbox, files_below, finish, wait_until};
+use crate::support::{Run, Sandbox, files_below, finish, place, wait_until};
 
 /// A sandbox whose hosts are `all`, and whose campaign has this text and the hosts `named`. `LOG` stands for the file that
 /// jobs append to.
@@ -113,7 +113,7 @@ fn a_list_that_another_client_dealt_by_is_learned_from_the_hosts() {
     let (store, root) =
         (sandbox.campaign().join(".sp/spread/checkpoint.db"), sandbox.host_root("b"));
     assert!(store.exists());
-    let lists = std::fs::read_to_string(root.join("v1/spread/hosts")).expect("lists");
+    let lists = std::fs::read_to_string(place(&root, "spread").join("hosts")).expect("lists");
     assert_eq!(lists.lines().count(), 2, "{lists}");
 }
 
@@ -258,7 +258,7 @@ fn gc_keeps_what_a_move_rests_on() {
         !jobs.iter().any(|job| job["state"] == "queued" || job["state"] == "running")
     });
     let moved = || {
-        let records = files_below(&sandbox.host_root("a").join("v1/spread/jobs")).into_iter();
+        let records = files_below(&sandbox.host_place("a", "spread").join("jobs")).into_iter();
         let records = records.filter(|path| path.ends_with("state"));
         let given = |path: &PathBuf| {
             std::fs::read_to_string(path).is_ok_and(|text| text.contains(" reason=moved "))
@@ -319,7 +319,7 @@ fn failures_count_over_all_hosts() {
     let apply = sandbox.spawn(&["apply"]);
     wait_until("both queues are empty", || {
         ["a", "b"].iter().all(|host| {
-            let marks = sandbox.host_root(host).join("v1/spread/withdrawn");
+            let marks = sandbox.host_place(host, "spread").join("withdrawn");
             std::fs::read_dir(marks).is_ok_and(|mut marks| marks.next().is_some())
         })
     });

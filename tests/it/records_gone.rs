@@ -27,7 +27,7 @@ fn row_records_gone_under_the_same_root_is_lost() {
     wait_until("the first job runs", || ran(&sandbox) == ["1"]);
     let follows = |(_, line): &(i32, String)| line.contains(" wait ");
     wait_until("its journal is followed", || sandbox.processes().iter().any(follows));
-    let ours = sandbox.root().join("v1/known");
+    let ours = sandbox.place("known");
     for part in ["queue", "jobs"] {
         fs::remove_dir_all(ours.join(part)).expect("a folder");
     }
@@ -51,7 +51,7 @@ fn records_gone_are_told_by_a_whole_answer_only() {
     wait_until("the first job runs", || ran(&sandbox) == ["1"]);
     let open = [("running".to_owned(), String::new()), ("queued".to_owned(), String::new())];
     assert_eq!(sandbox.states(), open);
-    let ours = sandbox.root().join("v1/known");
+    let ours = sandbox.place("known");
     let journal = fs::read(ours.join("journal")).expect("a journal");
     let refused = b"end id=no-id n=1 state=succeeded .\n".to_vec();
     fs::write(ours.join("journal"), [journal.clone(), refused].concat()).expect("a journal");
@@ -74,7 +74,7 @@ fn a_hand_over_that_was_damaged_in_the_queue_comes_again() {
     let sandbox = Sandbox::with(&WAITS.replace("[1, 2]", "{ from = 1, to = 40 }"));
     sandbox.expect(0, &["apply", "--detach"]);
     wait_until("the first job runs", || ran(&sandbox) == ["1"]);
-    let queue = fs::read_dir(sandbox.root().join("v1/known/queue")).expect("a queue");
+    let queue = fs::read_dir(sandbox.place("known").join("queue")).expect("a queue");
     let batches = queue.map(|entry| entry.expect("an entry").path());
     let batch = batches.filter(|path| path.join("common").exists());
     for batch in batch {

@@ -47,11 +47,11 @@ fn started(sandbox: &Sandbox) -> usize {
 
 /// Files of the host's secrets that belong to this sandbox's root.
 fn secret_files(sandbox: &Sandbox) -> Vec<PathBuf> {
-    let root_id = fs::read_to_string(sandbox.root().join("v1/root-id")).unwrap_or_default();
+    let root_id = fs::read_to_string(sandbox.root().join("v2/root-id")).unwrap_or_default();
     let user = rustix::process::geteuid().as_raw();
     let memory = files_below(Path::new(&format!("/dev/shm/sp-{user}")));
     let ours = |path: &PathBuf| path.to_string_lossy().contains(root_id.trim());
-    let on_disk = files_below(&sandbox.root().join("v1/secrets"));
+    let on_disk = files_below(&sandbox.root().join("v2/secrets"));
     memory.into_iter().filter(ours).chain(on_disk).collect()
 }
 
@@ -184,7 +184,7 @@ fn a_runner_that_dies_between_claim_and_start_leaves_no_secret() {
 
 /// The pid of the runner at work, by the name of the lock that it holds for life.
 fn life(sandbox: &Sandbox) -> i32 {
-    let files = files_below(&sandbox.root().join("v1/run"));
+    let files = files_below(&sandbox.root().join("v2/run"));
     let pids = files.iter().filter_map(|path| {
         let name = path.file_name()?.to_str()?.strip_prefix("life.")?;
         name.split('-').next()?.parse().ok()
@@ -257,7 +257,7 @@ fn a_tmux_server_that_a_client_starts_does_not_get_it() {
         String::from_utf8_lossy(&ended.stdout).into_owned()
     };
     sandbox.expect(0, &["apply", "--detach"]);
-    wait_until("the first has its window", || tmux(&["list-sessions"]).contains("sp-waiting-"));
+    wait_until("the first has its window", || tmux(&["list-sessions"]).contains("sp-waiting~"));
     tmux(&["kill-server"]);
     wait_until("the server is gone", || tmux(&["list-sessions"]).is_empty());
     // It makes the window anew, then finds no terminal to show it on.

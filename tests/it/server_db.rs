@@ -11,7 +11,7 @@ use rusqlite::{Connection, OpenFlags};
 use crate::support::{Sandbox, finish, wait_until};
 
 fn index(sandbox: &Sandbox) -> PathBuf {
-    sandbox.root().join("v1/server.db")
+    sandbox.root().join("v2/server.db")
 }
 
 /// Rows of a query as words, `NULL` for nothing.

@@ -226,7 +226,7 @@ fn a_tree_that_is_sent_again_is_set_up_again() {
     sandbox.write("code", "1");
     sandbox.expect(0, &["apply"]);
     sandbox.wait_quiet();
-    fs::remove_dir_all(sandbox.root().join("v1/c/snapshots")).expect("trees");
+    fs::remove_dir_all(sandbox.place("c").join("snapshots")).expect("trees");
     sandbox.write("campaign.toml", &text(2));
     sandbox.expect(0, &["apply"]);
     assert_eq!(ran(&sandbox), ["setup", "job", "setup", "job"]);

@@ -61,7 +61,7 @@ fn a_secret_for_it_stays_nowhere() {
     let mut sandbox = Sandbox::with(&job(""));
     sandbox.set("TOKEN", "hush-hush-4711");
     sandbox.expect(0, &["apply"]);
-    let root = std::fs::read_to_string(sandbox.root().join("v1/root-id")).expect("an id");
+    let root = std::fs::read_to_string(sandbox.root().join("v2/root-id")).expect("an id");
     let left = || {
         let below = crate::support::files_below(sandbox.path());
         let held = below.iter().filter(|path| {

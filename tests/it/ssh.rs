@@ -36,7 +36,7 @@ fn channels_do_not_grow_with_jobs() {
         let sandbox = campaign(&["box"], &text);
         sandbox.expect(0, &["apply"]);
         let log = sandbox.ssh_log("box");
-        assert!(sandbox.host_root("box").join("v1/far/journal").exists());
+        assert!(sandbox.host_place("box", "far").join("journal").exists());
         log.lines().filter(|line| line.contains("Starting session: command")).count()
     };
     let (few, many) = (channels(10), channels(200));

@@ -49,7 +49,7 @@ impl Place {
     }
 
     pub(crate) fn try_open(&self) -> Result<Opened, StoreError> {
-        Store::open_patient(&self.folder(), &campaign(), &self.file(), &holder(), Duration::ZERO)
+        Store::open_patient(&self.folder(), &campaign(), &holder(), Duration::ZERO)
     }
 
     pub(crate) fn open(&self) -> Store {
@@ -171,6 +171,7 @@ pub(crate) fn report(
         journal: journal.map(|(generation, offset)| JournalPosition {
             generation: generation.to_owned(),
             offset,
+            mark: format!("after-{offset}"),
         }),
         last_seen: Some(now()),
         ..HostMemory::default()
@@ -245,7 +246,14 @@ fn an_attempt_goes_from_intent_to_end() {
     assert_eq!(known[0].detail, "exit code 3");
     assert_eq!((known[0].elapsed_s, known[0].host.clone()), (Some(2.25), Some(host("local"))));
     let memory = store.host(&host("local")).unwrap();
-    assert_eq!(memory.journal, Some(JournalPosition { generation: "g".to_owned(), offset: 100 }));
+    assert_eq!(
+        memory.journal,
+        Some(JournalPosition {
+            generation: "g".to_owned(),
+            offset: 100,
+            mark: "after-100".to_owned(),
+        })
+    );
     assert_eq!((memory.root_id.as_deref(), memory.last_seen), (Some("r1"), Some(now())));
     store.end_apply(&apply(), now(), 100).unwrap();
     let snapshot = store.snapshot().unwrap();

@@ -29,7 +29,7 @@ fn sync(sandbox: &Sandbox) -> serde_json::Value {
 }
 
 fn all_snapshots(sandbox: &Sandbox) -> PathBuf {
-    sandbox.root().join("v1/c/snapshots")
+    sandbox.place("c").join("snapshots")
 }
 
 /// Folders of snapshots, and of what is on its way.

@@ -304,6 +304,9 @@ fn a_checkpoint_is_looked_through_by_every_reader() {
     let mut readers = Vec::new();
     for (path, text) in files("src/store") {
         let text = code(&text);
+        if !text.contains("impl Store {") {
+            continue;
+        }
         for (at, _) in text.match_indices("    pub fn ") {
             let signature: String = text[at..].chars().take_while(|c| *c != '{').collect();
             let words = signature.split_whitespace().collect::<String>();

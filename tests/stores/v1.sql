@@ -6,11 +6,10 @@ BEGIN TRANSACTION;
 CREATE TABLE meta (
     ordinal     INTEGER PRIMARY KEY CHECK (ordinal = 1),
     campaign    TEXT NOT NULL,
-    origin_file BLOB NOT NULL,           -- absolute path of the campaign file, as the system's bytes
     created_at  INTEGER NOT NULL,
     created_by  TEXT NOT NULL            -- version of sp
 ) STRICT;
-INSERT INTO meta VALUES(1,'camp',X'2f676f6e652f63616d706169676e2e746f6d6c',1700000000000,'0.1.0');
+INSERT INTO meta VALUES(1,'camp',1700000000000,'0.1.0');
 CREATE TABLE host (
     ordinal         INTEGER PRIMARY KEY,
     name            TEXT NOT NULL UNIQUE,
@@ -18,10 +17,11 @@ CREATE TABLE host (
     machine_id      TEXT,
     journal_gen     TEXT,
     journal_offset  INTEGER NOT NULL DEFAULT 0 CHECK (journal_offset >= 0),
+    journal_mark    TEXT NOT NULL DEFAULT 'none',
     clock_offset_ms INTEGER,             -- host's clock less the client's
     last_seen       INTEGER
 ) STRICT;
-INSERT INTO host VALUES(1,'local','r1',NULL,'g',512,NULL,1700000000000);
+INSERT INTO host VALUES(1,'local','r1',NULL,'g',512,'none',NULL,1700000000000);
 CREATE TABLE host_list (
     ordinal INTEGER PRIMARY KEY,
     hosts   TEXT NOT NULL UNIQUE CHECK (json_valid(hosts))

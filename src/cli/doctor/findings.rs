@@ -140,7 +140,7 @@ fn channels((open, wanted): (usize, usize)) -> Finding {
 }
 
 fn root(facts: &Facts, here: bool) -> Finding {
-    let path = facts.path.strip_suffix("/v1").unwrap_or(&facts.path);
+    let path = facts.path.strip_suffix("/v2").unwrap_or(&facts.path);
     let kind = &facts.root.file_system;
     if let Some(trouble) = facts.root.trouble(!here) {
         let fix = root_help(&trouble, Path::new(path));

@@ -10,7 +10,7 @@ use super::list::Kind;
 use super::rules::Rules;
 use crate::host::answer::nonsense;
 use crate::host::{Host, HostError};
-use crate::ids::CampaignName;
+use crate::ids::Instance;
 
 /// How long a host may take for any question, at least.
 const SHORTEST: Duration = Duration::from_mins(1);
@@ -27,7 +27,7 @@ const SAID: usize = 400;
 /// One folder on the host while it is filled.
 pub(super) struct Ask<'a> {
     pub(super) host: &'a Host,
-    pub(super) campaign: &'a CampaignName,
+    pub(super) instance: &'a Instance,
     pub(super) token: String,
     /// See [`patience`].
     pub(super) patience: Duration,
@@ -59,13 +59,13 @@ pub(super) enum Filled {
 
 impl Ask<'_> {
     pub(super) async fn folder(&self) -> Result<PathBuf, HostError> {
-        Ok(self.host.snapshots(self.campaign).await?.join(format!("in.{}", self.token)))
+        Ok(self.host.snapshots(self.instance).await?.join(format!("in.{}", self.token)))
     }
 
-    pub(super) async fn begin(&self, origin: &str, name: &str) -> Result<Begun, HostError> {
+    pub(super) async fn begin(&self, name: &str) -> Result<Begun, HostError> {
         // Only on this machine the host can see whether we still live.
         let pid = if self.host.is_here() { std::process::id() } else { 0 }.to_string();
-        let arguments = [self.campaign.as_str(), origin, name, &self.token, &pid];
+        let arguments = [self.instance.as_str(), name, &self.token, &pid];
         let body = self.host.ask("snapshot_begin", &arguments, &[], self.patience).await?;
         let wrong = || nonsense(self.host.name().as_str(), "snapshot_begin", &body);
         let words = words(&body).ok_or_else(wrong)?;
@@ -85,7 +85,7 @@ impl Ask<'_> {
 
     /// Has a pack of files unpacked in the folder. Twice does no harm.
     pub(super) async fn fill(&self, pack: &[u8]) -> Result<Filled, HostError> {
-        let arguments = [self.campaign.as_str(), &self.token];
+        let arguments = [self.instance.as_str(), &self.token];
         let patience = SHORTEST + Duration::from_secs(pack.len() as u64 / SLOWEST);
         let body = self.host.ask("snapshot_fill", &arguments, pack, patience).await?;
         let host = self.host.name().to_string();
@@ -111,7 +111,7 @@ impl Ask<'_> {
         rules: &Rules,
     ) -> Result<String, HostError> {
         let input = manifest(tree, rules);
-        let arguments = [self.campaign.as_str(), name, &self.token];
+        let arguments = [self.instance.as_str(), name, &self.token];
         let body = self.host.ask("snapshot_publish", &arguments, &input, self.patience).await?;
         let wrong = || nonsense(self.host.name().as_str(), "snapshot_publish", &body);
         let words = words(&body).ok_or_else(wrong)?;
@@ -131,7 +131,7 @@ impl Ask<'_> {
     }
 
     pub(super) async fn drop_folder(&self) -> Result<(), HostError> {
-        let arguments = [self.campaign.as_str(), &self.token];
+        let arguments = [self.instance.as_str(), &self.token];
         self.host.ask("snapshot_drop", &arguments, &[], self.patience).await.map(drop)
     }
 }

@@ -20,7 +20,7 @@ use super::transfer::Transfer;
 use crate::campaign::Sync;
 use crate::crash::crash_point;
 use crate::host::{Host, HostError, random_word};
-use crate::ids::CampaignName;
+use crate::ids::Instance;
 
 /// A tree that does not hold still is sent so often.
 const ROUNDS: u32 = 3;
@@ -257,20 +257,12 @@ impl Source {
         reading
     }
 
-    /// Sees to it that a host has the tree as it is now. `origin` may be found out meanwhile.
-    pub async fn send(
-        &self,
-        host: &Host,
-        campaign: &CampaignName,
-        origin: impl Future<Output = String>,
-    ) -> Result<Made, HostError> {
-        let first = async {
-            match &self.known {
-                Some(known) => Ok(Arc::clone(known)),
-                None => self.read_meanwhile(host).await,
-            }
+    /// Sees to it that a host has the tree as it is now.
+    pub async fn send(&self, host: &Host, instance: &Instance) -> Result<Made, HostError> {
+        let first = match &self.known {
+            Some(known) => Ok(Arc::clone(known)),
+            None => self.read_meanwhile(host).await,
         };
-        let (first, origin) = tokio::join!(first, origin);
         let (mut first, mut restless) = (Some(first), None);
         for _ in 0..ROUNDS {
             let reading = match first.take() {
@@ -294,8 +286,8 @@ impl Source {
             };
             let keeps = !self.rules.keep().is_empty();
             let patience = patience(snapshot.files, snapshot.bytes, keeps);
-            let ask = Ask { host, campaign, token: random_word(), patience };
-            match ask.begin(&origin, &snapshot.name).await? {
+            let ask = Ask { host, instance, token: random_word(), patience };
+            match ask.begin(&snapshot.name).await? {
                 Begun::Have { folder } => {
                     snapshot.folder = folder;
                     return Ok(Made { snapshot, reading });

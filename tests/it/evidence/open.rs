@@ -31,10 +31,10 @@ fn row_01_half_a_hand_over_is_pending() {
     let id =
         sandbox.json(&["plan", "--offline"])["jobs"][0]["id"].as_str().expect("an id").to_owned();
     // As `hand_over` leaves it when it is killed; no process has this number.
-    let half = sandbox.root().join("v1/rows/queue/in.a-b.4194305");
+    let half = sandbox.place("rows").join("queue/in.a-b.4194305");
     fs::create_dir_all(&half).expect("a folder");
     fs::write(half.join("c000000"), format!("job {id} 1 - COMMAND() {{ :; }}\n")).expect("a file");
-    for folder in [sandbox.root(), sandbox.root().join("v1")] {
+    for folder in [sandbox.root(), sandbox.root().join("v2")] {
         fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).expect("ours");
     }
     told(&sandbox, "pending", "", &["It is pending: no host has it.", "(new: never run)"]);
@@ -46,9 +46,10 @@ fn row_01_half_a_hand_over_is_pending() {
 /// While the campaign is paused nobody claims it.
 fn queued() -> Sandbox {
     let sandbox = Sandbox::with(HELD);
-    let campaign = sandbox.root().join("v1/rows");
+    sandbox.expect(0, &["plan"]);
+    let campaign = sandbox.place("rows");
     fs::create_dir_all(&campaign).expect("a folder");
-    for folder in [sandbox.root(), sandbox.root().join("v1")] {
+    for folder in [sandbox.root(), sandbox.root().join("v2")] {
         fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).expect("ours");
     }
     fs::write(campaign.join("paused"), "").expect("a file");
@@ -58,7 +59,7 @@ fn queued() -> Sandbox {
 }
 
 fn resume(sandbox: &Sandbox) {
-    fs::remove_file(sandbox.root().join("v1/rows/paused")).expect("it was paused");
+    fs::remove_file(sandbox.place("rows").join("paused")).expect("it was paused");
 }
 
 #[test]

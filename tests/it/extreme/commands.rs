@@ -31,7 +31,7 @@ impl Two {
         let sandbox = Sandbox::with(TWO);
         sandbox.expect(0, &["apply"]);
         sandbox.wait_quiet();
-        let bin = sandbox.home().join("bad/v1/bin");
+        let bin = sandbox.home().join("bad/v2/bin");
         let entries = fs::read_dir(bin).expect("a folder").flatten().map(|entry| entry.path());
         let scripts: Vec<PathBuf> = entries.filter(|path| path.extension().is_none()).collect();
         let [script] = scripts.as_slice() else { panic!("one script is there: {scripts:?}") };
@@ -41,7 +41,7 @@ impl Two {
         fs::write(script, text.replace(head, &format!("{LIAR}real_probe() {{"))).expect("a file");
         fs::remove_dir_all(sandbox.campaign().join(".sp")).expect("a checkpoint");
         sandbox.expect(0, &["status"]);
-        let truth = fs::read_to_string(sandbox.home().join("bad/v1/true")).expect("an answer");
+        let truth = fs::read_to_string(sandbox.home().join("bad/v2/true")).expect("an answer");
         let plan = sandbox.json(&["plan", "--offline"]);
         let bad_job = plan["jobs"][0]["id"].as_str().expect("an id").to_owned();
         Self { sandbox, truth, bad_job }
@@ -49,7 +49,7 @@ impl Two {
 
     /// A client that was never here asks the bad host, which answers this.
     fn answers(&self, text: &str) {
-        fs::write(self.sandbox.home().join("bad/v1/answer"), text).expect("a file");
+        fs::write(self.sandbox.home().join("bad/v2/answer"), text).expect("a file");
         drop(fs::remove_dir_all(self.sandbox.campaign().join(".sp")));
     }
 
@@ -140,7 +140,7 @@ const COMMANDS: &[Check] = &[
     Check {
         arguments: &["path", "n=2"],
         codes: &[0, 1, 75],
-        holds: |run| run.stdout.contains("/good/v1/two/jobs/"),
+        holds: |run| run.stdout.contains("/good/v2/two~"),
     },
     Check {
         arguments: &["attach", "n=2"],
@@ -233,11 +233,11 @@ fn an_answer_of_one_host_keeps_no_command_from_the_others() {
 fn a_host_cannot_pass_for_another_one() {
     let two = Two::new();
     let root = |name: &str| {
-        let path = two.sandbox.home().join(name).join("v1/root-id");
+        let path = two.sandbox.home().join(name).join("v2/root-id");
         fs::read_to_string(path).expect("an id").trim().to_owned()
     };
     let text = two.truth.replace(&root("bad"), &root("good"));
-    fs::write(two.sandbox.home().join("bad/v1/answer"), text).expect("a file");
+    fs::write(two.sandbox.home().join("bad/v2/answer"), text).expect("a file");
     let run = two.sandbox.expect(1, &["status"]);
     assert!(run.stderr.contains("the hosts `good` and `bad` are the same place"), "{run:?}");
     assert!(run.stdout.starts_with("two: 2 succeeded"), "{run:?}");
@@ -269,7 +269,7 @@ fn a_job_whose_numbers_are_used_up_says_what_helps() {
     let text =
         two.sandbox.read("campaign.toml").replace("name = 'two'", "name = 'two'\nenv.AGAIN = '1'");
     two.sandbox.write("campaign.toml", &text);
-    fs::remove_file(two.sandbox.home().join("bad/v1/answer")).expect("it is there");
+    fs::remove_file(two.sandbox.home().join("bad/v2/answer")).expect("it is there");
     two.sandbox.expect(0, &["apply"]);
 }
 

@@ -8,6 +8,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::trial::{CAMPAIGN, Trial};
+use crate::support::place;
 
 /// A finding is one of these; a trial counts as its worst, the first of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -165,7 +166,7 @@ fn records(trial: &Trial) -> BTreeMap<(String, u32), String> {
 pub(super) fn states(trial: &Trial) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for root in trial.roots() {
-        let jobs = root.join("v1").join(CAMPAIGN).join("jobs");
+        let jobs = place(&root, CAMPAIGN).join("jobs");
         for job in fs::read_dir(jobs).into_iter().flatten().flatten() {
             for attempt in fs::read_dir(job.path()).into_iter().flatten().flatten() {
                 let number = attempt.file_name().to_string_lossy().parse::<u32>().is_ok();

@@ -69,7 +69,7 @@ fn plain(processes: Vec<Process>) -> Vec<Found> {
 fn runners(trial: &Trial) -> Vec<Process> {
     let mut found = Vec::new();
     for root in trial.roots() {
-        for entry in fs::read_dir(root.join("v1/run")).into_iter().flatten().flatten() {
+        for entry in fs::read_dir(root.join("v2/run")).into_iter().flatten().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
             let mut words = name.strip_prefix("life.").unwrap_or_default().split('-');
             let number = |word: Option<&str>| word?.parse::<u64>().ok();

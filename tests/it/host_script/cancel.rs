@@ -77,7 +77,7 @@ fn cancel_of_many(world: &World) {
         assert!(verdict(&ends, job).starts_with("cancelled by-user "), "{ends:#?}");
     }
     assert_eq!(world.lines("count"), ["running"]);
-    let journal = world.root.join("v1").join(CAMPAIGN).join("journal");
+    let journal = world.root.join("v2").join(CAMPAIGN).join("journal");
     let journal = fs::read_to_string(journal).expect("a journal");
     let told: Vec<_> = journal.lines().filter(|line| line.starts_with("end ")).collect();
     // (One that ended under two pairs of eyes may be told twice, in the same words.)
@@ -272,7 +272,7 @@ fn a_root_that_goes_under_a_move_or_a_cancel(world: &World) {
                 [CAMPAIGN, word].into_iter().chain(last).chain([&*root]).collect();
             let answer = world.ask_any(verb, &words, &list);
             assert!(gone.exists() && !answer.framed, "{verb}, {program}: {}", answer.body);
-            let written = world.root.join("v1").join(CAMPAIGN);
+            let written = world.root.join("v2").join(CAMPAIGN);
             assert!(!written.exists(), "{verb}, {program}");
             fs::remove_dir_all(&gone).expect("the old root");
             fs::remove_dir_all(&world.root).expect("the new root");

@@ -66,7 +66,7 @@ fn a_runner_that_always_dies_is_paced(world: &World) {
     world.sandbox.kill_runners();
     let paced = ["death", "death", "sleep 1", "death", "sleep 1", "death"];
     assert_eq!(told()[..6], paced);
-    let locks = fs::read_dir(world.root.join("v1/run")).expect("a folder").flatten();
+    let locks = fs::read_dir(world.root.join("v2/run")).expect("a folder").flatten();
     let lives = locks.filter(|lock| lock.file_name().to_string_lossy().starts_with("life."));
     assert!(lives.count() <= 3, "what the dead left is tidied");
     // Once it does not die any more all is as ever, and who leaves by itself is no death.
@@ -197,14 +197,14 @@ fn a_root_made_anew_is_not_the_old_runners(world: &World) {
 
 /// The root is being removed while somebody asks what it has: what is missing from such an answer may have run, so it is none.
 fn a_root_that_goes_under_a_question(world: &World) {
-    let gone = ["$V/root-id", "$V/$C/jobs", "$V/$C/queue", "$V/$C/origin"];
+    let gone = ["$V/root-id", "$V/$C/jobs", "$V/$C/queue", "$V/$C/instance"];
     for missing in gone {
         let only = job(format!("echo '{missing}' >>count"));
         world.run(&Batch::new([only.clone()]));
         let more =
             format!("queued_entries() {{ rm -rf \"$V/$C/jobs/{}\" \"{missing}\"; }}\n", only.id);
         world.install(super::world::VERSION, &more);
-        let answer = world.ask_any("probe", &[CAMPAIGN, "none", "0"], "");
+        let answer = world.ask_any("probe", &[CAMPAIGN, "none", "0", "none"], "");
         assert!(!answer.framed, "{missing}: {}", answer.body);
         fs::remove_dir_all(&world.root).expect("a root");
         world.install(super::world::VERSION, "");
@@ -345,7 +345,7 @@ fn a_stranger_with_our_pid_lives(world: &World) {
     kill(leader, Signal::KILL);
     wait_until("the leader has ended", || !alive(leader));
     fs::write(world.attempt(&job).join("state"), &state).expect("a file");
-    fs::remove_file(world.root.join("v1").join(CAMPAIGN).join("journal")).expect("gone");
+    fs::remove_file(world.root.join("v2").join(CAMPAIGN).join("journal")).expect("gone");
     world.ask("cancel", &[CAMPAIGN, "user", "0"], &cancel);
     assert!(alive(child));
     assert!(verdict(&world.ends(), &copy).starts_with("cancelled by-user"));

@@ -33,7 +33,7 @@ fn facts(world: &World) {
     assert_eq!(free.flatten().count(), 4, "{body}");
     let clock: f64 = values(&body, "clock")[0].parse().expect("seconds");
     assert!(clock > 1.7e9, "{body}");
-    let left = fs::read_dir(world.root.join("v1/run")).expect("a folder").flatten();
+    let left = fs::read_dir(world.root.join("v2/run")).expect("a folder").flatten();
     let left: Vec<_> = left.map(|entry| entry.file_name()).collect();
     assert_eq!(left, ["secrets"], "what it tried is gone");
 }

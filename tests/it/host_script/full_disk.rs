@@ -37,7 +37,7 @@ fn what_is_queued_stays_until_there_is_room(world: &mut World) {
     assert_eq!(ends, world.ends());
     // In the queue before the disk was full: stays there, and starts when there is room.
     fs::remove_file(disk.join("fill")).expect("room");
-    let paused = world.root.join("v1").join(CAMPAIGN).join("paused");
+    let paused = world.root.join("v2").join(CAMPAIGN).join("paused");
     fs::write(&paused, "").expect("a file");
     world.hand_over(&batch);
     world.sandbox.wait_quiet();

@@ -74,14 +74,14 @@ fn claims_stay(world: &World) {
 /// A snapshot as it was published, long ago.
 fn snapshot(world: &World, name: char) -> String {
     let name = name.to_string().repeat(32);
-    let folder = world.root.join("v1").join(CAMPAIGN).join("snapshots").join(&name);
+    let folder = world.root.join("v2").join(CAMPAIGN).join("snapshots").join(&name);
     fs::create_dir_all(folder.join("tree")).expect("a folder");
     fs::write(folder.join("looks"), "x\n").expect("a file");
     name
 }
 
 fn age(world: &World) {
-    let folder = world.root.join("v1").join(CAMPAIGN).join("snapshots");
+    let folder = world.root.join("v2").join(CAMPAIGN).join("snapshots");
     shell(&folder, "find . -exec touch -h -d '2 days ago' {} +; touch -d '1 day ago' ffff*/looks");
 }
 
@@ -99,7 +99,7 @@ fn snapshots_in_use_stay(world: &World) {
     world.hand_over(&with(&job("echo x"), &queued));
     age(world);
     let left = || {
-        let folder = world.root.join("v1").join(CAMPAIGN).join("snapshots");
+        let folder = world.root.join("v2").join(CAMPAIGN).join("snapshots");
         let names = fs::read_dir(folder).expect("a folder").flatten();
         let mut names: Vec<String> =
             names.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
@@ -132,7 +132,7 @@ fn what_cannot_be_removed_is_counted(world: &World) {
     let unused = snapshot(world, 'd');
     snapshot(world, 'f');
     age(world);
-    let folder = world.root.join("v1").join(CAMPAIGN).join("snapshots");
+    let folder = world.root.join("v2").join(CAMPAIGN).join("snapshots");
     fs::write(folder.join(format!("in.gone-{unused}")), "a file, where a folder is to go")
         .expect("a file");
     let answer = world.ask_any("gc", &[CAMPAIGN, "remove"], "");

@@ -5,12 +5,12 @@
 use std::fs;
 use std::path::PathBuf;
 
-use super::world::{Batch, CAMPAIGN, World, job, records};
+use super::world::{Batch, CAMPAIGN, World, hex, job, records};
 
 super::in_every_shell! { lost_cut_and_torn read_on_from_an_offset evidence_is_told }
 
 fn journal(world: &World) -> PathBuf {
-    world.root.join("v1").join(CAMPAIGN).join("journal")
+    world.root.join("v2").join(CAMPAIGN).join("journal")
 }
 
 fn head(text: &str) -> String {
@@ -23,7 +23,7 @@ fn lost_cut_and_torn(world: &World) {
     let jobs = [0, 1, 2].map(|i| job(format!("exit {i}")));
     let ends = world.run(&Batch::new(jobs.clone()));
     let (new, old) = ("a".repeat(32), jobs[0].id.clone());
-    world.ask("accept", &[CAMPAIGN, "none"], &format!("{new} {old}\n"));
+    world.ask("accept", &[CAMPAIGN], &format!("{new} {old}\n"));
     let whole = |world: &World| {
         assert_eq!(world.ends(), ends);
         let accepted = world.records("accept");
@@ -65,19 +65,27 @@ fn read_on_from_an_offset(world: &World) {
     world.run(&Batch::new([job("true")]));
     let first = world.probe();
     let generation = records(&first, "journal").pop().expect("a journal")["gen"].clone();
-    let size = fs::read(journal(world)).expect("a journal").len();
+    let before = fs::read_to_string(journal(world)).expect("a journal");
+    let size = before.len();
+    let last = before.split_inclusive('\n').next_back().expect("a line");
+    let mark = hex(last.as_bytes())[..16].to_owned();
     world.run(&Batch::new([job("false")]));
-    let rest = world.ask("probe", &[CAMPAIGN, &generation, &size.to_string()], "");
+    let rest = world.ask("probe", &[CAMPAIGN, &generation, &size.to_string(), &mark], "");
     assert_eq!(records(&rest, "end").len(), 1);
     assert!(rest.contains(&format!(" from={size} ")));
     // Another generation, an offset behind the end, nonsense: from the start.
     for (generation, offset) in
         [("other", "9"), (&generation, "999999"), (&generation, "x"), (&generation, "-1")]
     {
-        let all = world.ask("probe", &[CAMPAIGN, generation, offset], "");
+        let all = world.ask("probe", &[CAMPAIGN, generation, offset, &mark], "");
         assert_eq!(records(&all, "end").len(), 2, "{generation} {offset}");
     }
-    let unknown = world.ask("probe", &["nobody", "none", "0", "sh", "no-such-program"], "");
+    // Another line before the offset: the journal was rolled back.
+    let other = "0123456789abcdef";
+    let all = world.ask("probe", &[CAMPAIGN, &generation, &size.to_string(), other], "");
+    assert_eq!(records(&all, "end").len(), 2);
+    let unknown =
+        world.ask("probe", &["nobody~1", "none", "0", "none", "sh", "no-such-program"], "");
     assert!(
         unknown.contains(" missing=no-such-program .\n") && !unknown.contains("journal"),
         "{unknown}"

@@ -19,7 +19,7 @@ super::in_every_shell! {
 fn what_is_claimed_while_we_look_is_told(world: &World) {
     world.hand_over(&Batch::new([job("true")]));
     world.drained();
-    fs::write(world.root.join("v1").join(CAMPAIGN).join("paused"), "").expect("a file");
+    fs::write(world.root.join("v2").join(CAMPAIGN).join("paused"), "").expect("a file");
     let late = job("echo late");
     world.hand_over(&Batch::new([late.clone()]));
     world.sandbox.wait_quiet();
@@ -114,15 +114,17 @@ fn damaged_repeated_and_weird(world: &World) {
     assert_eq!(world.lines("count"), ["x"]);
     // Words that would lead out of their folder, or are none.
     for weird in ["", ".", "..", "a/b", "../x", "-n", "a b", "a;b", "*", "a\nb", "$(id)", "é"] {
+        let campaign = format!("camp~{weird}");
         for arguments in [
-            vec!["probe", weird, "x", "0"],
+            vec!["probe", weird, "x", "0", "none"],
+            vec!["probe", &campaign, "x", "0", "none"],
             vec!["evidence", CAMPAIGN, weird],
             vec!["hand_over", CAMPAIGN, "none", weird, &hash, "1"],
         ] {
             let answer = world.ask_any(arguments[0], &arguments[1..], &text);
             assert!(!answer.framed && answer.code == Some(64), "{arguments:?}: {}", answer.body);
         }
-        world.ask("accept", &[CAMPAIGN, "none"], &format!("{weird} {weird}\n"));
+        world.ask("accept", &[CAMPAIGN], &format!("{weird} {weird}\n"));
         world.ask("cancel", &[CAMPAIGN, "user", "0"], &format!("{weird} 1 a\n"));
     }
     assert_eq!(fs::read_dir(world.jobs()).expect("jobs").count(), 1);
@@ -140,9 +142,9 @@ fn noise(world: &World) {
 
 fn secrets_go(world: &World) {
     let folder = |world: &World| -> Vec<String> {
-        let root = fs::read_to_string(world.root.join("v1/root-id")).expect("a root id");
+        let root = fs::read_to_string(world.root.join("v2/root-id")).expect("a root id");
         let uid = rustix::process::geteuid().as_raw();
-        [format!("/dev/shm/sp-{uid}"), world.root.join("v1/secrets").display().to_string()]
+        [format!("/dev/shm/sp-{uid}"), world.root.join("v2/secrets").display().to_string()]
             .iter()
             .filter_map(|folder| fs::read_dir(folder).ok())
             .flatten()
@@ -168,10 +170,10 @@ fn secrets_go(world: &World) {
     // Asked again, and withdrawn: nothing either.
     world.run(&batch);
     let text =
-        fs::read_to_string(world.root.join("v1").join(CAMPAIGN).join("journal")).expect("journal");
+        fs::read_to_string(world.root.join("v2").join(CAMPAIGN).join("journal")).expect("journal");
     assert!(!text.contains("$b"));
     world.sandbox.write("paused", "");
-    fs::write(world.root.join("v1").join(CAMPAIGN).join("paused"), "").expect("a file");
+    fs::write(world.root.join("v2").join(CAMPAIGN).join("paused"), "").expect("a file");
     let mut third = Batch::new([job("echo never >>seen")]);
     third.secrets.clone_from(&batch.secrets);
     world.hand_over(&third);
@@ -203,12 +205,12 @@ fn two_versions_in_one_root(world: &World) {
     let b = [job("echo 2"), job("echo 4")];
     let mut other = Batch::new(b.clone());
     "version-b".clone_into(&mut other.version);
-    fs::create_dir_all(world.root.join("v1").join(CAMPAIGN)).expect("a folder");
-    fs::write(world.root.join("v1").join(CAMPAIGN).join("paused"), "").expect("a file");
+    fs::create_dir_all(world.root.join("v2").join(CAMPAIGN)).expect("a folder");
+    fs::write(world.root.join("v2").join(CAMPAIGN).join("paused"), "").expect("a file");
     world.hand_over(&Batch::new([a[0].clone()]));
     world.hand_over(&other);
     world.hand_over(&Batch::new([a[1].clone()]));
-    fs::remove_file(world.root.join("v1").join(CAMPAIGN).join("paused")).expect("resumed");
+    fs::remove_file(world.root.join("v2").join(CAMPAIGN).join("paused")).expect("resumed");
     world.kick();
     let ends = world.drained();
     for job in &a {
@@ -226,7 +228,7 @@ fn two_versions_in_one_root(world: &World) {
 
 fn paused_work_spins_nobody(world: &World) {
     world.run(&Batch::new([job("true")]));
-    let paused = world.root.join("v1").join(CAMPAIGN).join("paused");
+    let paused = world.root.join("v2").join(CAMPAIGN).join("paused");
     fs::write(&paused, "").expect("a file");
     let batch = Batch::new([job("echo x >>count")]);
     world.hand_over(&batch);

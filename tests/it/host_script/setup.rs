@@ -63,7 +63,7 @@ fn it_runs_alone(world: &World) {
     more.slots = 2;
     world.run(&more);
     assert_eq!(world.lines("order")[44..], ["job-b", "job-b"]);
-    assert!(!world.root.join("v1").join(CAMPAIGN).join("setup.now").is_symlink());
+    assert!(!world.root.join("v2").join(CAMPAIGN).join("setup.now").is_symlink());
     assert_eq!(world.errors(), "");
 }
 
@@ -76,7 +76,7 @@ fn other_campaigns_go_on(world: &World) {
     let mut other = Batch::new([1, 2, 3].map(|i| job(format!("echo other >>others; : {i}"))));
     other.slots = 2;
     let (text, hash) = world.text(&other);
-    let body = world.ask("hand_over", &["other", "none", &other.name(), &hash, "2"], &text);
+    let body = world.ask("hand_over", &["other~1", "none", &other.name(), &hash, "2"], &text);
     assert_eq!(body, "taken .\n");
     wait_until("the others ran", || world.lines("others").len() == 3);
     assert_eq!(world.lines("order"), ["begin"]);

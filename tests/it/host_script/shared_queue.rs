@@ -28,14 +28,14 @@ fn runners_share_a_queue(world: &World) {
     // Where a runner is held up for long, another takes over. Without leases there were some 200.
     let lost = fs::read_to_string(world.root.join("lost")).unwrap_or_default().lines().count();
     assert!(lost < 30, "{lost} were prepared for nothing");
-    let left = fs::read_dir(world.root.join("v1").join(CAMPAIGN).join("queue")).expect("a folder");
+    let left = fs::read_dir(world.root.join("v2").join(CAMPAIGN).join("queue")).expect("a folder");
     let left: Vec<_> = left.map(|entry| entry.expect("an entry").file_name()).collect();
     assert!(left.iter().all(|name| name == ".lock"), "{left:?}");
 }
 
 /// Whoever has leased an entry may be dead, or alive and busy with other things, or nobody at all.
 fn a_lease_holds_up_nobody(world: &World) {
-    let paused = world.root.join("v1").join(CAMPAIGN).join("paused");
+    let paused = world.root.join("v2").join(CAMPAIGN).join("paused");
     fs::create_dir_all(paused.parent().expect("a parent")).expect("a folder");
     fs::write(&paused, "").expect("a file");
     let jobs: Vec<_> = (0..5).map(|i| job(format!("echo {i} >>ran"))).collect();
@@ -43,7 +43,7 @@ fn a_lease_holds_up_nobody(world: &World) {
     batch.slots = 2;
     world.hand_over(&batch);
     world.sandbox.wait_quiet();
-    let queue = world.root.join("v1").join(CAMPAIGN).join("queue");
+    let queue = world.root.join("v2").join(CAMPAIGN).join("queue");
     let batches =
         fs::read_dir(&queue).expect("a folder").map(|entry| entry.expect("an entry").path());
     let batch =

@@ -52,9 +52,9 @@ fn compressed(archive: &[u8]) -> Vec<u8> {
 
 /// Begins a folder of this token; where its tree is.
 fn begin(world: &World, token: &str) -> PathBuf {
-    let body = world.ask("snapshot_begin", &[CAMPAIGN, "none", NAME, token, "0"], "");
+    let body = world.ask("snapshot_begin", &[CAMPAIGN, NAME, token, "0"], "");
     assert!(body.starts_with("make ") && body.contains(" previous=none "), "{body}");
-    world.root.join("v1").join(CAMPAIGN).join(format!("snapshots/in.{token}/tree"))
+    world.root.join("v2").join(CAMPAIGN).join(format!("snapshots/in.{token}/tree"))
 }
 
 fn fill(world: &World, token: &str, pack: &[u8]) -> String {
@@ -85,7 +85,7 @@ fn a_pack_is_unpacked_and_published(world: &mut World) {
         world.ask("snapshot_publish", &[CAMPAIGN, NAME, "t"], &text)
     };
     assert_eq!(publish(6, looks), format!("published folder={NAME} .\n"));
-    let kept = world.root.join("v1").join(CAMPAIGN).join("snapshots").join(NAME);
+    let kept = world.root.join("v2").join(CAMPAIGN).join("snapshots").join(NAME);
     let mut names: Vec<_> = fs::read_dir(&kept)
         .expect("a snapshot")
         .map(|entry| entry.expect("an entry").file_name().into_string().expect("text"))
@@ -93,11 +93,11 @@ fn a_pack_is_unpacked_and_published(world: &mut World) {
     names.sort();
     assert_eq!(names, ["looks", "paths", "tree"], "nothing of the making is left");
     // It is known by its looks, and by a change of them.
-    let body = world.ask("snapshot_begin", &[CAMPAIGN, "none", NAME, "u", "0"], "");
+    let body = world.ask("snapshot_begin", &[CAMPAIGN, NAME, "u", "0"], "");
     assert_eq!(body, format!("have folder={NAME} .\n"));
     assert_eq!(fill(world, "u", &first), "gone .\n");
     crate::support::shell(&kept, "touch -d 2001-01-01 tree/z");
-    let body = world.ask("snapshot_begin", &[CAMPAIGN, "none", NAME, "v", "0"], "");
+    let body = world.ask("snapshot_begin", &[CAMPAIGN, NAME, "v", "0"], "");
     assert!(body.starts_with(&format!("make folder={NAME}.2 changed={NAME} ")), "{body}");
 }
 

@@ -15,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::support::{MemoryGroup, Sandbox, wait_until};
 
-pub(super) const CAMPAIGN: &str = "camp";
+pub(super) const CAMPAIGN: &str = "camp~1";
 pub(super) const VERSION: &str = "version-a";
 
 /// A record of an answer: its kind and its fields.
@@ -178,7 +178,7 @@ impl World {
         }
         text += more;
         text += &fs::read_to_string(main).expect("the last part");
-        let bin = self.root.join("v1/bin");
+        let bin = self.root.join("v2/bin");
         fs::create_dir_all(&bin).expect("a folder");
         fs::write(bin.join(version), text).expect("a script");
     }
@@ -193,7 +193,7 @@ impl World {
 
     fn command(&self, verb: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.shell);
-        command.arg(self.root.join("v1/bin").join(VERSION)).arg(verb).arg(&self.root).arg("nonce");
+        command.arg(self.root.join("v2/bin").join(VERSION)).arg(verb).arg(&self.root).arg("nonce");
         command.args(arguments).env_clear().current_dir(self.sandbox.path());
         command.env("PATH", &self.path).env("HOME", self.sandbox.home()).env("SP_SH", &self.shell);
         command.env("TMUX_TMPDIR", self.sandbox.path()).envs(&self.variables);
@@ -273,7 +273,7 @@ impl World {
         let secrets = u8::from(!batch.secrets.is_empty());
         let mut text = format!(
             "batch v=1 apply={apply} script={version} secrets={secrets} .\n\
-             B_APPLY={apply} B_HOST=local B_ORIGIN=none B_WORK={work} B_LIMIT='' B_KILL_AFTER=1 B_LOG_MAX=268435456 \
+             B_APPLY={apply} B_HOST=local B_WORK={work} B_LIMIT='' B_KILL_AFTER=1 B_LOG_MAX=268435456 \
              B_CODES=' 0 ' B_MARKERS=0 B_STAMP=0 B_CLEANUP=0 B_SECRETS={secrets} B_PREPARE=0 B_MAX_FAIL='' B_INIT='' \
              B_SLOTS={slots} {common}; B_ACCOUNT() {{ export PATH={path}; }}; B_SHELL() {{ run {shell} \"$@\"; }}\n"
         );
@@ -325,7 +325,7 @@ impl World {
 
     #[track_caller]
     pub(super) fn probe(&self) -> String {
-        self.ask("probe", &[CAMPAIGN, "none", "0"], "")
+        self.ask("probe", &[CAMPAIGN, "none", "0", "none"], "")
     }
 
     /// The records of one kind in a probe.
@@ -352,7 +352,7 @@ impl World {
     }
 
     pub(super) fn jobs(&self) -> PathBuf {
-        self.root.join("v1").join(CAMPAIGN).join("jobs")
+        self.root.join("v2").join(CAMPAIGN).join("jobs")
     }
 
     pub(super) fn state(&self, job: &Job) -> String {
@@ -407,7 +407,7 @@ impl World {
 
     /// What the runners complained of.
     pub(super) fn errors(&self) -> String {
-        fs::read_to_string(self.root.join("v1/run/errors")).unwrap_or_default()
+        fs::read_to_string(self.root.join("v2/run/errors")).unwrap_or_default()
     }
 }
 

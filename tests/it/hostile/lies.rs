@@ -84,22 +84,24 @@ fn what_stands_in_a_hosts_files_steers_no_terminal() {
     let state = sandbox.attempts("lies", "state").remove(0);
     append(&state, &format!("start pid=1 {escape} .\nstop why={escape} by={escape} up=1.00 .\n"));
     append(
-        &sandbox.root().join("v1/lies/journal"),
+        &sandbox.place("lies").join("journal"),
         &format!("end id={escape} .\nstart {escape} .\n"),
     );
     let told = ask_all(&sandbox, "files");
     assert!(told[2].stdout.contains("\\u{1b}]0;pwned"), "it is shown, made visible: {:?}", told[2]);
     assert!(told[0].stdout.contains("succeeded"), "{:?}", told[0]);
-    fs::write(sandbox.root().join("v1/lies/origin"), format!("{escape}\n")).unwrap();
-    ask_all(&sandbox, "origin");
-    fs::write(sandbox.root().join("v1/root-id"), format!("{escape}\n")).unwrap();
+    for (name, text) in [("instance", escape), ("clients/0123456789abcdef", escape)] {
+        fs::write(sandbox.place("lies").join(name), format!("{text}\n")).unwrap();
+        ask_all(&sandbox, name);
+    }
+    fs::write(sandbox.root().join("v2/root-id"), format!("{escape}\n")).unwrap();
     ask_all(&sandbox, "root-id");
 }
 
 #[test]
 fn a_root_that_others_could_write_to_or_own_is_refused() {
     let sandbox = Sandbox::with(ONE);
-    for folder in [sandbox.root(), sandbox.root().join("v1")] {
+    for folder in [sandbox.root(), sandbox.root().join("v2")] {
         fs::create_dir_all(&folder).unwrap();
         for mode in [0o720, 0o702, 0o777] {
             fs::set_permissions(&folder, fs::Permissions::from_mode(mode)).unwrap();

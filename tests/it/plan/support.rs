@@ -106,6 +106,7 @@ pub(crate) fn campaign(command: &str, axes: &[(&str, Axis)]) -> Campaign {
         code_change: CodeChange::default(),
         sync: Sync::default(),
         name: "test".parse().unwrap(),
+        id: None,
         description: None,
         command: Command::Shell(shell(command)),
         shell: ["bash", "-euo", "pipefail"].map(str::to_owned).to_vec(),

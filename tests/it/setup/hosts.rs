@@ -28,7 +28,7 @@ fn make(sandbox: &Sandbox, host: &str, name: &str) {
 
 /// Complete lines of a host's journal that begin with a word.
 fn told(sandbox: &Sandbox, host: &str, word: &str) -> Vec<String> {
-    let journal = sandbox.host_root(host).join("v1/c/journal");
+    let journal = sandbox.host_place(host, "c").join("journal");
     let text = fs::read_to_string(journal).unwrap_or_default();
     let whole = text.lines().filter(|line| line.ends_with(" ."));
     whole.filter(|line| line.split(' ').next() == Some(word)).map(str::to_owned).collect()
@@ -45,7 +45,7 @@ fn setup_on(sandbox: &Sandbox, host: &str) -> (String, String) {
 
 /// Hand-overs in the queue of a host.
 fn queued(sandbox: &Sandbox, host: &str) -> Vec<PathBuf> {
-    let queue = fs::read_dir(sandbox.host_root(host).join("v1/c/queue"));
+    let queue = fs::read_dir(sandbox.host_place(host, "c").join("queue"));
     let paths = queue.into_iter().flatten().flatten().map(|entry| entry.path());
     paths.filter(|path| path.to_string_lossy().contains('~')).collect()
 }

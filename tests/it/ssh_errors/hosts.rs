@@ -20,7 +20,7 @@ fn without(programs: &[&str]) -> Sandbox {
 fn lacks(sandbox: &Sandbox, words: &[&str]) {
     let run = sandbox.expect(1, &["apply"]);
     says(&run, words);
-    let queue = sandbox.host_root("box").join("v1/far/queue");
+    let queue = sandbox.host_place("box", "far").join("queue");
     assert_eq!(fs::read_dir(queue).into_iter().flatten().count(), 0, "nothing was handed over");
 }
 

@@ -3,12 +3,10 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use rusqlite::Connection;
 use solverpilot::lifecycle::HostFact;
 use solverpilot::store::{ApplyLock, Holder, Lock, Opened, Store, StoreError, folder_of};
-use tempfile::TempDir;
 
 use super::{
     Place, apply, campaign, ended, holder, host, id, intend, now, plan, planned, put, report,
@@ -184,34 +182,6 @@ fn what_cannot_be_written_is_told() {
 }
 
 #[test]
-fn it_belongs_to_one_file() {
-    let place = made();
-    let open = |folder: &Path, file: &Path| {
-        Store::open_patient(folder, &campaign(), file, &holder(), Duration::ZERO)
-            .map(|opened| opened.store)
-    };
-    // A second campaign file of the same name beside the first.
-    let second = place.root.path().join("second.toml");
-    put(&second, b"");
-    assert!(matches!(open(&place.folder(), &second), Err(StoreError::OtherFile { .. })));
-    // The same file by another path.
-    let link = place.root.path().join("link.toml");
-    std::os::unix::fs::symlink(place.file(), &link).unwrap();
-    open(&place.folder(), &link).unwrap();
-    open(&place.folder(), &place.file()).unwrap();
-    // The file was renamed.
-    fs::remove_file(&second).unwrap();
-    fs::rename(place.file(), &second).unwrap();
-    assert_eq!(open(&place.folder(), &second).unwrap().known().unwrap().len(), 200);
-    // The folder was moved.
-    let moved = TempDir::new().unwrap();
-    let target = moved.path().join("moved");
-    fs::rename(place.root.path(), &target).unwrap();
-    open(&folder_of(&target, &campaign()), &target.join("second.toml")).unwrap();
-    fs::create_dir(place.root.path()).unwrap();
-}
-
-#[test]
 fn an_old_checkpoint_opens() {
     let place = Place::new();
     drop(place.open());
@@ -271,12 +241,7 @@ fn crash_child() {
         // Run by itself, among the slow tests, it has nothing to do.
         return;
     };
-    let open = Store::open(
-        &folder_of(&folder, &campaign()),
-        &campaign(),
-        &folder.join("campaign.toml"),
-        &holder(),
-    );
+    let open = Store::open(&folder_of(&folder, &campaign()), &campaign(), &holder());
     let mut store = open.unwrap().store;
     plan(&mut store, &planned(0..50));
     intend(&mut store, &[(0, 1), (1, 1)]).unwrap();

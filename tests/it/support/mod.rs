@@ -9,6 +9,7 @@ mod disk;
 mod memory;
 mod network;
 mod over;
+mod places;
 mod sshd;
 
 use std::fs;
@@ -22,6 +23,7 @@ use tempfile::TempDir;
 pub use disk::Disk;
 pub use memory::MemoryGroup;
 pub use network::Network;
+pub use places::{commit, place, places};
 
 /// How long anything may take on a loaded machine before a test gives up.
 pub const PATIENCE: Duration = Duration::from_mins(1);
@@ -126,7 +128,7 @@ impl Sandbox {
 
     /// Process ids of the runners that live: the ones whose life lock is there.
     pub fn runners(&self) -> Vec<i32> {
-        let Ok(folder) = fs::read_dir(self.root().join("v1/run")) else { return Vec::new() };
+        let Ok(folder) = fs::read_dir(self.root().join("v2/run")) else { return Vec::new() };
         let names = folder.flatten().filter_map(|entry| entry.file_name().into_string().ok());
         let pids =
             names.filter_map(|name| name.strip_prefix("life.")?.split('-').next()?.parse().ok());
@@ -136,7 +138,7 @@ impl Sandbox {
     /// The file `name` of every attempt of a campaign, in the order of their paths.
     pub fn attempts(&self, campaign: &str, name: &str) -> Vec<PathBuf> {
         let mut found = Vec::new();
-        let jobs = self.root().join("v1").join(campaign).join("jobs");
+        let jobs = self.place(campaign).join("jobs");
         for job in fs::read_dir(jobs).into_iter().flatten().flatten() {
             for attempt in fs::read_dir(job.path()).into_iter().flatten().flatten() {
                 let number = attempt.file_name().to_string_lossy().parse::<u32>().is_ok();
@@ -230,7 +232,7 @@ impl Sandbox {
 
     /// Folder of a job on the host: its attempts are the numbers in it.
     pub fn job_folder(&self, campaign: &str, id: &str) -> PathBuf {
-        self.root().join("v1").join(campaign).join("jobs").join(id)
+        self.place(campaign).join("jobs").join(id)
     }
 
     /// The last record of a kind that an attempt's state file holds.

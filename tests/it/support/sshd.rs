@@ -147,6 +147,12 @@ impl Sandbox {
         self.host_home(name).join(".local/share/sp")
     }
 
+    /// Folder of a campaign on a host.
+    #[track_caller]
+    pub fn host_place(&self, host: &str, campaign: &str) -> PathBuf {
+        super::place(&self.host_root(host), campaign)
+    }
+
     /// What a host's server has logged.
     pub fn ssh_log(&self, name: &str) -> String {
         fs::read_to_string(self.path().join(format!("ssh/log-{name}"))).unwrap_or_default()

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
 use super::{all_snapshots, campaign, folders, replace, sync, tree};
-use crate::support::{Sandbox, finish, shell, wait_until};
+use crate::support::{Sandbox, commit, finish, shell, wait_until};
 
 #[test]
 fn jobs_run_what_was_planned() {
@@ -198,7 +198,8 @@ fn two_clients_that_send_the_same_tree_both_succeed() {
     for number in 0..200 {
         sandbox.write(&format!("files/{number}"), &number.to_string());
     }
-    shell(sandbox.path(), "cp -r work other");
+    commit(&sandbox.campaign());
+    shell(sandbox.path(), "git clone -q work other");
     let other = sandbox.path().join("other");
     let children = [sandbox.campaign(), other.clone(), other]
         .map(|folder| sandbox.command_in(&folder, &["sync", "--json"]).spawn().expect("sp starts"));
@@ -223,16 +224,17 @@ fn a_kept_folder_is_a_snapshots_own() {
     assert_eq!(log(&sandbox), format!("one\nbin\nbuilt-{first}\n"));
     // What a setup that ended well notes.
     let root = sandbox.root();
-    let script = fs::read_dir(root.join("v1/bin"))
+    let script = fs::read_dir(root.join("v2/bin"))
         .expect("bin")
         .next()
         .expect("a script")
         .expect("a script");
     let home = sandbox.home().display().to_string();
     let set_up = format!(
-        "HOME={home} sh {} snapshot_set_up {} n c {first}",
+        "HOME={home} sh {} snapshot_set_up {} n {} {first}",
         script.path().display(),
-        root.display()
+        root.display(),
+        sandbox.place("c").file_name().expect("a name").display()
     );
     assert!(shell(sandbox.path(), &set_up).contains("noted ."));
     // Another source, older than what was built.

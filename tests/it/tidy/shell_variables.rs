@@ -202,16 +202,11 @@ impl Reader {
             return;
         }
         self.end_command();
-        match self.open.last() {
-            Some(Open::Quoted) => {
-                self.end(&Open::Quoted);
-                self.place = Place::Argument;
-                self.quoted();
-            }
-            _ => {
-                self.end(&Open::Parenthesis);
-                self.place = Place::Argument;
-            }
+        let quoted = self.open.last() == Some(&Open::Quoted);
+        self.end(if quoted { &Open::Quoted } else { &Open::Parenthesis });
+        self.place = Place::Argument;
+        if quoted {
+            self.quoted();
         }
     }
 

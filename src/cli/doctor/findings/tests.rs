@@ -15,7 +15,7 @@ fn healthy() -> Examination {
         rsync_here: Some("rsync  version 3.2.7  protocol version 31".to_owned()),
         facts: Some(Facts {
             uid: 1000,
-            path: "/home/ann/.local/share/sp/v1".to_owned(),
+            path: "/home/ann/.local/share/sp/v2".to_owned(),
             root: root_on("ext4", "rw,relatime", false),
             tmux: Some("tmux 3.3a".to_owned()),
             rsync: Some("rsync  version 3.4.1  protocol version 32".to_owned()),
@@ -83,7 +83,7 @@ fn each_thing_that_is_wrong_is_told() {
         root("tmpfs", "rw")[0]
             .starts_with("warning root: /home/ann/.local/share/sp lies in memory")
     );
-    let cleaned = after(|_, facts| facts.path = "/var/tmp/sp/v1".to_owned());
+    let cleaned = after(|_, facts| facts.path = "/var/tmp/sp/v2".to_owned());
     assert_eq!(cleaned, ["warning root: /var/tmp/sp lies where machines clean up by themselves"]);
     let full = after(|_, facts| facts.root.is_full = true);
     assert!(full[0].contains("cannot be written; is the disk full"), "{full:?}");

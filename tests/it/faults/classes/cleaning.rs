@@ -6,7 +6,7 @@ use rustix::process::Signal;
 use super::signals::strike;
 use crate::faults::oracle::Finding;
 use crate::faults::trial::{Shape, Trial, any_hosts, usual};
-use crate::support::shell;
+use crate::support::{commit, shell};
 
 /// With jobs that fail, whose former attempts are waste once they run again.
 pub(super) fn shape(rng: &mut Rng) -> Shape {
@@ -17,7 +17,8 @@ pub(super) fn shape(rng: &mut Rng) -> Shape {
 }
 
 pub(super) fn play(trial: &mut Trial) -> Vec<Finding> {
-    shell(trial.sandbox.path(), "cp -r work clone\n");
+    commit(&trial.sandbox.campaign());
+    shell(trial.sandbox.path(), "git clone -q work clone");
     let folders = [trial.sandbox.campaign(), trial.sandbox.path().join("clone")];
     for _ in 0..trial.rng.u32(1..=2) {
         let applying = folders[trial.rng.usize(..2)].clone();

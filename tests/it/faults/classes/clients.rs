@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use super::signals::strike;
 use crate::faults::oracle::Finding;
 use crate::faults::trial::{Shape, Trial, any_hosts, usual};
-use crate::support::shell;
+use crate::support::{commit, shell};
 
 pub(super) fn shape(rng: &mut Rng) -> Shape {
     usual(any_hosts(rng))
@@ -17,8 +17,9 @@ pub(super) fn shape(rng: &mut Rng) -> Shape {
 pub(super) fn play(trial: &mut Trial) -> Vec<Finding> {
     let number = trial.pick(&[2, 5]);
     let mut folders: Vec<PathBuf> = vec![trial.sandbox.campaign()];
+    commit(&trial.sandbox.campaign());
     for clone in 0..trial.rng.u32(0..=2) {
-        shell(trial.sandbox.path(), &format!("cp -r work clone-{clone}\n"));
+        shell(trial.sandbox.path(), &format!("git clone -q work clone-{clone}"));
         folders.push(trial.sandbox.path().join(format!("clone-{clone}")));
     }
     let mut clients = Vec::new();

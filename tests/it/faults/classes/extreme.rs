@@ -9,6 +9,7 @@ use fastrand::Rng;
 
 use crate::faults::oracle::Finding;
 use crate::faults::trial::{CAMPAIGN, Shape, Trial, usual};
+use crate::support::place;
 
 const SETUP: &str = "ffffffffffffffffffffffffffffffff";
 /// `ID` is one of the host's jobs.
@@ -37,7 +38,7 @@ pub(super) fn shape(_rng: &mut Rng) -> Shape {
 }
 
 pub(super) fn play(trial: &mut Trial) -> Vec<Finding> {
-    let campaign = trial.roots()[0].join("v1").join(CAMPAIGN);
+    let campaign = place(&trial.roots()[0], CAMPAIGN);
     for _ in 0..trial.rng.u32(1..=2) {
         let mut client = trial.start(&["apply"]);
         trial.until_begun(&mut client);
