@@ -7,7 +7,7 @@ GC_YOUNG=10
 # Minutes: a hand-over that was withdrawn is not asked for again after such a time, a month.
 GC_FORGOTTEN=43200
 
-# Prints `gc kind= count= kib= .` for each kind that there is; with `remove`, after it was removed. Stdin: `attempt ID N`,
+# Prints `gc kind= job= count= kib= .` for each kind that there is, attempts and states by job; with `remove`, after it was removed. Stdin: `attempt ID N`,
 # ended attempts whose files nobody wants, and `job ID`, jobs that are obsolete.
 verb_gc() { # INSTANCE list|remove
   local _asked _found _sizes _other _kind _unit _path
@@ -47,11 +47,18 @@ LIST
       kind = $1
       if (path in other) kind = other[path]
       if (kind == "stays") next
-      kib[kind] += size[path]
-      if (!((kind, $1, $2) in seen)) count[kind]++
-      seen[kind, $1, $2] = 1
+      # Results are told of job by job.
+      job = "none"
+      if (kind == "attempts" || kind == "states") {
+        job = $2
+        sub(/\/.*/, "", job)
+      }
+      of = kind " job=" job
+      kib[of] += size[path]
+      if (!((of, $1, $2) in seen)) count[of]++
+      seen[of, $1, $2] = 1
     }
-    END { for (kind in count) print "gc kind=" kind " count=" count[kind] " kib=" kib[kind] + 0 " ." }'
+    END { for (of in count) print "gc kind=" of " count=" count[of] " kib=" kib[of] + 0 " ." }'
 }
 
 # The last look, since what was removed before may have taken its time. Fails with 2 for what stays.

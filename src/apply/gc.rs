@@ -4,31 +4,54 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use jiff::Timestamp;
 use tokio::task::JoinSet;
 
 use super::{ApplyError, Workspace, joined, log_file};
 use crate::host::Waste;
 use crate::host::sync::Memory;
-use crate::ids::{Attempt, HostName, JobId};
+use crate::ids::{ApplyId, Attempt, HostName, JobId};
 use crate::lifecycle::AttemptState;
 use crate::state::State;
-use crate::store::{AttemptRow, older_copies};
+use crate::store::{AttemptRow, Snapshot, older_copies};
 
 /// What nobody wants of a host.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Useless {
     /// Ended attempts: of obsolete jobs all, of the others all but the newest and the newest that has succeeded.
     pub attempts: Vec<(JobId, Attempt)>,
-    /// Jobs that left the matrix and of which nothing is queued or runs.
+    /// Jobs that left the matrix and of which nothing is queued, runs or is kept.
     pub obsolete: Vec<JobId>,
+    /// Attempts that would be among them, had this folder handed them over and not another one of the instance.
+    pub others: usize,
+}
+
+/// What of the outputs is kept all the same.
+#[derive(Debug, Clone, Copy)]
+pub struct Keep {
+    /// What ended after this time, by this machine's clock.
+    pub ended_after: Timestamp,
+    /// What another folder of the instance handed over.
+    pub others: bool,
 }
 
 impl Workspace {
     /// What nobody wants of a host, as far as the checkpoint knows. A job whose result another one counts by is wanted.
-    pub fn useless_on(&self, host: &HostName) -> Result<Useless, ApplyError> {
-        let snapshot = self.store.snapshot()?;
+    ///
+    /// An obsolete job is one that was planned here; of others that are not in the matrix another folder of the instance may
+    /// have them in its own.
+    pub fn useless_on(
+        &self,
+        snapshot: &Snapshot,
+        host: &HostName,
+        keep: Keep,
+    ) -> Result<Useless, ApplyError> {
+        let begun = snapshot.applies.iter().filter(|apply| apply.started_at.is_some());
+        let ours: BTreeSet<&ApplyId> = begun.map(|apply| &apply.id).collect();
         let sources: BTreeSet<JobId> =
             snapshot.jobs.iter().filter_map(|job| job.accepted_from).collect();
+        let ahead = self.store.host(host)?.clock_offset_ms.unwrap_or(0);
+        let since = keep.ended_after.as_millisecond().saturating_add(ahead);
         let mut useless = Useless::default();
         for job in snapshot.jobs.iter().filter(|job| !sources.contains(&job.id)) {
             let ended = |state: AttemptState| matches!(state, AttemptState::Ended(_));
@@ -48,8 +71,20 @@ impl Workspace {
                     && row.moved_to.is_none()
                     && (obsolete || !wanted(row))
             });
-            useless.attempts.extend(rows.map(|row| (job.id, row.attempt)));
-            if obsolete && job.attempts.iter().any(|row| row.host == *host) {
+            let theirs =
+                |row: &AttemptRow| obsolete && !(job.planned_here && ours.contains(&row.apply));
+            let mut kept = keep.others && job.attempts.iter().any(theirs);
+            for row in rows {
+                let young = row.ended_at.is_some_and(|ended| ended.as_millisecond() > since);
+                if keep.others && theirs(row) {
+                    useless.others += 1;
+                } else if young {
+                    kept = true;
+                } else {
+                    useless.attempts.push((job.id, row.attempt));
+                }
+            }
+            if obsolete && !kept && job.attempts.iter().any(|row| row.host == *host) {
                 useless.obsolete.push(job.id);
             }
         }
@@ -96,12 +131,12 @@ impl Workspace {
     }
 
     /// Logs here of jobs that are obsolete.
-    pub fn obsolete_logs(&self, host: &HostName) -> Result<Vec<PathBuf>, ApplyError> {
-        let useless = self.useless_on(host)?;
+    pub fn obsolete_logs(&self, useless: &Useless) -> Vec<PathBuf> {
         let folder = self.state_folder();
-        let attempts = useless.attempts.iter().filter(|(job, _)| useless.obsolete.contains(job));
+        let obsolete: BTreeSet<&JobId> = useless.obsolete.iter().collect();
+        let attempts = useless.attempts.iter().filter(|(job, _)| obsolete.contains(job));
         let files = attempts.map(|(job, attempt)| log_file(&folder, *job, *attempt));
-        Ok(files.filter(|file| file.exists()).collect())
+        files.filter(|file| file.exists()).collect()
     }
 
     /// Files beside the checkpoint that nothing needs, by kind: `lists` of code that no job of the matrix ran with, and

@@ -26,7 +26,7 @@ mod workspace;
 pub use code::{CodeNow, MoreChanged};
 pub use collect::{Collected, HostAnswer};
 pub use error::ApplyError;
-pub use gc::Useless;
+pub use gc::{Keep, Useless};
 pub use hand_over::programs_of;
 pub use instance::Copied;
 pub use interrupt::{Interrupt, Interrupts};

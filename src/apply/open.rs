@@ -60,10 +60,16 @@ impl Workspace {
     /// cancel must reach.
     pub fn attempts_that_may_run(
         &self,
-        chosen: impl Fn(JobId, &HostName) -> bool,
+        chosen: impl Fn(&OpenAttempt) -> bool,
     ) -> Result<BTreeMap<HostName, Named>, ApplyError> {
         let all = self.store.open_attempts()?.into_iter().chain(self.store.moved_attempts()?);
-        Ok(by_host(all.filter(|open| chosen(open.job, &open.host))))
+        Ok(by_host(all.filter(chosen)))
+    }
+
+    /// Whether an attempt is this folder's to end: it handed it over, or has its job in its matrix. Others are another
+    /// folder's of the same instance.
+    pub fn may_end(&self, open: &OpenAttempt) -> bool {
+        open.ours || self.settings.expansion.index_of(open.job).is_some()
     }
 }
 

@@ -1,6 +1,7 @@
 //! The command line, as clap reads it.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
@@ -227,6 +228,9 @@ pub(super) struct Choice {
     /// Take obsolete jobs out of the queues
     #[arg(long)]
     pub withdraw: bool,
+    /// With `--withdraw`: jobs that another clone or work tree handed over, too
+    #[arg(long, requires = "withdraw")]
+    pub others: bool,
     /// Start at most so many jobs
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
@@ -254,6 +258,14 @@ pub(super) struct Apply {
     /// Start nothing more after so many failures
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub max_fail: Option<u32>,
+}
+
+/// Reads a time that may be zero.
+fn age(text: &str) -> Result<Duration, String> {
+    if matches!(text, "0" | "0s") {
+        return Ok(Duration::ZERO);
+    }
+    crate::campaign::duration::parse(text).map_err(|error| error.to_string())
 }
 
 /// `sp accept`.
@@ -319,6 +331,9 @@ pub(super) struct Cancel {
     /// With `--all`: only jobs on this host, or on the hosts with this tag
     #[arg(long = "host", value_name = "NAME|TAG", requires = "all")]
     pub hosts: Vec<String>,
+    /// With `--all`: those that another clone or work tree handed over, too
+    #[arg(long, requires = "all")]
+    pub others: bool,
     /// KILL at once
     #[arg(long)]
     pub now: bool,
@@ -427,6 +442,12 @@ pub(super) struct Gc {
     /// Logs of obsolete jobs here, too
     #[arg(long)]
     pub logs: bool,
+    /// Keep the outputs of attempts that ended within this time
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = age)]
+    pub older_than: Duration,
+    /// Outputs of attempts that another clone or work tree handed over, too
+    #[arg(long)]
+    pub others: bool,
     /// Only list
     #[arg(short = 'n', long, conflicts_with = "yes")]
     pub dry_run: bool,

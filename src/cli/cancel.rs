@@ -10,7 +10,7 @@ use super::plan::count;
 use super::session::{Reach, Session};
 use crate::apply::{ApplyError, Named, Workspace};
 use crate::ids::{ApplyId, Attempt, HostName, JobId};
-use crate::store::JobRow;
+use crate::store::{JobRow, OpenAttempt};
 
 /// Seconds between TERM and KILL.
 const GRACE: u32 = 10;
@@ -33,12 +33,16 @@ pub(super) fn run(context: &Context, arguments: &args::Cancel) -> Result<Exit, C
             .iter()
             .map(|name| session.resolve(name, &known).map(|job| job.id))
             .collect::<Result<BTreeSet<_>, _>>()?;
-        let is_chosen = |job, host: &HostName| {
-            let is_there = || hosts.as_ref().is_none_or(|hosts| hosts.contains(host));
-            wanted.contains(&job) || (arguments.all && is_there())
+        let is_there = |host: &HostName| hosts.as_ref().is_none_or(|hosts| hosts.contains(host));
+        let is_chosen = |workspace: &Workspace, open: &OpenAttempt| {
+            let all = arguments.all && (arguments.others || workspace.may_end(open));
+            wanted.contains(&open.job) || (all && is_there(&open.host))
         };
         let grace = if arguments.now { 0 } else { GRACE };
         let attempts = context.block_on(end(session, is_chosen, grace))??;
+        if arguments.all && !arguments.others {
+            say_others(session, is_there)?;
+        }
         if attempts.is_empty() {
             context.note("Nothing to cancel: no such job is queued or running.");
             return Ok(if arguments.all { Exit::Done } else { Exit::NothingSelected });
@@ -50,7 +54,7 @@ pub(super) fn run(context: &Context, arguments: &args::Cancel) -> Result<Exit, C
 /// Asks the hosts and ends what is chosen; returns the attempts that were to be ended.
 async fn end(
     session: &mut Session<'_>,
-    is_chosen: impl Fn(JobId, &HostName) -> bool,
+    is_chosen: impl Fn(&Workspace, &OpenAttempt) -> bool,
     grace: u32,
 ) -> Result<Vec<Chosen>, CliError> {
     session.ask(Reach::SomeHost, None).await?;
@@ -58,7 +62,8 @@ async fn end(
     let mut tried: BTreeSet<Chosen> = BTreeSet::new();
     // What was moved while we were at it is somewhere else by now.
     for _ in 0..ROUNDS {
-        let mut hosts = session.workspace.attempts_that_may_run(&is_chosen)?;
+        let workspace = &session.workspace;
+        let mut hosts = workspace.attempts_that_may_run(|open| is_chosen(workspace, open))?;
         for named in hosts.values_mut() {
             named.attempts.retain(|attempt| !tried.contains(attempt));
         }
@@ -78,6 +83,22 @@ async fn end(
         }
     }
     Ok(attempts)
+}
+
+/// Says what goes on because another folder of the instance handed it over.
+fn say_others(session: &Session<'_>, is_there: impl Fn(&HostName) -> bool) -> Result<(), CliError> {
+    let workspace = &session.workspace;
+    let theirs =
+        workspace.attempts_that_may_run(|open| !workspace.may_end(open) && is_there(&open.host))?;
+    let number: usize = theirs.values().map(|named| named.attempts.len()).sum();
+    if number > 0 {
+        session.context.note(&format!(
+            "{} that another clone or work tree handed over {} left alone: `sp cancel --all --others` ends them, too",
+            count(number, "job"),
+            if number == 1 { "is" } else { "are" }
+        ));
+    }
+    Ok(())
 }
 
 /// Says what became of the attempts.

@@ -1,9 +1,10 @@
 //! `sp gc`: what nothing needs any more, on the hosts and here: listed first, then removed with a yes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use indicatif::HumanBytes;
+use jiff::Timestamp;
 use serde_json::json;
 
 use super::args;
@@ -13,19 +14,15 @@ use super::exit::Exit;
 use super::plan::count;
 use super::printable::printable;
 use super::session::{Reach, Session};
-use crate::apply::{Useless, Workspace};
+use crate::apply::{Keep, Useless, Workspace};
 use crate::host::{Host, Waste};
-use crate::ids::HostName;
-use crate::store::Lock;
+use crate::ids::{HostName, JobId};
+use crate::store::{Lock, Snapshot};
 
 /// What a kind is, for people; see `sp help gc`.
 const KINDS: &[(&str, &str, &str)] = &[
-    (
-        "attempts",
-        "attempt",
-        "files and logs of attempts: obsolete jobs, and attempts before a job's newest",
-    ),
-    ("states", "state folder", "folders of obsolete jobs that their attempts shared"),
+    ("attempts", "attempt", "of obsolete jobs, or before a job's newest: outputs and logs"),
+    ("states", "state folder", "of obsolete jobs, which their attempts shared"),
     ("tries", "folder", "prepared for attempts that never began"),
     ("snapshots", "snapshot", "that no job uses"),
     ("unpublished", "snapshot", "never sent to its end"),
@@ -40,6 +37,9 @@ const KINDS: &[(&str, &str, &str)] = &[
     ("checkpoints", "checkpoint", "that was damaged, before the last one"),
     ("logs", "log", "of obsolete jobs"),
 ];
+
+/// So many jobs of a kind are named, the others counted.
+const TOLD: usize = 40;
 
 /// Hosts, and what each holds.
 type Found = Vec<(HostName, Vec<Waste>)>;
@@ -60,12 +60,21 @@ fn clean(
     chosen: Option<&BTreeSet<HostName>>,
 ) -> Result<Exit, CliError> {
     let workspace = &session.workspace;
+    let snapshot = workspace.store().snapshot()?;
+    let keep = Keep {
+        ended_after: context
+            .clock()
+            .now()
+            .checked_sub(arguments.older_than)
+            .unwrap_or(Timestamp::MIN),
+        others: !arguments.others,
+    };
     let (mut exit, useless, found) = context.block_on(async {
         let mut useless: Vec<(HostName, Useless)> = Vec::new();
         for name in workspace.hosts().iter().map(Host::name) {
             let answers = session.trouble_of(name).is_none();
             if answers && chosen.is_none_or(|chosen| chosen.contains(name)) {
-                useless.push((name.clone(), workspace.useless_on(name)?));
+                useless.push((name.clone(), workspace.useless_on(&snapshot, name, keep)?));
             }
         }
         let (found, ended) = ask(context, workspace, &useless, false).await?;
@@ -73,11 +82,19 @@ fn clean(
         Ok::<_, CliError>((ended, useless, found))
     })??;
     let here = here(workspace, arguments, &useless)?;
+    let names = names_of(&snapshot);
+    let others: usize = useless.iter().map(|(_, useless)| useless.others).sum();
+    if others > 0 {
+        let theirs = count(others, "attempt");
+        context.note(&format!(
+            "{theirs} that another clone or work tree handed over stay: `--others` removes their outputs, too"
+        ));
+    }
     let total = found.iter().map(|(_, waste)| waste.len()).sum::<usize>() + here.len();
     let may = total > 0 && !arguments.dry_run && (arguments.yes || context.can_ask());
     // With JSON there is one document, which tells what was done.
     if !context.json() || !may {
-        tell(context, &found, &here, false)?;
+        tell(context, &found, &here, &names, false)?;
     }
     if !may {
         if total > 0 && !arguments.dry_run {
@@ -112,7 +129,7 @@ fn clean(
         })?;
     }
     if context.json() {
-        tell(context, &removed, &here, true)?;
+        tell(context, &removed, &here, &names, true)?;
     } else {
         context.note("Removed.");
     }
@@ -155,8 +172,8 @@ fn here(
     let mut here = if arguments.hosts.is_empty() { workspace.useless_here()? } else { Vec::new() };
     if arguments.logs {
         let mut logs = Vec::new();
-        for (name, _) in useless {
-            logs.extend(workspace.obsolete_logs(name)?);
+        for (_, useless) in useless {
+            logs.extend(workspace.obsolete_logs(useless));
         }
         here.push(("logs", logs));
     }
@@ -164,25 +181,76 @@ fn here(
     Ok(here)
 }
 
-/// Sizes and counts by kind: of each host, and here.
+/// Names of jobs, as people know them.
+fn names_of(snapshot: &Snapshot) -> BTreeMap<JobId, String> {
+    snapshot
+        .jobs
+        .iter()
+        .map(|job| (job.id, crate::report::visible(&job.name).into_owned()))
+        .collect()
+}
+
+/// What a host holds of one kind: in all, and by job where it is what jobs have left.
+struct Row<'a> {
+    kind: &'a str,
+    count: u64,
+    bytes: u64,
+    jobs: Vec<(JobId, &'a Waste)>,
+}
+
+/// A host's answer by kind, in its order.
+fn rows(waste: &[Waste]) -> Vec<Row<'_>> {
+    let mut rows: Vec<Row<'_>> = Vec::new();
+    for one in waste {
+        if rows.last().is_none_or(|row| row.kind != one.kind) {
+            rows.push(Row { kind: &one.kind, count: 0, bytes: 0, jobs: Vec::new() });
+        }
+        if let Some(row) = rows.last_mut() {
+            row.count = row.count.saturating_add(one.count);
+            row.bytes = row.bytes.saturating_add(bytes(one));
+            row.jobs.extend(one.job.map(|job| (job, one)));
+        }
+    }
+    rows
+}
+
+fn bytes(waste: &Waste) -> u64 {
+    waste.kib.saturating_mul(1024)
+}
+
+/// Sizes and counts by kind: of each host, job by job, and here.
 fn tell(
     context: &Context,
     found: &Found,
     here: &[(&'static str, Vec<PathBuf>)],
+    names: &BTreeMap<JobId, String>,
     removed: bool,
 ) -> Result<(), CliError> {
     let mut out = context.out();
     let size = |paths: &[PathBuf]| -> u64 {
         paths.iter().filter_map(|path| Some(path.metadata().ok()?.len())).sum()
     };
+    let name = |job: &JobId| match names.get(job) {
+        Some(name) if !name.is_empty() => name.clone(),
+        _ => job.to_string(),
+    };
     if context.json() {
-        let row = |kind: &str, count: u64, bytes: u64| json!({ "kind": kind, "count": count, "bytes": bytes });
-        let hosts = found.iter().map(|(name, waste)| {
-            let rows =
-                waste.iter().map(|one| row(&one.kind, one.count, one.kib.saturating_mul(1024)));
-            json!({ "name": name, "kinds": rows.collect::<Vec<_>>() })
+        let row = |row: &Row<'_>| {
+            let mut object = json!({ "kind": row.kind, "count": row.count, "bytes": row.bytes });
+            if !row.jobs.is_empty() {
+                let jobs = row.jobs.iter().map(|(job, one)| {
+                    json!({ "id": job, "name": name(job), "count": one.count, "bytes": bytes(one) })
+                });
+                object["jobs"] = jobs.collect();
+            }
+            object
+        };
+        let hosts = found.iter().map(|(host, waste)| {
+            json!({ "name": host, "kinds": rows(waste).iter().map(row).collect::<Vec<_>>() })
         });
-        let here = here.iter().map(|(kind, paths)| row(kind, paths.len() as u64, size(paths)));
+        let here = here.iter().map(
+            |(kind, paths)| json!({ "kind": kind, "count": paths.len(), "bytes": size(paths) }),
+        );
         let document = json!({
             "schema": 1, "removed": removed, "hosts": hosts.collect::<Vec<_>>(), "here": here.collect::<Vec<_>>(),
         });
@@ -190,24 +258,36 @@ fn tell(
         out.flush()?;
         return Ok(());
     }
-    let mut lines = 0;
-    let mut line = |place: &str, kind: &str, number: u64, bytes: u64| {
+    let line = |place: &str, kind: &str, number: u64, bytes: u64| {
         let words = KINDS.iter().find(|(name, ..)| *name == kind);
         let (noun, what) = words.map_or((kind, ""), |(_, noun, what)| (*noun, *what));
         let number = count(usize::try_from(number).unwrap_or(usize::MAX), noun);
         let text = format!("{place:<12} {:>10}  {number} {what}", HumanBytes(bytes).to_string());
-        lines += 1;
-        writeln!(out, "{}", printable(text.trim_end()))
+        printable(text.trim_end())
     };
-    for (name, waste) in found {
-        for one in waste {
-            line(name.as_str(), &one.kind, one.count, one.kib.saturating_mul(1024))?;
+    let told = if context.verbose() { usize::MAX } else { TOLD };
+    for (host, waste) in found {
+        for row in rows(waste) {
+            writeln!(out, "{}", line(host.as_str(), row.kind, row.count, row.bytes))?;
+            for (job, one) in row.jobs.iter().take(told) {
+                let text = format!(
+                    "{:12} {:>10}    {}",
+                    "",
+                    HumanBytes(bytes(one)).to_string(),
+                    name(job)
+                );
+                writeln!(out, "{}", printable(&text))?;
+            }
+            if row.jobs.len() > told {
+                let more = count(row.jobs.len() - told, "job");
+                writeln!(out, "{:12} {:>10}    … and {more} more; `-v` names all", "", "")?;
+            }
         }
     }
     for (kind, paths) in here {
-        line("here", kind, paths.len() as u64, size(paths))?;
+        writeln!(out, "{}", line("here", kind, paths.len() as u64, size(paths)))?;
     }
-    if lines == 0 {
+    if found.iter().all(|(_, waste)| waste.is_empty()) && here.is_empty() {
         context.note("Nothing to remove.");
     }
     out.flush()?;

@@ -16,6 +16,7 @@ mod gc;
 mod help;
 mod init;
 mod logs;
+mod neighbours;
 mod observer;
 mod other_apply;
 mod path;

@@ -9,6 +9,7 @@ use super::code;
 use super::context::{Context, resolve};
 use super::error::CliError;
 use super::exit::Exit;
+use super::neighbours;
 use super::saved_plan::SavedPlan;
 use super::session::{Reach, Session};
 use super::setup::on_one_line;
@@ -50,9 +51,10 @@ fn make(
         SavedPlan::of(loaded, &plan, &arguments.choice, &arguments.selection, digest)?
             .write(path)?;
     }
+    let others = neighbours::of(session);
     let mut out = context.out();
     if context.json() {
-        serde_json::to_writer(&mut out, &PlanView(&plan))?;
+        serde_json::to_writer(&mut out, &PlanView(&plan, &others))?;
         writeln!(out)?;
     } else {
         out.write_all(show(context, &plan, arguments.show)?.as_bytes())?;
@@ -61,6 +63,7 @@ fn make(
         }
     }
     out.flush()?;
+    neighbours::say(context, &others);
     code::say_changed(context, workspace, policy, now.as_ref(), &plan)?;
     say_next(context, &plan, arguments);
     Ok(exit(&plan, arguments.detailed_exitcode))
@@ -131,6 +134,7 @@ pub(super) fn options(
         rerun,
         no_failed: choice.no_failed,
         withdraw: choice.withdraw,
+        others: choice.others,
         limit: choice.limit,
         code: None,
         hosts: context.hosts(&selection.hosts, &loaded.expansion)?,
@@ -279,6 +283,9 @@ pub(super) fn summary(plan: &Plan) -> String {
         if summary.obsolete > 0 {
             write!(text, ", {} obsolete", summary.obsolete).expect("a string takes all");
         }
+        if summary.others > 0 {
+            write!(text, ", {} of other clones", summary.others).expect("a string takes all");
+        }
         return text + ".";
     }
     let mut parts = vec![format!("{} to run", summary.run)];
@@ -293,6 +300,7 @@ pub(super) fn summary(plan: &Plan) -> String {
     add(summary.blocked, "blocked");
     add(summary.withdraw, "to withdraw");
     add(summary.obsolete - summary.withdraw, "obsolete");
+    add(summary.others, "of other clones");
     format!("Plan: {}.", parts.join(", "))
 }
 

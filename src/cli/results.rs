@@ -102,6 +102,7 @@ fn add_pending(snapshot: &mut Snapshot, expansion: &Expansion) -> Result<(), Cli
     for job in expansion.jobs().filter(|job| !known.contains(&job.id())) {
         let Value::Object(params) = job.spec()?.params_json() else { continue };
         snapshot.jobs.push(JobRow {
+            planned_here: true,
             id: job.id(),
             name: job.name(),
             index: u32::try_from(job.index()).ok(),

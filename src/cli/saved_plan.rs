@@ -28,6 +28,7 @@ pub(super) struct SavedPlan {
     rerun: Vec<String>,
     no_failed: bool,
     withdraw: bool,
+    others: bool,
     limit: Option<usize>,
     filter: Option<String>,
     #[serde(default)]
@@ -73,6 +74,7 @@ impl SavedPlan {
             rerun: choice.rerun.clone(),
             no_failed: choice.no_failed,
             withdraw: choice.withdraw,
+            others: choice.others,
             limit: choice.limit,
             filter: selection.filter.clone(),
             hosts: selection.hosts.clone(),
@@ -102,6 +104,7 @@ impl SavedPlan {
             rerun: self.rerun.clone(),
             no_failed: self.no_failed,
             withdraw: self.withdraw,
+            others: self.others,
             limit: self.limit,
             code_change: self.code_change,
         };

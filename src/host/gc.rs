@@ -14,7 +14,7 @@ use crate::lifecycle::fields::{Kind, size};
 /// Large trees take their time.
 const PATIENCE: Duration = Duration::from_mins(10);
 
-const GC: Kind = Kind { word: "gc", fields: &["kind", "count", "kib"] };
+const GC: Kind = Kind { word: "gc", fields: &["kind", "job", "count", "kib"] };
 
 /// What there is of one kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub struct Waste {
     /// `attempts states tries snapshots unpublished hand-overs marks secrets locks scripts index`, or `left`: what could not
     /// be removed.
     pub kind: String,
+    /// The job that it is of, where it is of one.
+    pub job: Option<JobId>,
     /// How many.
     pub count: u64,
     /// How much room they take on the disk; less is gained where files are shared with what stays.
@@ -56,9 +58,13 @@ fn parse(host: &str, body: &[u8]) -> Result<Vec<Waste>, HostError> {
         let number = |name| fields.get(name, size).map_err(|_| wrong());
         let kind = fields.get("kind", |kind| Some(kind).filter(|kind| is_word(kind)));
         let (kind, count, kib) = (kind.map_err(|_| wrong())?, number("count")?, number("kib")?);
-        found.push(Waste { kind: kind.to_owned(), count, kib });
+        let job = fields.get("job", |job| match job {
+            "none" => Some(None),
+            job => job.parse().ok().map(Some),
+        });
+        found.push(Waste { kind: kind.to_owned(), job: job.map_err(|_| wrong())?, count, kib });
     }
-    found.sort_by(|a, b| a.kind.cmp(&b.kind));
+    found.sort_by(|a, b| (&a.kind, a.job).cmp(&(&b.kind, b.job)));
     Ok(found)
 }
 
@@ -70,19 +76,19 @@ mod tests {
 
     #[test]
     fn a_line_that_was_cut_off_is_no_answer() {
-        let whole = "gc kind=tries count=2 kib=40 .";
+        let whole = "gc kind=tries job=none count=2 kib=40 .";
         assert_eq!(parse("box", whole.as_bytes()).expect("an answer")[0].kib, 40);
         for end in 1..whole.len() {
             assert!(parse("box", &whole.as_bytes()[..end]).is_err(), "{}", &whole[..end]);
         }
-        assert!(parse("box", b"gc kind=\x1b[31m count=2 kib=40 .").is_err());
+        assert!(parse("box", b"gc kind=\x1b[31m job=none count=2 kib=40 .").is_err());
     }
 
     proptest! {
         #![proptest_config(crate::fuzz_config())]
 
         #[test]
-        fn no_bytes_make_the_reader_panic(words in prop::collection::vec(prop_oneof!["gc ", "kind=", "count=", "kib=", "[0-9]{0,22}", "\n", " \\.", "\\PC{0,3}", "\\x1b"], 0..12)) {
+        fn no_bytes_make_the_reader_panic(words in prop::collection::vec(prop_oneof!["gc ", "kind=", "job=", "none", "count=", "kib=", "[0-9]{0,22}", "\n", " \\.", "\\PC{0,3}", "\\x1b"], 0..12)) {
             if let Ok(found) = parse("box", words.concat().as_bytes()) {
                 prop_assert!(found.iter().all(|one| is_word(&one.kind)));
             }

@@ -44,6 +44,8 @@ pub struct Options {
     pub no_failed: bool,
     /// Take obsolete jobs out of the queues.
     pub withdraw: bool,
+    /// Obsolete jobs are also those that only another client of the instance has planned and handed over.
+    pub others: bool,
     /// Start at most so many jobs, the first ones.
     pub limit: Option<usize>,
     /// The code's digest where another one makes a finished job run again; `None` where it does not.

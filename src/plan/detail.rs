@@ -94,7 +94,12 @@ pub(crate) fn of_obsolete(
     };
     match known.state {
         State::Queued if withdrawn => format!("{why}; leaves the queue").into(),
-        State::Queued => format!("{why}; still queued, `--withdraw` takes it out").into(),
+        State::Queued if known.ours => {
+            format!("{why}; still queued, `--withdraw` takes it out").into()
+        }
+        State::Queued => {
+            format!("{why}; queued by another clone, `--withdraw --others` takes it out").into()
+        }
         State::Running => format!("{why}; still runs, `sp cancel {short}` stops it").into(),
         _ => format!("{why}; its results are kept").into(),
     }

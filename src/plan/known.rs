@@ -65,6 +65,8 @@ pub struct KnownJob {
     pub accepted_from: Option<JobId>,
     /// Whether it was part of the newest plan that was applied.
     pub planned: bool,
+    /// Whether this checkpoint handed the newest attempt over, and no other client of the instance.
+    pub ours: bool,
     /// Running time of the newest ended attempt in seconds.
     pub elapsed_s: Option<f64>,
     /// Whether the checkpoint has this state; `false` when only a host has told it so far.

@@ -58,7 +58,7 @@ pub use planned::{Decision, Evidence, HostStatus, Obsolete, Plan, PlannedHost, S
 pub use prefix::Prefixes;
 pub use select::{JobRef, SelectError, Selector};
 pub use setup::{Setup, SetupPlace};
-pub use view::PlanView;
+pub use view::{Neighbour, PlanView};
 
 /// What expansion needs to know of the campaign's folder. Paths and patterns are relative to `working-dir`.
 pub trait Files {

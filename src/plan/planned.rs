@@ -104,6 +104,8 @@ pub struct Summary {
     pub blocked: usize,
     /// Obsolete jobs, withdrawn or kept.
     pub obsolete: usize,
+    /// Jobs of other clients of the instance, which are left alone.
+    pub others: usize,
 }
 
 /// A plan.
@@ -165,8 +167,8 @@ pub fn plan(
     }
     // A selection is about jobs of the file.
     let all = options.selection.is_none() && options.hosts.is_none();
-    let obsolete = if all { planner.obsolete() } else { Vec::new() };
-    let summary = summarize(&decisions, &obsolete);
+    let (obsolete, others) = if all { planner.obsolete() } else { (Vec::new(), 0) };
+    let summary = summarize(&decisions, &obsolete, others);
     Ok(Plan { expansion, hosts, decisions, obsolete, summary })
 }
 
@@ -179,7 +181,7 @@ fn hold_back(decisions: &mut [Decision], limit: usize) {
     }
 }
 
-fn summarize(decisions: &[Decision], obsolete: &[Obsolete]) -> Summary {
+fn summarize(decisions: &[Decision], obsolete: &[Obsolete], others: usize) -> Summary {
     let count = |action| decisions.iter().filter(|d| d.action == action).count();
     Summary {
         total: decisions.len(),
@@ -190,6 +192,7 @@ fn summarize(decisions: &[Decision], obsolete: &[Obsolete]) -> Summary {
         withdraw: obsolete.iter().filter(|o| o.action == Action::Withdraw).count(),
         blocked: count(Action::Blocked),
         obsolete: obsolete.len(),
+        others,
     }
 }
 
@@ -242,13 +245,16 @@ impl Planner<'_> {
         }
     }
 
-    /// Known jobs that no cell gives any more. One that no host ever had has nothing to keep and is not worth a line.
-    fn obsolete(&self) -> Vec<Obsolete> {
+    /// Jobs that were planned here and that no cell gives any more, and how many other clients of the instance have that never
+    /// were. A job that no host ever had has nothing to keep and is not worth a line.
+    fn obsolete(&self) -> (Vec<Obsolete>, usize) {
         let gone =
             |known: &&KnownJob| known.has_history() && self.expansion.index_of(known.id).is_none();
-        let obsolete: Vec<&KnownJob> = self.evidence.known.jobs().iter().filter(gone).collect();
+        let gone = self.evidence.known.jobs().iter().filter(gone);
+        let (obsolete, others): (Vec<&KnownJob>, Vec<&KnownJob>) =
+            gone.partition(|known| self.options.others || known.cell.is_some());
         if obsolete.is_empty() {
-            return Vec::new();
+            return (Vec::new(), others.len());
         }
         // By cell, not by the decisions' predecessors: a version stays an older one when its successor has run too.
         let mut keys = CellKeys::new(self.expansion);
@@ -258,7 +264,9 @@ impl Planner<'_> {
             .filter(|(cell, _)| cells.contains(cell))
             .collect();
         let make = |known: &KnownJob| {
-            let withdrawn = self.options.withdraw && known.state == State::Queued;
+            let withdrawn = self.options.withdraw
+                && known.state == State::Queued
+                && (known.ours || self.options.others);
             let successor = known.cell.and_then(|cell| successors.get(&cell).copied());
             Obsolete {
                 action: if withdrawn { Action::Withdraw } else { Action::Skip },
@@ -266,6 +274,6 @@ impl Planner<'_> {
                 known: known.clone(),
             }
         };
-        obsolete.into_iter().map(make).collect()
+        (obsolete.into_iter().map(make).collect(), others.len())
     }
 }

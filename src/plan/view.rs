@@ -5,6 +5,7 @@
 use serde::ser::{Error as _, SerializeMap as _, SerializeStruct as _};
 use serde::{Serialize, Serializer};
 
+use crate::ids::HostName;
 use crate::plan::action::Reason;
 use crate::plan::job::{CommandSpec, Job, told};
 use crate::plan::json::JsonValue;
@@ -12,12 +13,27 @@ use crate::plan::planned::{Decision, HostStatus, Obsolete, Plan, PlannedHost};
 
 /// A plan, to be serialized.
 #[derive(Debug, Clone, Copy)]
-pub struct PlanView<'a>(pub &'a Plan);
+pub struct PlanView<'a>(pub &'a Plan, pub &'a [Neighbour]);
+
+/// Another instance of the campaign's name on a host, which no command of this one touches.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Neighbour {
+    /// The host.
+    pub host: HostName,
+    /// The instance, as `NAME~ID`.
+    pub instance: String,
+    /// How many jobs the host has of it.
+    pub jobs: u64,
+    /// Name of the machine that handed them over.
+    pub machine: String,
+    /// The campaign file that they are of.
+    pub file: String,
+}
 
 impl Serialize for PlanView<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let plan = self.0;
-        let mut object = serializer.serialize_struct("Plan", 7)?;
+        let Self(plan, others) = self;
+        let mut object = serializer.serialize_struct("Plan", 8)?;
         object.serialize_field("schema", &1)?;
         object.serialize_field("campaign", &plan.expansion.campaign().name)?;
         match &plan.expansion.campaign().setup {
@@ -27,6 +43,7 @@ impl Serialize for PlanView<'_> {
         object.serialize_field("hosts", &Each(&plan.hosts, HostView))?;
         object.serialize_field("jobs", &Each(&plan.decisions, |d| DecisionView(plan, d)))?;
         object.serialize_field("obsolete", &Each(&plan.obsolete, ObsoleteView))?;
+        object.serialize_field("others", others)?;
         object.serialize_field("summary", &plan.summary)?;
         object.end()
     }

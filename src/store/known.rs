@@ -1,6 +1,6 @@
 //! What earlier applies left, as the plan wants it. Read at every start, so it reads as little as it can.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
 use rusqlite::types::Type;
@@ -28,6 +28,8 @@ pub struct OpenAttempt {
     pub state: AttemptState,
     /// The root it is in, as far as the host has told it.
     pub root_id: Option<String>,
+    /// Whether an apply of this checkpoint handed it over.
+    pub ours: bool,
 }
 
 impl Store {
@@ -42,7 +44,7 @@ impl Store {
     /// Attempts that have not ended, in plan order, those of other jobs behind; of one job the oldest first.
     pub fn open_attempts(&self) -> Result<Vec<OpenAttempt>, StoreError> {
         self.attempts_of(
-            "SELECT job.id, host.name, n, apply.id, state, host.root_id FROM attempt
+            "SELECT job.id, host.name, n, apply.id, state, host.root_id, apply.started_at IS NOT NULL FROM attempt
              JOIN job ON job.ordinal = attempt.job
              JOIN host ON host.ordinal = attempt.host
              JOIN apply ON apply.ordinal = attempt.apply
@@ -55,7 +57,8 @@ impl Store {
     /// follow. Until then it is nobody's.
     pub fn moved_attempts(&self) -> Result<Vec<OpenAttempt>, StoreError> {
         let moved = self.attempts_of(
-            "SELECT job.id, moved_to, n, apply.id, 'intended', host.root_id FROM attempt
+            "SELECT job.id, moved_to, n, apply.id, 'intended', host.root_id, apply.started_at IS NOT NULL
+             FROM attempt
              JOIN job ON job.ordinal = attempt.job
              JOIN apply ON apply.ordinal = attempt.apply
              LEFT JOIN host ON host.name = moved_to
@@ -82,6 +85,7 @@ impl Store {
                         apply: parsed(row, 3)?,
                         state: parsed(row, 4)?,
                         root_id: row.get(5)?,
+                        ours: row.get(6)?,
                     })
                 })?
                 .collect()
@@ -139,6 +143,7 @@ impl Store {
                 attempt: None,
                 accepted_from: None,
                 planned: index.is_some(),
+                ours: false,
                 elapsed_s: None,
                 stored: true,
                 code: None,
@@ -209,9 +214,15 @@ impl Store {
         // Newest attempt that has ended, by number: it is not always the newest one.
         let mut ended: Vec<Option<Attempt>> = vec![None; jobs.len()];
         let codes = self.read_codes()?;
+        // Applies that were only met in a host's records have no time.
+        let ours: BTreeSet<i64> = self
+            .connection
+            .prepare("SELECT ordinal FROM apply WHERE started_at IS NOT NULL")?
+            .query_map([], |row| row.get(0))?
+            .collect::<Result<_, _>>()?;
         // In the order they were written, which is the order of the file: no index, no sort.
         let mut rows = self.connection.prepare(
-            "SELECT job, n, state, host, reason, detail, exit_code, signal, elapsed_s, provenance, moved_to
+            "SELECT job, n, state, host, reason, detail, exit_code, signal, elapsed_s, provenance, moved_to, apply
              FROM attempt ORDER BY ordinal",
         )?;
         let mut rows = rows.query([])?;
@@ -235,6 +246,7 @@ impl Store {
             }
             job.attempt = Some(n);
             job.moved_to = moved_to;
+            job.ours = ours.contains(&row.get(11)?);
             if job.moved_to.is_some() {
                 // The other host is the home now, and nobody has it yet.
                 (job.state, job.host) = (State::Pending, None);

@@ -105,6 +105,8 @@ pub struct JobRow {
     pub name: String,
     /// Place in the newest applied plan; `None` when obsolete.
     pub index: Option<u32>,
+    /// Whether it was ever planned here; else only a host has told of it.
+    pub planned_here: bool,
     /// Axis values by name.
     pub params: Map<String, Value>,
     /// The job whose result counts for this one, as long as no later attempt does.
@@ -282,12 +284,16 @@ type Met = (JobRow, Option<(i64, u32)>);
 
 fn read_jobs(connection: &rusqlite::Connection) -> rusqlite::Result<BTreeMap<i64, Met>> {
     connection
-        .prepare("SELECT ordinal, id, name, idx, params, accepted_from, accepted_after FROM job")?
+        .prepare(
+            "SELECT ordinal, id, name, idx, params, accepted_from, accepted_after, cell IS NOT NULL
+             FROM job",
+        )?
         .query_map([], |row| {
             let job = JobRow {
                 id: JobId(row.get(1)?),
                 name: row.get(2)?,
                 index: row.get(3)?,
+                planned_here: row.get(7)?,
                 params: from_json(row, 4)?,
                 accepted_from: None,
                 attempts: Vec::new(),

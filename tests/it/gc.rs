@@ -68,19 +68,19 @@ fn what_ended_is_known_for_ever() {
         "tries 1",
         "lists 2",
     ];
-    let listed = sandbox.json(&["gc"]);
+    let listed = sandbox.json(&["gc", "--older-than", "0s"]);
     assert_eq!(
         (kinds(&listed), &listed["removed"]),
         (expected.map(str::to_owned).to_vec(), &Value::Bool(false))
     );
-    sandbox.expect(0, &["gc"]);
-    sandbox.expect(0, &["gc", "--dry-run"]);
+    sandbox.expect(0, &["gc", "--older-than", "0s"]);
+    sandbox.expect(0, &["gc", "--older-than", "0s", "--dry-run"]);
     assert_eq!(files_below(&sandbox.root()), before, "a listing removes nothing");
-    let lines = sandbox.expect(0, &["gc", "-y"]).stdout;
-    assert!(lines.contains("3 attempts files and logs"), "{lines}");
-    let again = sandbox.expect(0, &["gc", "-y"]);
+    let lines = sandbox.expect(0, &["gc", "--older-than", "0s", "-y"]).stdout;
+    assert!(lines.contains("3 attempts of obsolete jobs") && lines.contains(" n=2\n"), "{lines}");
+    let again = sandbox.expect(0, &["gc", "--older-than", "0s", "-y"]);
     assert!(again.stdout.is_empty() && again.stderr.contains("Nothing to remove"), "{again:?}");
-    assert_eq!(kinds(&sandbox.json(&["gc", "--logs"])), ["logs 1"]);
+    assert_eq!(kinds(&sandbox.json(&["gc", "--older-than", "0s", "--logs"])), ["logs 1"]);
 
     // Records and the newest attempts' files are there; so are the logs, here.
     assert_eq!(sandbox.attempts("c", "state").len(), 5);
@@ -125,8 +125,8 @@ fn the_last_results_stay_with_their_trees() {
     sandbox.wait_quiet();
     age(&sandbox);
     // Of the three attempts the first has succeeded and the third is the newest.
-    let run = sandbox.expect(0, &["gc", "-y", "--host", "local"]);
-    assert!(run.stdout.contains("1 attempt files"), "{run:?}");
+    let run = sandbox.expect(0, &["gc", "--older-than", "0s", "-y", "--host", "local"]);
+    assert!(run.stdout.contains("1 attempt of obsolete jobs"), "{run:?}");
     let results = sandbox.attempts("c", "out/result");
     let attempts: Vec<&str> =
         results.iter().filter_map(|path| path.to_str()?.rsplit('/').nth(2)).collect();
@@ -159,11 +159,11 @@ fn a_host_that_is_down_is_told_and_left() {
     let before = [logs("a"), logs("b")];
     assert!(before[0] > 0 && before[1] > 0 && before[0] + before[1] == 16, "{before:?}");
     sandbox.unplug("b");
-    let run = sandbox.expect(75, &["gc", "-y"]);
+    let run = sandbox.expect(75, &["gc", "--older-than", "0s", "-y"]);
     assert!(run.stderr.contains("`b`"), "{run:?}");
     assert_eq!([logs("a"), logs("b")], [0, before[1]]);
     sandbox.plug_in("b");
-    sandbox.expect(0, &["gc", "-y"]);
+    sandbox.expect(0, &["gc", "--older-than", "0s", "-y"]);
     assert_eq!([logs("a"), logs("b")], [0, 0]);
 }
 
@@ -182,8 +182,11 @@ fn what_runs_and_what_waits_keeps_all_it_has() {
         sandbox.expect(0, &["sync"]);
     }
     age(&sandbox);
-    assert!(kinds(&sandbox.json(&["gc", "-y"])).contains(&"snapshots 1".to_owned()));
-    assert_eq!(kinds(&sandbox.json(&["gc", "-y"])), [""; 0]);
+    assert!(
+        kinds(&sandbox.json(&["gc", "--older-than", "0s", "-y"]))
+            .contains(&"snapshots 1".to_owned())
+    );
+    assert_eq!(kinds(&sandbox.json(&["gc", "--older-than", "0s", "-y"])), [""; 0]);
     fs::write(sandbox.home().join("go"), "").expect("a file");
     sandbox.write("campaign.toml", &campaign("1, 2", command));
     sandbox.expect(0, &["wait"]);
@@ -197,7 +200,7 @@ fn a_result_that_counts_for_another_job_stays() {
     sandbox.expect(0, &["apply"]);
     sandbox.write("campaign.toml", &campaign("1", &format!("{WORK}; true")));
     sandbox.expect(0, &["accept", "n=1"]);
-    assert_eq!(kinds(&sandbox.json(&["gc", "-y", "--logs"])), [""; 0]);
+    assert_eq!(kinds(&sandbox.json(&["gc", "--older-than", "0s", "-y", "--logs"])), [""; 0]);
     assert_eq!(sandbox.attempts("c", "out/result").len(), 1);
 }
 
@@ -211,10 +214,15 @@ fn a_snapshot_that_was_just_asked_for_stays() {
     send("one");
     age(&sandbox);
     send("two");
-    assert!(kinds(&sandbox.json(&["gc"])).contains(&"snapshots 1".to_owned()));
+    assert!(
+        kinds(&sandbox.json(&["gc", "--older-than", "0s"])).contains(&"snapshots 1".to_owned())
+    );
     send("one");
     // With a host named, nothing here is meant.
-    assert_eq!(kinds(&sandbox.json(&["gc", "-y", "--host", "local"])), [""; 0]);
+    assert_eq!(
+        kinds(&sandbox.json(&["gc", "--older-than", "0s", "-y", "--host", "local"])),
+        [""; 0]
+    );
 }
 
 #[test]
@@ -231,14 +239,14 @@ fn logs_over_ssh_come_here_before_they_go_there() {
     sandbox.expect(0, &["apply"]);
     let logs = sandbox.campaign().join(".sp/c/logs");
     fs::remove_dir_all(&logs).expect("it goes");
-    sandbox.expect(0, &["gc", "-y"]);
+    sandbox.expect(0, &["gc", "--older-than", "0s", "-y"]);
     let said: Vec<String> =
         files_below(&logs).iter().map(|path| fs::read_to_string(path).expect("a log")).collect();
     assert!(said.contains(&"said 1\n".to_owned()), "{said:?}");
     let jobs = sandbox.host_place("box", "c").join("jobs");
     let there = files_below(&jobs).iter().filter(|path| path.ends_with("log")).count();
     assert_eq!(there, 1);
-    sandbox.expect(0, &["gc", "-y", "--logs"]);
+    sandbox.expect(0, &["gc", "--older-than", "0s", "-y", "--logs"]);
     assert_eq!(files_below(&logs).len(), 1);
 
     // A client that has nothing: the one log is there, the other one is not any more.

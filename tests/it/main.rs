@@ -44,3 +44,4 @@ mod store;
 mod support;
 mod sync;
 mod tidy;
+mod two_folders;

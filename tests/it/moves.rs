@@ -269,10 +269,10 @@ fn gc_keeps_what_a_move_rests_on() {
     assert!(before.0 > 0 && before.1.len() + before.0 == 12, "{before:?}");
     let forget = || std::fs::remove_dir_all(sandbox.campaign().join(".sp")).expect("a checkpoint");
     forget();
-    ends_with(&sandbox, 0, &["gc", "-y"]);
+    ends_with(&sandbox, 0, &["gc", "-y", "--older-than", "0s"]);
     name_hosts(&sandbox, &[SLOW, FAST], &HELD.replace("{ from = 1, to = 12 }", "[99]"));
-    let run = ends_with(&sandbox, 0, &["gc", "-y"]);
-    assert!(run.stdout.contains("files and logs"), "{run:?}");
+    let run = ends_with(&sandbox, 0, &["gc", "-y", "--others", "--older-than", "0s"]);
+    assert!(run.stdout.contains("outputs and logs"), "{run:?}");
     forget();
     name_hosts(&sandbox, &[SLOW, FAST], HELD);
     assert_eq!((moved(), ran(&sandbox)), before);

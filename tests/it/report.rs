@@ -54,6 +54,7 @@ fn attempt(n: u32, state: AttemptState) -> AttemptRow {
 fn job(index: u8, name: &str, params: &Value, attempts: Vec<AttemptRow>) -> JobRow {
     let params: Map<String, Value> = params.as_object().unwrap().clone();
     JobRow {
+        planned_here: true,
         id: JobId([index + 1; 16]),
         name: name.to_owned(),
         index: Some(u32::from(index)),

@@ -17,7 +17,12 @@ fn kinds(world: &World, what: &str, asked: &str) -> BTreeMap<String, String> {
     let answer = world.ask("gc", &[CAMPAIGN, what], asked);
     let found = records(&answer, "gc");
     assert!(found.iter().all(|one| one["kib"].parse::<u64>().is_ok()), "{answer}");
-    found.into_iter().map(|one| (one["kind"].clone(), one["count"].clone())).collect()
+    let mut kinds: BTreeMap<String, u64> = BTreeMap::new();
+    for one in found {
+        *kinds.entry(one["kind"].clone()).or_default() +=
+            one["count"].parse::<u64>().expect("a number");
+    }
+    kinds.into_iter().map(|(kind, count)| (kind, count.to_string())).collect()
 }
 
 fn expected(kinds: &[(&str, &str)]) -> BTreeMap<String, String> {

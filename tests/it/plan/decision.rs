@@ -31,6 +31,7 @@ pub(crate) fn known(job: Job<'_>, state: State) -> KnownJob {
         attempt: Attempt::new(1),
         accepted_from: None,
         planned: true,
+        ours: true,
         elapsed_s: None,
         stored: true,
         code: None,
@@ -301,5 +302,5 @@ fn the_json_is_the_documented_one() {
         ..World::default()
     };
     let plan = world.plan(&jobs, &Options::default());
-    assert_snapshot!(serde_json::to_string_pretty(&PlanView(&plan)).unwrap());
+    assert_snapshot!(serde_json::to_string_pretty(&PlanView(&plan, &[])).unwrap());
 }

@@ -388,7 +388,7 @@ fn the_json_has_each_host_with_what_it_rests_on() {
     let mut hosts = all_but(&campaign, &["two"]);
     hosts.remove("three");
     let plan = World { hosts, ..World::default() }.plan(&jobs, &Options::default());
-    let json = serde_json::to_value(PlanView(&plan)).unwrap();
+    let json = serde_json::to_value(PlanView(&plan, &[])).unwrap();
     assert_snapshot!(serde_json::to_string_pretty(&json["hosts"]).unwrap());
     assert_eq!(json["jobs"][0]["home"].as_str(), homes(&plan)[0].as_deref());
 }

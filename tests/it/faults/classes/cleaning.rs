@@ -31,7 +31,7 @@ pub(super) fn play(trial: &mut Trial) -> Vec<Finding> {
             // Mostly from where no apply keeps it from removing anything.
             let other = usize::from(applying == folders[0]);
             let folder = folders[if trial.chance(80) { other } else { 1 - other }].clone();
-            let gc = trial.start_in(&folder, &["gc", "-y"], &[]);
+            let gc = trial.start_in(&folder, &["gc", "-y", "--older-than", "0s"], &[]);
             if trial.chance(30) {
                 trial.let_pass(0..=200);
                 let signal = trial.pick(&[Signal::KILL, Signal::TERM, Signal::STOP]);
