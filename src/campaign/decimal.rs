@@ -2,7 +2,10 @@
 //!
 //! Knows nothing of TOML; a number comes in as the file spelled it.
 
+mod product;
+
 use crate::campaign::model::Value;
+use product::{DOUBLE_DIGITS, Product, digits};
 
 /// Values that one range may have.
 pub const MAX_VALUES: usize = 1_000_000;
@@ -183,22 +186,24 @@ fn by_factor(from: Decimal, to: Decimal, factor: Decimal) -> Result<Vec<Value>, 
     if factor.mantissa == one {
         return Err(RangeError::Still);
     }
+    // A product keeps what a factor of this length leaves room for: at least 20 digits.
+    if digits(factor.mantissa) > DOUBLE_DIGITS {
+        return Err(RangeError::Digits);
+    }
     let up = factor.mantissa > one;
+    let end = Product::of(to);
     let mut values = Vec::new();
-    let mut number = from;
+    let mut number = Product::of(from);
     loop {
-        let scale = number.scale.max(to.scale);
-        let (here, end) = (number.at_scale(scale)?, to.at_scale(scale)?);
-        if if up { here > end } else { here < end } {
+        let order = number.compare(end);
+        if if up { order.is_gt() } else { order.is_lt() } {
             break;
         }
         if values.len() == MAX_VALUES {
             return Err(RangeError::TooMany);
         }
         values.push(number.value(style)?);
-        // The last product may not fit although nothing is wrong: it would be beyond the end.
-        let Some(mantissa) = number.mantissa.checked_mul(factor.mantissa) else { break };
-        number = Decimal { mantissa, scale: number.scale + factor.scale, style }.trimmed();
+        number = number.times(factor);
     }
     if values.is_empty() { Err(RangeError::Away) } else { Ok(values) }
 }
@@ -249,7 +254,7 @@ mod tests {
     use super::*;
     use crate::campaign::template::text_of;
 
-    fn run(from: &str, to: &str, rule: &str, number: &str) -> String {
+    pub(super) fn run(from: &str, to: &str, rule: &str, number: &str) -> String {
         let decimal = |text| Decimal::parse(text).unwrap();
         let rule = match rule {
             "step" => Rule::Step(decimal(number)),
