@@ -42,15 +42,6 @@ pub struct Column {
 }
 
 impl Column {
-    /// The value's index, which is made when it is new.
-    pub(crate) fn intern(&mut self, value: &Value) -> u32 {
-        let at = self.values.iter().position(|known| known == value).unwrap_or_else(|| {
-            self.values.push(value.clone());
-            self.values.len() - 1
-        });
-        index(at)
-    }
-
     /// The value at an index of a cell.
     pub(crate) fn get(&self, at: u32) -> Option<&Value> {
         self.values.get(at as usize)
@@ -180,10 +171,16 @@ fn glob(axis: &AxisName, pattern: &str, files: &dyn Files) -> Result<Vec<Value>,
     Ok(paths.into_iter().map(Value::Str).collect())
 }
 
-/// Blank lines are no values; an editor leaves one at the end.
+/// Returns the lines of a file as values. A byte order mark is no part of the first; blank lines are no values, since an
+/// editor leaves one at the end.
 fn lines(axis: &AxisName, path: &str, files: &dyn Files) -> Result<Vec<Value>, PlanError> {
-    let lines =
+    let mut lines =
         files.lines(path).map_err(|source| PlanError::AxisFiles { axis: axis.clone(), source })?;
+    if let Some(first) = lines.first_mut()
+        && let Some(rest) = first.strip_prefix('\u{feff}')
+    {
+        *first = rest.to_owned();
+    }
     let values: Vec<Value> =
         lines.into_iter().filter(|line| !line.trim().is_empty()).map(Value::Str).collect();
     if values.is_empty() {

@@ -3,12 +3,14 @@
 //! A cell is a row of indices into the columns' values, so that a hundred thousand of them are a few megabytes. Nothing
 //! is rendered here.
 
+use std::collections::BTreeMap;
+
 use indexmap::IndexMap;
 
 use crate::campaign::{Campaign, Value};
 use crate::ids::AxisName;
 use crate::plan::axes::{self, Column, ColumnKind, Dimension, EMPTY, MAX_JOBS, Row, index};
-use crate::plan::eval::{Derived, Given, Test};
+use crate::plan::eval::{Derived, Given, Test, value_key};
 use crate::plan::identity::same_value;
 use crate::plan::name;
 use crate::plan::{Files, PlanError, PlanWarning};
@@ -146,18 +148,26 @@ impl<'a> Product<'a> {
     }
 }
 
-/// Rows of `[[matrix.include]]`; an axis that one leaves out is empty.
+/// Returns the rows of `[[matrix.include]]`, an axis that one leaves out empty. Values that are new go to the columns.
 fn intern_includes(
     includes: &[IndexMap<AxisName, Value>],
     columns: &mut [Column],
 ) -> Vec<Vec<u32>> {
-    let mut rows = Vec::with_capacity(includes.len());
-    for include in includes {
-        let row = columns.iter_mut().map(|column| match include.get(&column.name) {
-            Some(value) => column.intern(value),
-            None => EMPTY,
-        });
-        rows.push(row.collect());
+    let mut rows = vec![vec![EMPTY; columns.len()]; includes.len()];
+    for (at, column) in columns.iter_mut().enumerate() {
+        let mut known: BTreeMap<Vec<u8>, u32> = BTreeMap::new();
+        for (row, include) in rows.iter_mut().zip(includes) {
+            let Some(value) = include.get(&column.name) else { continue };
+            if known.is_empty() {
+                for (n, value) in column.values.iter().enumerate() {
+                    known.entry(value_key(value)).or_insert(index(n));
+                }
+            }
+            row[at] = *known.entry(value_key(value)).or_insert_with(|| {
+                column.values.push(value.clone());
+                index(column.values.len() - 1)
+            });
+        }
     }
     rows
 }

@@ -164,8 +164,12 @@ impl<'c> Derived<'c> {
             if let Some(Axis::Expr(expression)) = matrix.axes.get(&column.name) {
                 let inputs = input_columns(expression.names(), columns).collect();
                 let memo = Memo::new(expression.names(), matrix, columns);
-                let values =
-                    column.values.iter().enumerate().map(|(n, v)| (key(v), index(n))).collect();
+                let values = column
+                    .values
+                    .iter()
+                    .enumerate()
+                    .map(|(n, v)| (value_key(v), index(n)))
+                    .collect();
                 waiting.push(DerivedAxis { at, expression, inputs, memo, values });
             }
         }
@@ -229,14 +233,14 @@ fn compute(
         cause: error.to_string(),
     })?;
     let next = columns[at].values.len();
-    Ok(*values.entry(key(&value)).or_insert_with(|| {
+    Ok(*values.entry(value_key(&value)).or_insert_with(|| {
         columns[at].values.push(value);
         index(next)
     }))
 }
 
-/// Two values with one key are told apart by nobody: neither by identity nor by a command.
-fn key(value: &Value) -> Vec<u8> {
+/// Returns bytes that are equal for values which nobody tells apart, neither the identity nor a command.
+pub(crate) fn value_key(value: &Value) -> Vec<u8> {
     let mut bytes = Vec::new();
     axis_bytes(&mut bytes, "", value);
     if let Value::Float { spelled, .. } = value {
