@@ -5,6 +5,7 @@
 //! them against the schema.
 
 mod matrix;
+mod syntax;
 mod table;
 
 use std::collections::BTreeSet;
@@ -66,44 +67,11 @@ pub(super) fn campaign(text: &str) -> (WireCampaign, Reader<'_>) {
     let (document, errors) = DeTable::parse_recoverable(text);
     let mut reader = Reader { text, findings: Vec::new(), broken: BTreeSet::new() };
     if !errors.is_empty() {
-        reader.findings = errors.iter().map(|error| syntax(error, text)).collect();
-        reader.findings.sort_by_key(Finding::start);
+        reader.findings = syntax::findings(&errors, text);
         return (WireCampaign::default(), reader);
     }
     let wire = top(&mut reader, document.get_ref());
     (wire, reader)
-}
-
-fn syntax(error: &toml::de::Error, text: &str) -> Finding {
-    let span = error.span().unwrap_or(0..0);
-    let raw = text.get(span.clone()).unwrap_or_default();
-    let message = error.message();
-    if message == "duplicate key" {
-        let help = match text[..span.start].chars().next_back() {
-            Some('[') => format!("put its keys below the first `[{raw}]`"),
-            _ => "keep one of the two".to_owned(),
-        };
-        return Finding::error(
-            "sp::campaign::syntax",
-            format!("`{raw}` stands here a second time"),
-        )
-        .at(&span, "second")
-        .help(help);
-    }
-    let finding = Finding::error("sp::campaign::syntax", message).at(&span, "here");
-    let help = if message.starts_with("string values must be quoted") {
-        format!("write `\"{raw}\"`")
-    } else if message.starts_with("unclosed array") {
-        "close the array with `]`".to_owned()
-    } else if message.contains("basic string") || message.contains("literal string") {
-        "close the string with the quote that opens it; text of several lines stands in `\"\"\"`"
-            .to_owned()
-    } else if message.contains("escape") {
-        "write `\\\\` for a backslash, or put the text in single quotes".to_owned()
-    } else {
-        "the syntax is that of https://toml.io".to_owned()
-    };
-    finding.help(help)
 }
 
 fn top(reader: &mut Reader<'_>, document: &DeTable<'_>) -> WireCampaign {
@@ -245,22 +213,20 @@ fn entries<T>(
     mut read: impl FnMut(&mut Reader<'_>, &str, &Node<'_>) -> Option<T>,
 ) -> Option<Entries<T>> {
     let DeValue::Table(table) = node.get_ref() else {
-        mismatch(reader, what, "a table", node, None);
+        table::no_table(reader, what, node);
         return None;
     };
     let mut entries = Vec::new();
     for (key, node) in table {
         let what = table::join(what, key.get_ref());
-        let before = reader.findings.len();
+        if table::is_misplaced(reader, &what, key.get_ref(), &key.span()) {
+            continue;
+        }
         if let Some(value) = read(reader, &what, node) {
             let key = At { value: key.get_ref().to_string(), span: key.span() };
             entries.push((key, At { value, span: node.span() }));
         } else {
             reader.broken.insert(what.trim_matches('`').to_owned());
-            if TOP_LEVEL.contains(&key.get_ref().as_ref()) {
-                reader.findings.truncate(before);
-                table::misplaced(reader, &what, key.get_ref(), &key.span());
-            }
         }
     }
     Some(Entries(entries))
@@ -307,7 +273,7 @@ fn string(reader: &mut Reader<'_>, what: &str, node: &Node<'_>) -> Option<String
     let raw = &reader.text[node.span()];
     let help = match (node.get_ref(), what.trim_matches('`')) {
         (DeValue::Integer(_), "time-limit") => {
-            Some(format!("write `\"{raw}m\"` for minutes, or `s` or `h`"))
+            Some(format!("write `\"{raw}s\"` for seconds, `\"{raw}m\"` for minutes"))
         }
         (DeValue::Integer(_), "log-max") => Some(format!("write `\"{raw}MiB\"`")),
         (DeValue::Array(list), _) if list.len() == 1 => Some("leave the brackets out".to_owned()),

@@ -2,8 +2,8 @@
 
 use toml::de::DeValue;
 
-use super::table::{Table, join, mismatch, misplaced};
-use super::{Node, Reader, TOP_LEVEL, entries, integer, list, scalar, string};
+use super::table::{Table, is_misplaced, join, mismatch};
+use super::{Node, Reader, entries, integer, list, scalar, string};
 use crate::campaign::error::Finding;
 use crate::campaign::wire::{
     At, Entries, Groups, Number, Scalar, WireAxis, WireAxisTable, WireMatrix,
@@ -20,16 +20,14 @@ pub(super) fn matrix(reader: &mut Reader<'_>, what: &str, node: &Node<'_>) -> Op
     };
     for (key, span, node) in table.rest() {
         let what = join(what, key);
-        let before = reader.findings.len();
+        if is_misplaced(reader, &what, key, &span) {
+            continue;
+        }
         if let Some(axis) = axis(reader, &what, node) {
             let key = At { value: key.to_owned(), span };
             matrix.axes.0.push((key, At { value: axis, span: node.span() }));
         } else {
             reader.broken.insert(what.trim_matches('`').to_owned());
-            if TOP_LEVEL.contains(&key) {
-                reader.findings.truncate(before);
-                misplaced(reader, &what, key, &span);
-            }
         }
     }
     Some(matrix)
@@ -56,6 +54,16 @@ fn zip(reader: &mut Reader<'_>, what: &str, node: &Node<'_>) -> Option<Groups> {
 }
 
 fn cells(reader: &mut Reader<'_>, what: &str, node: &Node<'_>) -> Option<Vec<At<Entries<Scalar>>>> {
+    if let (DeValue::String(text), true) = (node.get_ref(), what.ends_with("exclude`")) {
+        reader.findings.push(
+            Finding::error("sp::campaign::wrong_type", format!("{what} is a list of tables"))
+                .at(&node.span(), "an expression")
+                .help(format!(
+                    "write `when = \"not ({text})\"`, or `[[matrix.exclude]]` with the values of the cell below it"
+                )),
+        );
+        return None;
+    }
     if node.get_ref().is_table() {
         let name = what.trim_matches('`');
         reader.findings.push(

@@ -27,7 +27,7 @@ impl<'t, 'i> Table<'t, 'i> {
         if let DeValue::Table(table) = node.get_ref() {
             return Some(Self::new(what.trim_matches('`'), table));
         }
-        mismatch(reader, what, "a table", node, None);
+        no_table(reader, what, node);
         None
     }
 
@@ -83,19 +83,37 @@ impl<'t, 'i> Table<'t, 'i> {
 
     /// Reports the keys that nobody asked for.
     pub(super) fn finish(self, reader: &mut Reader<'_>) {
-        for (key, span, _) in self.rest() {
-            if !self.path.is_empty() && TOP_LEVEL.contains(&key) {
-                misplaced(reader, &join(&self.path, key), key, &span);
+        for (key, span, node) in self.rest() {
+            if !self.path.is_empty() && is_misplaced(reader, &join(&self.path, key), key, &span) {
                 continue;
             }
             let place = match self.path.as_str() {
-                "" => "the file".to_owned(),
-                path => format!("`[{path}]`"),
+                "" => String::new(),
+                path => format!(" in `[{path}]`"),
             };
-            let finding =
-                Finding::error("sp::campaign::unknown_key", format!("{place} has no key `{key}`"))
-                    .at(&span, "unknown key");
-            reader.findings.push(match suggest::help(key, &self.asked, "keys here are") {
+            let message = format!("unknown key `{key}`{place}");
+            let finding = Finding::error("sp::campaign::unknown_key", message)
+                .at(&span, "not a key of this table");
+            let list = matches!(node.get_ref(), DeValue::Array(_));
+            let help = match other_tools(&self.path, key) {
+                Some(help) => Some(help.to_owned()),
+                None if self.path.is_empty()
+                    && list
+                    && suggest::nearest(key, self.asked.iter().copied()).is_none() =>
+                {
+                    Some(format!("an axis stands below `[matrix]`: put `{key}` there"))
+                }
+                None => suggest::help(key, &self.asked, "keys here are"),
+            };
+            // An axis in the wrong place is no unknown name besides.
+            if self.path.is_empty() {
+                let below = node.get_ref().as_table().into_iter().flatten();
+                let names = below.map(|(name, _)| name.get_ref().to_string());
+                reader
+                    .broken
+                    .extend(names.chain([key.to_owned()]).map(|name| format!("matrix.{name}")));
+            }
+            reader.findings.push(match help {
                 Some(help) => finding.help(help),
                 None => finding,
             });
@@ -103,16 +121,104 @@ impl<'t, 'i> Table<'t, 'i> {
     }
 }
 
-/// Reports a key of the top level that stands below a table.
-pub(super) fn misplaced(reader: &mut Reader<'_>, what: &str, key: &str, span: &Range<usize>) {
+/// The next edit for a key of another tool.
+fn other_tools(table: &str, key: &str) -> Option<&'static str> {
+    let is_axis = table.starts_with("matrix.");
+    match (table, key) {
+        ("", "params" | "parameters" | "axes" | "grid" | "sweep" | "sweeps" | "variables") => {
+            Some("axes stand in `[matrix]`, constants in `[vars]`")
+        }
+        ("", "jobs" | "parallel" | "parallelism" | "workers" | "concurrency" | "max-jobs") => Some(
+            "jobs at once are `slots = N` in `[hosts.local]`; over all hosts at most `max-parallel`",
+        ),
+        ("", "retries" | "retry" | "max-retries" | "restarts") => {
+            Some("leave it out: a failed job runs again at the next `sp apply`")
+        }
+        ("", "host" | "machines" | "nodes") => {
+            Some("write a table for each host, such as `[hosts.gpu-1]` with `ssh = \"gpu-1\"`")
+        }
+        ("", "timeout" | "walltime" | "time") => Some("write `time-limit = \"30m\"`"),
+        ("", "run" | "cmd" | "script" | "exec") => Some("write `command = \"…\"`"),
+        (_, "start" | "begin" | "min" | "low") if is_axis => Some("write `from`"),
+        (_, "stop" | "end" | "max" | "high") if is_axis => {
+            Some("write `to`; it is the last value, not the one behind it")
+        }
+        (_, "by" | "increment" | "stride") if is_axis => Some("write `step`"),
+        (_, "num" | "n" | "len" | "length" | "points") if is_axis => Some("write `count`"),
+        (_, "base" | "ratio" | "mul") if is_axis => Some("write `factor`"),
+        (_, "values" | "list") if is_axis => Some("write the list alone: `axis = [1, 2]`"),
+        (_, "file" | "path") if is_axis => Some("write `lines = \"seeds.txt\"`, a value a line"),
+        (_, "files" | "pattern") if is_axis => Some("write `glob = \"data/*.cnf\"`"),
+        _ => None,
+    }
+}
+
+/// Reports a value where a table is wanted.
+pub(super) fn no_table(reader: &mut Reader<'_>, what: &str, node: &Node<'_>) {
+    let key = what.trim_matches('`');
+    let first = match node.get_ref() {
+        DeValue::Array(list) => list.first().map(toml::Spanned::get_ref),
+        value => Some(value),
+    };
+    let text = first.and_then(DeValue::as_str).unwrap_or_default();
+    let help = match key {
+        "hosts" => {
+            let word = text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
+            let name = if word && !text.is_empty() { text } else { "gpu-1" };
+            Some(format!(
+                "write `[hosts.{name}]`, a table for each host, with `ssh = \"…\"` for another machine"
+            ))
+        }
+        _ if key.rsplit('.').next() == Some("env") => {
+            let (name, value) = text.split_once('=').unwrap_or(("NAME", "value"));
+            Some(match key {
+                "env" => format!(
+                    "write `[env]` on a line of its own, and below it `{name} = \"{value}\"`"
+                ),
+                _ => format!("write `env = {{ {name} = \"{value}\" }}`"),
+            })
+        }
+        "matrix" | "done" | "sync" | "results" | "vars" => {
+            Some(format!("write `[{key}]` on a line of its own, and its keys below it"))
+        }
+        _ => None,
+    };
+    mismatch(reader, what, "a table", node, help.as_deref());
+}
+
+/// Whether a key below a table is one of the file's top level, which is then reported: TOML gives a line below a header to
+/// that table, and an axis or variable of that name would be made without a word. A host may be called like such a key
+/// where its table is spelled out, as in `[hosts.matrix]`.
+pub(super) fn is_misplaced(
+    reader: &mut Reader<'_>,
+    what: &str,
+    key: &str,
+    span: &Range<usize>,
+) -> bool {
+    let spelled_out = reader.text[..span.start].trim_end().ends_with('.');
+    let is_host = what.trim_matches('`').strip_prefix("hosts.") == Some(key);
+    if !TOP_LEVEL.contains(&key) || is_host && spelled_out {
+        return false;
+    }
+    reader.broken.insert(what.trim_matches('`').to_owned());
+    misplaced(reader, what, key, span);
+    true
+}
+
+fn misplaced(reader: &mut Reader<'_>, what: &str, key: &str, span: &Range<usize>) {
     let table = what.trim_matches('`').rsplit_once('.').map_or("", |(table, _)| table);
+    let meant = match table {
+        "matrix" => "; an axis needs another name",
+        "vars" | "env" => "; a variable needs another name",
+        _ => "",
+    };
     reader.findings.push(
         Finding::error(
             "sp::campaign::misplaced_key",
             format!("`{key}` stands below `[{table}]`, so TOML takes it for a key of that table"),
         )
         .at(span, "belongs to the top of the file")
-        .help(format!("move `{key}` above the first `[table]` of the file")),
+        .help(format!("move `{key}` above the first `[table]` of the file{meant}")),
     );
 }
 
