@@ -21,6 +21,7 @@ pub mod suggest;
 pub mod template;
 mod wire;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use miette::NamedSource;
@@ -30,14 +31,16 @@ pub use error::{CampaignError, Finding, Source, Warning};
 pub use model::*;
 
 impl Campaign {
-    /// Reads and checks the text of a campaign file; `file_name` is what messages call it.
+    /// Reads and checks the text of a campaign file; `file_name` is what messages call it. A file that an editor on Windows
+    /// has saved, with CRLF and a byte order mark, is the same campaign.
     ///
     /// # Errors
     /// Every mistake of the file, in one report. After a syntax error nothing else is looked at, since what a broken
     /// line means is a guess.
     pub fn parse(file_name: &str, text: &str) -> Result<(Self, Vec<Warning>), CampaignError> {
-        let source: Source = Arc::new(NamedSource::new(file_name, text.to_owned()));
-        let (wire, reader) = read::campaign(text);
+        let text = unix_text(text);
+        let source: Source = Arc::new(NamedSource::new(file_name, text.to_string()));
+        let (wire, reader) = read::campaign(&text);
         let syntax = reader.findings.iter().any(|finding| finding.code == "sp::campaign::syntax");
         let (campaign, findings) =
             if syntax { (None, reader.findings) } else { check::check(wire, reader) };
@@ -49,4 +52,10 @@ impl Campaign {
             None => Err(CampaignError { findings, source_file: source }),
         }
     }
+}
+
+/// Returns the text without a byte order mark in front and with each CRLF as LF.
+fn unix_text(text: &str) -> Cow<'_, str> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if text.contains("\r\n") { Cow::Owned(text.replace("\r\n", "\n")) } else { Cow::Borrowed(text) }
 }
