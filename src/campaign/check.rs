@@ -8,8 +8,10 @@ mod machines;
 mod matrix;
 mod names;
 mod paths;
+mod place;
 mod sync;
 mod templates;
+mod unused;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -39,12 +41,26 @@ pub(super) struct Checker<'a> {
     findings: Vec<Finding>,
     /// Where the name of each host stands.
     host_spans: BTreeMap<String, Range<usize>>,
+    /// Where the name of each axis stands.
+    axis_spans: BTreeMap<String, Range<usize>>,
+    /// The axes that a text or a host's `when` uses.
+    used: BTreeSet<String>,
+    /// Names in texts that are no part of their templates.
+    seen: Vec<unused::Seen>,
 }
 
 /// Checks what was read. Without an error among the findings there is a campaign.
 pub(super) fn check(wire: WireCampaign, reader: Reader<'_>) -> (Option<Campaign>, Vec<Finding>) {
     let Reader { text, findings, broken } = reader;
-    let mut checker = Checker { text, broken, findings, host_spans: BTreeMap::new() };
+    let mut checker = Checker {
+        text,
+        broken,
+        findings,
+        host_spans: BTreeMap::new(),
+        axis_spans: BTreeMap::new(),
+        used: BTreeSet::new(),
+        seen: Vec::new(),
+    };
     let campaign = checker.campaign(wire);
     let mut findings = checker.findings;
     findings.sort_by_key(Finding::start);
@@ -59,26 +75,6 @@ impl Checker<'_> {
 
     fn is_broken(&self, key: &str) -> bool {
         self.broken.contains(key)
-    }
-
-    /// Bytes in the file of a part of a string value; all of the value where that cannot be told.
-    fn part(&self, at: &At<String>, range: Option<Range<usize>>) -> Range<usize> {
-        let raw = self.text.get(at.span.clone()).unwrap_or_default();
-        let inside =
-            |range: &Range<usize>| at.value.get(range.clone()).is_some_and(|part| !part.is_empty());
-        let Some(range) = range.filter(inside) else {
-            return at.span.clone();
-        };
-        if let Some(offset) = raw.find(at.value.as_str()) {
-            let start = at.span.start + offset;
-            return start + range.start..start + range.end;
-        }
-        let place =
-            |offset| escaped_place(raw, &at.value, offset).map(|place| at.span.start + place);
-        match (place(range.start), place(range.end)) {
-            (Some(start), Some(end)) if start < end => start..end,
-            _ => at.span.clone(),
-        }
     }
 
     fn campaign(&mut self, wire: WireCampaign) -> Option<Campaign> {
@@ -122,6 +118,7 @@ impl Checker<'_> {
         let log_max = wire.log_max.and_then(|at| self.size("log-max", &at, LEAST_LOG_MAX));
         let code_change = wire.code_change.and_then(|at| self.code_change(&at));
         let sync = wire.sync.map(|at| self.sync(at.value));
+        self.warn_unused(&matrix, &env, &hosts, &shell);
         Some(Campaign {
             name: name?,
             id,
@@ -363,33 +360,4 @@ impl Checker<'_> {
             }
         }
     }
-}
-
-/// Where byte `offset` of `value` stands within `raw`, its spelling in quotes with the short escapes `\"`, `\\`, `\n`
-/// and the like; `None` for any other spelling.
-fn escaped_place(raw: &str, value: &str, offset: usize) -> Option<usize> {
-    let inner = raw.strip_prefix('"')?;
-    let mut place = raw.len() - inner.len();
-    for c in value.get(..offset)?.chars() {
-        let rest = raw.get(place..)?;
-        if let Some(escaped) = rest.strip_prefix('\\') {
-            let escape = escaped.chars().next()?;
-            let meant = match escape {
-                'n' => '\n',
-                't' => '\t',
-                'r' => '\r',
-                '"' | '\\' => escape,
-                _ => return None,
-            };
-            if meant != c {
-                return None;
-            }
-            place += 2;
-        } else if rest.starts_with(c) {
-            place += c.len_utf8();
-        } else {
-            return None;
-        }
-    }
-    Some(place)
 }

@@ -12,6 +12,7 @@ pub mod duration;
 pub mod ere;
 mod error;
 pub mod glob;
+pub mod kind;
 pub mod model;
 mod read;
 pub mod schema;

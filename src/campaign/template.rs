@@ -3,7 +3,7 @@
 //! A template is text with `{{ name }}` in it. Most hold nothing else; those are kept as [`Segment`]s and rendered
 //! without the engine, which is what makes a plan of 100,000 jobs quick. Any other syntax (filters, `{% if %}`) goes
 //! through minijinja; a property test holds the two ways equal. Comments are `{{# … #}}`, so that bash's `${#x}` is
-//! plain text.
+//! plain text. What `{{ 'text' }}` and a `raw` block put out is text of the file, not a value: no place escapes it.
 //!
 //! Inside an engine expression, `~` and filters see a value as the engine prints it: `'x' ~ flag` gives `xTrue`. Only
 //! what `{{ }}` shows follows the rules of [`text_of`].
@@ -11,25 +11,31 @@
 //! Does not know which axes a campaign has: [`Template::names`] tells what is used, the check compares.
 
 mod bounds;
+mod compare;
 mod engine;
 mod error;
 mod escape;
 mod expression;
+mod habits;
 mod names;
 mod quotes;
+mod scan;
 mod slices;
 #[cfg(test)]
 mod tests;
 mod values;
+mod view;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::campaign::model::Value;
 
-pub use error::{RenderError, TemplateError};
+pub use compare::{Comparison, Literal, comparisons};
+pub use error::{RenderError, TemplateError, TemplateErrors};
 pub use escape::{escape, text_of};
 pub use expression::Expression;
+pub(super) use habits::{Habit, Spelling, sets_variable};
 pub use names::Name;
 
 /// Where a rendered value ends up; each place has its own escape.
@@ -137,25 +143,56 @@ impl Template {
     /// Parses `text` for a place.
     ///
     /// # Errors
-    /// Syntax, a name that can stand for nothing (`{{ job.foo }}`), and in [`Place::Shell`] quotes around braces.
+    /// The first of what [`Template::check`] finds.
     pub fn parse(text: &str, place: Place) -> Result<Self, TemplateError> {
+        Self::check(text, place).map_err(|mut found| found.errors.swap_remove(0))
+    }
+
+    /// Parses `text` for a place and tells all that is wrong with it.
+    ///
+    /// # Errors
+    /// Syntax, a name that can stand for nothing (`{{ job.foo }}`), and in [`Place::Shell`] quotes around braces.
+    pub fn check(text: &str, place: Place) -> Result<Self, TemplateErrors> {
         if text.contains('\0') {
-            return Err(TemplateError::new(
+            let error = TemplateError::new(
                 "a NUL byte stands in the text, which nothing on a host can carry",
             )
-            .help("leave `\\u0000` out"));
+            .help("leave `\\u0000` out");
+            return Err(TemplateErrors { errors: vec![error], names: BTreeSet::new() });
         }
-        let (names, body) = if let Some(segments) = names::segments(text)? {
+        let pieces = scan::scan(text);
+        let mut errors = Vec::new();
+        let (names, body) = if let Some(segments) = names::segments(text, &pieces, &mut errors) {
             let names = segments.iter().filter_map(Segment::name).cloned().collect();
-            (names, Body::Segments(segments))
+            (names, Some(Body::Segments(segments)))
         } else {
-            let compiled = engine::Compiled::parse(text, place)?;
-            (compiled.names().clone(), Body::Engine(Arc::new(compiled)))
+            match engine::Compiled::parse(text, &pieces, place) {
+                Ok(compiled) => (compiled.names().clone(), Some(Body::Engine(Arc::new(compiled)))),
+                Err(found) => {
+                    errors.extend(found.errors);
+                    (found.names, None)
+                }
+            }
         };
         if place == Place::Shell {
-            quotes::check(text)?;
+            errors.extend(quotes::read(text, &pieces).errors);
         }
-        Ok(Self { text: text.to_owned(), place, names, body })
+        errors.sort_by_key(|error| error.range.as_ref().map(|range| range.start));
+        match body {
+            Some(body) if errors.is_empty() => {
+                Ok(Self { text: text.to_owned(), place, names, body })
+            }
+            _ => Err(TemplateErrors { errors, names }),
+        }
+    }
+
+    /// Where the text names something as other tools would, `$x` or `{x}`, so that it is no part of the template.
+    pub(super) fn habits(text: &str, place: Place) -> Vec<Habit> {
+        let pieces = scan::scan(text);
+        match place {
+            Place::Shell => quotes::read(text, &pieces).habits,
+            Place::Glob | Place::Regex | Place::Plain => habits::plain_habits(text, &pieces),
+        }
     }
 
     /// The template as written.
@@ -242,8 +279,11 @@ impl Template {
     /// As [`Template::render`].
     #[doc(hidden)]
     pub fn render_by_engine(&self, scope: &dyn Scope) -> Result<Rendered, RenderError> {
-        let compiled = engine::Compiled::parse(&self.text, self.place)
-            .map_err(|error| RenderError::new(error.message))?;
+        let compiled = engine::Compiled::parse(&self.text, &scan::scan(&self.text), self.place)
+            .map_err(|found| {
+                let messages = found.errors.into_iter().map(|error| error.message);
+                RenderError::new(messages.collect::<Vec<_>>().join("; "))
+            })?;
         let mut parts = Rendered::new();
         compiled.render_into(scope, &mut parts)?;
         Ok(parts)

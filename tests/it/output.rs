@@ -107,8 +107,7 @@ fn an_error_is_one_object_on_stderr() {
 
 #[test]
 fn a_reader_that_leaves_is_no_error() {
-    let rows =
-        "name = \"many\"\ncommand = \"true\"\n[matrix]\nn = { from = 1, to = 3000, step = 1 }\n";
+    let rows = "name = \"many\"\ncommand = \"true {{ n }}\"\n[matrix]\nn = { from = 1, to = 3000, step = 1 }\n";
     let sandbox = Sandbox::with(rows);
     let commands = [
         &["help"][..],

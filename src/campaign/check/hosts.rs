@@ -125,6 +125,14 @@ impl Checker<'_> {
             let value = match value.value {
                 WireEnv::Text(text) => {
                     let at = At { value: text, span: value.span };
+                    let host =
+                        what.strip_prefix("hosts.").and_then(|what| what.strip_suffix(".env"));
+                    self.warn_env(
+                        &at,
+                        &full,
+                        names,
+                        host.or(names.first_host()).unwrap_or("local"),
+                    );
                     self.template(&at, &full, Place::Plain, &References::Allowed, names)
                         .map(EnvValue::Plain)
                 }

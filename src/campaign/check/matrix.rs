@@ -30,6 +30,7 @@ impl Checker<'_> {
         let mut exprs: Vec<(AxisName, &At<String>)> = Vec::new();
         for (key, axis) in &wire.axes.0 {
             let name = self.axis_name(key);
+            self.axis_spans.insert(key.value.clone(), key.span.clone());
             let lower = key.value.to_ascii_lowercase();
             if let Some(other) = seen.get(&lower) {
                 self.colliding(other, key);

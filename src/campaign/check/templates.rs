@@ -6,10 +6,11 @@ use indexmap::IndexMap;
 
 use super::Checker;
 use crate::campaign::error::Finding;
+use crate::campaign::kind::Kind;
 use crate::campaign::model::{Axis, Host, Matrix, Value};
 use crate::campaign::suggest;
 use crate::campaign::template::{
-    Expression, Name, Place, Reference, Rendered, Scope, Template, TemplateError,
+    Expression, Name, Place, Reference, Rendered, Scope, Template, TemplateError, comparisons,
 };
 use crate::campaign::wire::At;
 use crate::ids::{AxisName, HostName};
@@ -32,6 +33,9 @@ pub(super) struct Names<'a> {
     /// Names that are spelled in the file but could not be read; using them is no second mistake.
     broken: BTreeSet<String>,
     any_axis: bool,
+    matrix: &'a Matrix,
+    /// Whether the values of an axis are texts or numbers, where they are alike.
+    kinds: IndexMap<&'a str, Kind>,
 }
 
 impl<'a> Names<'a> {
@@ -52,6 +56,12 @@ impl<'a> Names<'a> {
             hosts: hosts.iter().map(|(name, host)| (name.as_str(), host)).collect(),
             broken: broken.clone(),
             any_axis,
+            matrix,
+            kinds: matrix
+                .axes
+                .iter()
+                .filter_map(|(name, axis)| Some((name.as_str(), Kind::of_axis(axis)?)))
+                .collect(),
         }
     }
 
@@ -60,6 +70,25 @@ impl<'a> Names<'a> {
         let mut names = self.clone();
         names.hosts.retain(|(_, host)| !host.env.contains_key(variable));
         names
+    }
+
+    /// Whether a name is an axis.
+    pub(super) fn is_axis(&self, name: &str) -> bool {
+        self.axes.contains_key(name)
+    }
+
+    /// Whether some axis has this text as a value.
+    fn is_value(&self, text: &str) -> bool {
+        let is = |value: &Value| matches!(value, Value::Str(value) if value == text);
+        self.matrix.axes.values().any(|axis| match axis {
+            Axis::Values(values) => values.iter().any(is),
+            Axis::Glob(_) | Axis::Lines(_) | Axis::Expr(_) => false,
+        })
+    }
+
+    /// The first host of the file.
+    pub(super) fn first_host(&self) -> Option<&'a str> {
+        self.hosts.first().map(|(name, _)| *name)
     }
 
     /// Hosts without a variable that others have.
@@ -112,6 +141,9 @@ impl<'a> Names<'a> {
             }
             Name::Axis(axis) if self.host_vars.contains(axis.as_str()) => {
                 Some(format!("write `host.{axis}`"))
+            }
+            Name::Axis(text) if self.is_value(text) => {
+                Some(format!("texts stand in quotes: `'{text}'`"))
             }
             Name::Axis(axis) => {
                 let mut known: Vec<&str> = self.axes.keys().copied().collect();
@@ -171,10 +203,14 @@ impl Checker<'_> {
         references: &References,
         names: &Names<'_>,
     ) -> Option<Template> {
-        let template = match Template::parse(&at.value, place) {
+        self.note_habits(at, what, place);
+        let template = match Template::check(&at.value, place) {
             Ok(template) => template,
-            Err(error) => {
-                self.unusable(at, what, error);
+            Err(found) => {
+                for error in found.errors {
+                    self.unusable(at, what, error);
+                }
+                self.known(at, what, &found.names, true, names);
                 return None;
             }
         };
@@ -209,10 +245,26 @@ impl Checker<'_> {
             }
         };
         self.known(at, what, expression.names(), false, names);
+        self.other_types(at, what, names);
         if let Err(error) = expression.value(names) {
             self.unknown_function(at, what, &error.message, error.range);
         }
         Some(expression)
+    }
+
+    /// Warns of a comparison that every value answers alike, since it is of another type.
+    fn other_types(&mut self, at: &At<String>, what: &str, names: &Names<'_>) {
+        for comparison in comparisons(&at.value) {
+            let Some(told) =
+                names.kinds.get(comparison.name).and_then(|kind| kind.told(&comparison))
+            else {
+                continue;
+            };
+            let span = self.part(at, Some(comparison.range));
+            let message = format!("`{what}` compares {}", told.message);
+            let finding = Finding::warning("sp::campaign::value_type", message);
+            self.push(finding.at(&span, "another type").help(told.help));
+        }
     }
 
     fn unusable(&mut self, at: &At<String>, what: &str, error: TemplateError) {
@@ -238,6 +290,13 @@ impl Checker<'_> {
         in_braces: bool,
         names: &Names<'_>,
     ) {
+        // What a cell is computed or chosen by reaches no job.
+        if !what.starts_with("matrix.") {
+            self.used.extend(used.iter().filter_map(|name| match name {
+                Name::Axis(axis) => Some(axis.clone()),
+                _ => None,
+            }));
+        }
         for name in used.iter().filter(|name| !names.knows(name)) {
             let spelled = name.to_string();
             let span = self.part(at, find_name(&at.value, &spelled, in_braces));

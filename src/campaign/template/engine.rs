@@ -15,9 +15,12 @@ use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, Undefi
 use crate::campaign::template::bounds::{Bounded, MAX_TEXT, bound};
 use crate::campaign::template::error::describe;
 use crate::campaign::template::escape::escape_text;
+use crate::campaign::template::scan::{Kind, Piece};
 use crate::campaign::template::slices::as_subscripts;
-use crate::campaign::template::values::{Piece, SELF, Slots, Values, marker, pieces};
-use crate::campaign::template::{Name, Place, RenderError, Scope, Sink, TemplateError};
+use crate::campaign::template::values::{self, SELF, Slots, Values, marker, pieces};
+use crate::campaign::template::{
+    Name, Place, RenderError, Scope, Sink, TemplateError, TemplateErrors,
+};
 
 /// Instructions that one rendering may take; a loop over a million things is a mistake.
 const FUEL: u64 = 200_000;
@@ -32,8 +35,8 @@ const MAX_NESTING: usize = 500;
 /// `{% … %}` of one template.
 const MAX_BLOCKS: usize = 200;
 
-/// Refuses what the engine would follow too deep.
-pub(super) fn check_size(text: &str, in_braces: bool) -> Result<(), TemplateError> {
+/// Refuses what the engine would follow too deep; without pieces the text is one expression.
+pub(super) fn check_size(text: &str, pieces: Option<&[Piece]>) -> Result<(), TemplateError> {
     let too_long = |at: usize, length: usize| {
         let signs = text[at..at + length].matches(['-', '[', '(']).count();
         (length > MAX_EXPRESSION || signs > MAX_NESTING).then(|| {
@@ -44,21 +47,19 @@ pub(super) fn check_size(text: &str, in_braces: bool) -> Result<(), TemplateErro
             .help("put its parts into axes with `expr`, or into a script")
         })
     };
-    if !in_braces {
+    let Some(pieces) = pieces else {
         return too_long(0, text.len()).map_or(Ok(()), Err);
-    }
-    let mut from = 0;
+    };
     let mut blocks = 0;
-    while let Some(at) = text[from..].find(['{']).map(|at| from + at) {
-        from = at + 1;
-        let Some(("{{" | "{%", _)) = text[at..].split_at_checked(2) else { continue };
-        let end = text[at..].find(if text[at..].starts_with("{{") { "}}" } else { "%}" });
-        let length = end.unwrap_or(text.len() - at);
-        if let Some(error) = too_long(at, length) {
+    for piece in pieces {
+        match piece.kind {
+            Kind::Text | Kind::Literal(..) | Kind::Raw(_) | Kind::Comment => continue,
+            Kind::Block => blocks += 1,
+            Kind::Value(_) | Kind::Open => {}
+        }
+        if let Some(error) = too_long(piece.range.start, piece.range.len()) {
             return Err(error);
         }
-        blocks += usize::from(text[at..].starts_with("{%"));
-        from = at + length.max(1);
     }
     if blocks > MAX_BLOCKS {
         return Err(TemplateError::new(format!("the template has more than {MAX_BLOCKS} blocks"))
@@ -73,29 +74,112 @@ pub(super) struct Compiled {
     environment: Environment<'static>,
     names: BTreeSet<Name>,
     slots: Arc<Slots>,
+    /// Where [`AS_TEXT`] was put into the text.
+    inserted: Vec<usize>,
+}
+
+/// What makes the engine put a string out as it is.
+const AS_TEXT: &str = "|safe";
+
+/// A template in which each string that is text of its own is marked so.
+struct Literals {
+    text: String,
+    inserted: Vec<usize>,
+}
+
+impl Literals {
+    fn new(text: &str, pieces: &[Piece]) -> Self {
+        let mut marked = Self { text: String::with_capacity(text.len()), inserted: Vec::new() };
+        for piece in pieces {
+            let range = piece.range.clone();
+            if let Kind::Literal(_, end) = piece.kind {
+                marked.text.push_str(&text[range.start..end]);
+                marked.inserted.push(marked.text.len());
+                marked.text.push_str(AS_TEXT);
+                marked.text.push_str(&text[end..range.end]);
+            } else {
+                marked.text.push_str(&text[range]);
+            }
+        }
+        marked
+    }
+
+    fn error(&self, error: &Error) -> TemplateError {
+        let found = syntax_error(error, &self.text);
+        TemplateError { range: found.range.map(|range| unmarked(&self.inserted, range)), ..found }
+    }
+}
+
+/// The bytes of the text as the file has it.
+fn unmarked(inserted: &[usize], range: Range<usize>) -> Range<usize> {
+    let place = |at: usize| {
+        let before = inserted.iter().filter(|place| **place < at).count();
+        at.saturating_sub(before * AS_TEXT.len())
+    };
+    place(range.start)..place(range.end)
+}
+
+/// All mistakes of syntax: that of each value by itself, else what is wrong with the whole.
+fn syntax_errors(
+    whole: TemplateError,
+    text: &str,
+    pieces: &[Piece],
+    place: Place,
+) -> TemplateErrors {
+    let mut found = TemplateErrors { errors: Vec::new(), names: BTreeSet::new() };
+    for piece in pieces.iter().filter(|piece| matches!(piece.kind, Kind::Value(_))) {
+        let alone = &text[piece.range.clone()];
+        let mut environment = environment(place).clone();
+        if let Err(error) = environment.add_template_owned(TEMPLATE, alone.to_owned()) {
+            let mut error = syntax_error(&error, alone);
+            let from = piece.range.start;
+            error.range = error.range.map(|range| from + range.start..from + range.end);
+            found.errors.push(error);
+        }
+    }
+    if found.errors.is_empty() {
+        found.errors.push(whole);
+    }
+    found
 }
 
 impl Compiled {
-    pub(super) fn parse(text: &str, place: Place) -> Result<Self, TemplateError> {
-        check_size(text, true)?;
+    pub(super) fn parse(
+        text: &str,
+        pieces: &[Piece],
+        place: Place,
+    ) -> Result<Self, TemplateErrors> {
+        let only = |error| TemplateErrors { errors: vec![error], names: BTreeSet::new() };
+        check_size(text, Some(pieces)).map_err(only)?;
+        let literals = Literals::new(text, pieces);
         let mut environment = environment(place).clone();
-        environment
-            .add_template_owned(TEMPLATE, text.to_owned())
-            .map_err(|error| syntax_error(&error, text))?;
-        let template = environment.get_template(TEMPLATE).map_err(|e| syntax_error(&e, text))?;
-        let mut plain = template.undeclared_variables(true);
-        if let Cow::Owned(copy) = as_subscripts(text, true) {
+        if let Err(error) = environment.add_template_owned(TEMPLATE, literals.text.clone()) {
+            return Err(syntax_errors(literals.error(&error), text, pieces, place));
+        }
+        let free = |environment: &Environment<'_>| {
+            let template = environment.get_template(TEMPLATE)?;
+            Ok(template.undeclared_variables(true))
+        };
+        let mut plain = free(&environment).map_err(|error| only(literals.error(&error)))?;
+        let copy: String = pieces
+            .iter()
+            .map(|piece| match piece.kind {
+                Kind::Value(_) | Kind::Block => as_subscripts(&text[piece.range.clone()], true),
+                _ => Cow::Borrowed(&text[piece.range.clone()]),
+            })
+            .collect();
+        if copy != text {
             let mut other = self::environment(place).clone();
             if other.add_template_owned(TEMPLATE, copy).is_ok() {
-                plain = other
-                    .get_template(TEMPLATE)
-                    .map_err(|e| syntax_error(&e, text))?
-                    .undeclared_variables(true);
+                plain = free(&other).map_err(|error| only(syntax_error(&error, text)))?;
             }
         }
-        let names = free_names(plain, text)?;
+        let (names, errors) = free_names(plain, text);
+        if !errors.is_empty() {
+            return Err(TemplateErrors { errors, names });
+        }
         let slots = Slots::new(&names);
-        Ok(Self { environment, names, slots })
+        Ok(Self { environment, names, slots, inserted: literals.inserted })
     }
 
     pub(super) fn names(&self) -> &BTreeSet<Name> {
@@ -116,15 +200,15 @@ impl Compiled {
         let text = String::from_utf8_lossy(&text.0);
         for piece in pieces(&text).map_err(RenderError::new)? {
             match piece {
-                Piece::Text(text) => sink.text(text),
-                Piece::Ref(reference) => sink.reference(&reference),
+                values::Piece::Text(text) => sink.text(text),
+                values::Piece::Ref(reference) => sink.reference(&reference),
             }
         }
         Ok(())
     }
 
     fn told(&self, error: &Error, scope: &dyn Scope) -> RenderError {
-        let range = error.range();
+        let range = error.range().map(|range| unmarked(&self.inserted, range));
         match (error.kind(), self.names.iter().find(|name| is_empty(name, scope))) {
             (ErrorKind::UndefinedError, Some(name)) => {
                 RenderError { range, ..RenderError::empty(name) }
@@ -201,22 +285,23 @@ fn base() -> Environment<'static> {
     environment
 }
 
-/// Free names as the engine lists them, as ours.
+/// Free names as the engine lists them, as ours, and those that stand for nothing.
 pub(super) fn free_names(
     names: impl IntoIterator<Item = String>,
     text: &str,
-) -> Result<BTreeSet<Name>, TemplateError> {
+) -> (BTreeSet<Name>, Vec<TemplateError>) {
     let names: BTreeSet<String> = names.into_iter().collect();
-    names
-        .iter()
-        .filter(|name| *name != "range" || !text.contains("range("))
-        .map(|name| {
-            Name::parse(name).map_err(|error| match text.find(name.as_str()) {
-                Some(at) => error.at(at..at + name.len()),
-                None => error,
-            })
-        })
-        .collect()
+    let (mut good, mut errors) = (BTreeSet::new(), Vec::new());
+    for name in names.iter().filter(|name| *name != "range" || !text.contains("range(")) {
+        match (Name::parse(name), text.find(name.as_str())) {
+            (Ok(name), _) => {
+                good.insert(name);
+            }
+            (Err(error), Some(at)) => errors.push(error.at(at..at + name.len())),
+            (Err(error), None) => errors.push(error),
+        }
+    }
+    (good, errors)
 }
 
 pub(super) fn syntax_error(error: &Error, text: &str) -> TemplateError {
@@ -249,8 +334,8 @@ fn format(
     }
     for piece in pieces {
         match piece {
-            Piece::Ref(reference) => write!(out, "\0{}\0", marker(&reference))?,
-            Piece::Text(text) => {
+            values::Piece::Ref(reference) => write!(out, "\0{}\0", marker(&reference))?,
+            values::Piece::Text(text) => {
                 out.write_str(&escape_text(place, text).map_err(|e| refuse(e.message))?)?;
             }
         }

@@ -1,5 +1,6 @@
 //! What can be wrong with a template, and with one rendering of it.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use crate::campaign::template::Name;
@@ -30,6 +31,15 @@ impl TemplateError {
         self.help = Some(help.into());
         self
     }
+}
+
+/// Everything that is wrong with a template, at least one thing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TemplateErrors {
+    /// In the order of the text, as far as that can be told.
+    pub errors: Vec<TemplateError>,
+    /// The names that could be read all the same.
+    pub names: BTreeSet<Name>,
 }
 
 /// Why a template or expression has no value for one job.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use minijinja::value::ValueKind;
 
 use crate::campaign::model::Value;
+use crate::campaign::template::compare::single_equals;
 use crate::campaign::template::engine;
 use crate::campaign::template::slices::as_subscripts;
 use crate::campaign::template::values::{Slots, Values};
@@ -42,10 +43,13 @@ impl Expression {
                 .at(at..at + 2)
                 .help("leave `{{` and `}}` out"));
         }
-        engine::check_size(text, false)?;
-        let compiled = engine::expressions()
-            .compile_expression_owned(text.to_owned())
-            .map_err(|error| engine::syntax_error(&error, text))?;
+        engine::check_size(text, None)?;
+        let compiled = engine::expressions().compile_expression_owned(text.to_owned()).map_err(
+            |error| match (engine::syntax_error(&error, text), single_equals(text)) {
+                (error, Some(at)) => error.at(at..at + 1).help("`==` compares"),
+                (error, None) => error,
+            },
+        )?;
         let mut plain = compiled.undeclared_variables(true).into_iter().collect::<BTreeSet<_>>();
         if let Cow::Owned(copy) = as_subscripts(text, false)
             && let Ok(copy) = engine::expressions().compile_expression_owned(copy)
@@ -53,7 +57,10 @@ impl Expression {
             plain = copy.undeclared_variables(true).into_iter().collect();
         }
         let host = plain.remove("host");
-        let mut names = engine::free_names(plain, text)?;
+        let (mut names, errors) = engine::free_names(plain, text);
+        if let Some(error) = errors.into_iter().next() {
+            return Err(error);
+        }
         if host {
             names.insert(Name::Axis("host".to_owned()));
         }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 
+use crate::campaign::template::scan::{Kind, Piece};
 use crate::campaign::template::{Reference, Segment, TemplateError};
 
 /// A free name of a template or expression.
@@ -74,35 +75,55 @@ impl Name {
             Some(("job", "state_dir")) => Ok(Self::Ref(Reference::StateDir)),
             Some(("job", name)) => Err(TemplateError::new(format!("there is no `job.{name}`"))
                 .help("there are `job.out_dir` and `job.state_dir`")),
+            // Names of other tools.
+            Some(("matrix" | "params" | "param" | "axes" | "axis", name)) => {
+                Err(TemplateError::new(format!("`{text}`: an axis stands by its name alone"))
+                    .help(format!("write `{name}`")))
+            }
+            Some(("env" | "environ", name)) => Err(TemplateError::new(format!(
+                "`{text}`: the environment is that of the host, which no template knows"
+            ))
+            .help(format!("write `${name}` in a shell text"))),
             Some((head, _)) => Err(no_parts(head)),
         }
     }
 }
 
-/// The pieces of a template without engine syntax; `None` when it needs the engine.
-pub(super) fn segments(text: &str) -> Result<Option<Vec<Segment>>, TemplateError> {
+/// The segments of a template without engine syntax; `None` when it needs the engine. The names that stand for nothing go
+/// to `errors`.
+pub(super) fn segments(
+    text: &str,
+    pieces: &[Piece],
+    errors: &mut Vec<TemplateError>,
+) -> Option<Vec<Segment>> {
     let mut segments = Vec::new();
-    if text.contains("{%") {
-        return Ok(None);
-    }
-    let mut from = 0;
-    while let Some(open) = text[from..].find("{{").map(|at| from + at) {
-        let inside = open + 2;
-        let Some(close) = text[inside..].find("}}").map(|at| inside + at) else {
-            return Ok(None);
-        };
-        let Some(range) = plain_name(text, inside..close) else { return Ok(None) };
-        let name = Name::parse(&text[range.clone()]).map_err(|error| error.at(range))?;
-        if open > from {
-            segments.push(Segment::Text(text[from..open].to_owned()));
+    let mut wrong = Vec::new();
+    for piece in pieces {
+        match &piece.kind {
+            _ if piece.trims => return None,
+            Kind::Text => push(&mut segments, &text[piece.range.clone()]),
+            Kind::Literal(value, _) => push(&mut segments, value),
+            Kind::Raw(range) => push(&mut segments, &text[range.clone()]),
+            Kind::Value(inner) => {
+                let range = plain_name(text, inner.clone())?;
+                match Name::parse(&text[range.clone()]) {
+                    Ok(name) => segments.push(Segment::Name(name)),
+                    Err(error) => wrong.push(error.at(range)),
+                }
+            }
+            Kind::Block | Kind::Comment | Kind::Open => return None,
         }
-        segments.push(Segment::Name(name));
-        from = close + 2;
     }
-    if from < text.len() {
-        segments.push(Segment::Text(text[from..].to_owned()));
+    errors.extend(wrong);
+    Some(segments)
+}
+
+fn push(segments: &mut Vec<Segment>, text: &str) {
+    match segments.last_mut() {
+        Some(Segment::Text(last)) => last.push_str(text),
+        _ if text.is_empty() => {}
+        _ => segments.push(Segment::Text(text.to_owned())),
     }
-    Ok(Some(segments))
 }
 
 /// The bytes of the one dotted name between braces, blanks left out.

@@ -1,11 +1,37 @@
-//! Finds braces in shell text that stand where a quoted word does not mean itself: inside quotes, in a here-document,
-//! behind `$` or a backslash, in front of a redirection.
+//! Reads a shell text as far as it takes to find values that stand where a quoted word does not mean itself: inside quotes,
+//! in a here-document, behind `$` or a backslash, in front of a redirection. On the way it notes what the text names as
+//! other tools would, `$x` and `{x}`.
 //!
-//! Reads the shell's words only as far as that takes; what it does not understand it lets pass.
-
-use std::ops::Range;
+//! What it does not understand it lets pass.
 
 use crate::campaign::template::TemplateError;
+use crate::campaign::template::habits::{Habit, habit};
+use crate::campaign::template::scan::Piece;
+use crate::campaign::template::view::{OPAQUE, VALUE, View};
+
+/// What a shell text holds.
+#[derive(Debug, Default)]
+pub(super) struct Reading {
+    /// Values that stand in the wrong place.
+    pub(super) errors: Vec<TemplateError>,
+    /// Names where the shell would expand them.
+    pub(super) habits: Vec<Habit>,
+}
+
+/// Reads a shell text.
+pub(super) fn read(text: &str, pieces: &[Piece]) -> Reading {
+    let view = View::new(text, pieces);
+    let mut scanner = Scanner {
+        text: &view.text,
+        view: &view,
+        at: 0,
+        around: Vec::new(),
+        here: Vec::new(),
+        reading: Reading::default(),
+    };
+    scanner.run();
+    scanner.reading
+}
 
 /// What encloses a place of the text, innermost last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,97 +46,89 @@ enum Around {
     Brace,
 }
 
-/// Refuses `"{{ x }}"` and its kin: a value comes as one quoted word.
-pub(super) fn check(text: &str) -> Result<(), TemplateError> {
-    Scanner { text, at: 0, around: Vec::new(), here: Vec::new() }.run()
+/// The end of a here-document that begins at the next newline.
+struct Here {
+    end: String,
+    /// Whether leading tabs go.
+    tabs: bool,
+    /// Whether the shell leaves the text as it is.
+    quoted: bool,
 }
 
-struct Scanner<'a> {
-    text: &'a str,
+struct Scanner<'v> {
+    text: &'v str,
+    view: &'v View,
     at: usize,
     around: Vec<Around>,
-    /// Ends of here-documents that begin at the next newline, with whether leading tabs go.
-    here: Vec<(String, bool)>,
+    here: Vec<Here>,
+    reading: Reading,
 }
 
 impl Scanner<'_> {
-    fn run(mut self) -> Result<(), TemplateError> {
+    fn run(&mut self) {
         while let Some(c) = self.text[self.at..].chars().next() {
-            if let Some(range) = self.braces(self.at) {
-                self.check_braces(&range)?;
-                self.at = range.end;
-                continue;
-            }
-            if self.text[self.at..].starts_with("{%") {
-                self.at = self.find("%}", self.at);
-                continue;
-            }
             match self.around.last() {
+                _ if c == VALUE => {
+                    self.check_value();
+                    self.at += 1;
+                }
                 Some(Around::Single) => {
                     if c == '\'' {
                         self.around.pop();
                     }
                     self.at += c.len_utf8();
                 }
-                Some(Around::Double) => self.step(c, true)?,
-                _ => self.step(c, false)?,
+                Some(Around::Double) => self.step(c, true),
+                _ => self.step(c, false),
             }
         }
-        Ok(())
     }
 
-    /// The bytes of `{{ … }}` from `at`; a comment has the same ends.
-    fn braces(&self, at: usize) -> Option<Range<usize>> {
-        self.text[at..].starts_with("{{").then(|| at..self.find("}}", at))
+    fn is_value(&self, at: usize) -> bool {
+        self.text[at..].starts_with(VALUE)
     }
 
-    /// The byte behind the next `end`, or the end of the text.
-    fn find(&self, end: &str, from: usize) -> usize {
-        self.text[from..].find(end).map_or(self.text.len(), |at| from + at + end.len())
-    }
-
-    fn step(&mut self, c: char, quoted: bool) -> Result<(), TemplateError> {
+    fn step(&mut self, c: char, quoted: bool) {
         let rest = &self.text[self.at..];
-        let open = |scanner: &mut Self, around, length| {
-            scanner.around.push(around);
-            scanner.at += length;
-        };
+        if matches!(c, '$' | '{') {
+            self.reading.habits.extend(habit(self.view, self.at));
+        }
         match c {
             '\\' => {
                 let escaped = self.at + 1;
-                if let Some(range) = self.braces(escaped) {
-                    return Err(self.refuse(
-                        &range,
+                if self.is_value(escaped) {
+                    self.refuse(
+                        escaped,
                         "a backslash stands in front of a value, which is quoted already",
                         "leave the backslash out",
-                    ));
+                    );
                 }
                 let skipped = self.text[escaped..].chars().next().map_or(0, char::len_utf8);
                 self.at = escaped + skipped;
             }
             '"' if quoted => self.close(),
-            '"' => open(self, Around::Double, 1),
-            '\'' if !quoted => open(self, Around::Single, 1),
-            '$' if self.braces(self.at + 1).is_some() => {
-                let range = self.braces(self.at + 1).unwrap_or_default();
-                return Err(self.refuse(
-                    &range,
+            '"' => self.open(Around::Double, 1),
+            '\'' if !quoted => self.open(Around::Single, 1),
+            '$' if self.is_value(self.at + 1) => {
+                self.refuse(
+                    self.at + 1,
                     "`$` stands in front of a value, which would make a variable of it",
                     "leave the `$` out; braces alone give the value",
-                ));
+                );
+                self.at += 2;
             }
-            '$' if rest.starts_with("$((") => open(self, Around::Arithmetic, 3),
-            '$' if rest.starts_with("$(") => open(self, Around::Parenthesis, 2),
-            '$' if rest.starts_with("${") => open(self, Around::Brace, 2),
+            '$' if rest.starts_with("$((") => self.open(Around::Arithmetic, 3),
+            '$' if rest.starts_with("$(") => self.open(Around::Parenthesis, 2),
+            '$' if rest.starts_with("${") => self.open(Around::Brace, 2),
             '(' if !quoted && rest.starts_with("((") && self.begins_word() => {
-                open(self, Around::Arithmetic, 2);
+                self.open(Around::Arithmetic, 2);
             }
             '(' if !quoted => {
                 let inside = match self.around.last() {
                     Some(Around::Arithmetic) => Around::Arithmetic,
                     _ => Around::Parenthesis,
                 };
-                open(self, inside, 1);
+                self.open(inside, 1);
             }
             ')' if !quoted => match self.around.last() {
                 Some(Around::Arithmetic) if rest.starts_with("))") => {
@@ -121,9 +139,7 @@ impl Scanner<'_> {
                 _ => self.at += 1,
             },
             '}' if self.around.last() == Some(&Around::Brace) => self.close(),
-            '#' if !quoted && self.begins_word() => {
-                self.at = self.text[self.at..].find('\n').map_or(self.text.len(), |n| self.at + n);
-            }
+            '#' if !quoted && self.begins_word() => self.comment(),
             '<' if !quoted && rest.starts_with("<<<") => self.at += 3,
             '<' if !quoted
                 && rest.starts_with("<<")
@@ -133,16 +149,24 @@ impl Scanner<'_> {
             }
             '\n' if !quoted && !self.here.is_empty() => {
                 self.at += 1;
-                self.here_documents()?;
+                self.here_documents();
             }
             c => self.at += c.len_utf8(),
         }
-        Ok(())
+    }
+
+    fn open(&mut self, around: Around, length: usize) {
+        self.around.push(around);
+        self.at += length;
     }
 
     fn close(&mut self) {
         self.around.pop();
         self.at += 1;
+    }
+
+    fn comment(&mut self) {
+        self.at = self.text[self.at..].find('\n').map_or(self.text.len(), |n| self.at + n);
     }
 
     fn begins_word(&self) -> bool {
@@ -165,43 +189,41 @@ impl Scanner<'_> {
             .next()
             .unwrap_or_default();
         let end = word.replace(['\'', '"', '\\'], "");
-        if !end.is_empty() && !end.contains("{{") {
-            self.here.push((end, tabs));
+        if !end.is_empty() && !end.contains([VALUE, OPAQUE]) {
+            let quoted = end.len() < word.len();
+            self.here.push(Here { end, tabs, quoted });
         }
         self.at = from + word.len();
     }
 
-    fn here_documents(&mut self) -> Result<(), TemplateError> {
-        for (end, tabs) in std::mem::take(&mut self.here) {
+    fn here_documents(&mut self) {
+        for here in std::mem::take(&mut self.here) {
             while self.at < self.text.len() {
-                let next = self.find("\n", self.at);
-                let line = self.text[self.at..next].trim_end_matches('\n');
-                let line_at = self.at;
+                let start = self.at;
+                let next = self.text[start..].find('\n').map_or(self.text.len(), |n| start + n + 1);
+                let line = self.text[start..next].trim_end_matches('\n');
                 self.at = next;
-                if if tabs { line.trim_start_matches('\t') } else { line } == end {
+                if if here.tabs { line.trim_start_matches('\t') } else { line } == here.end {
                     break;
                 }
-                let mut from = 0;
-                while let Some(open) = line[from..].find("{{").map(|at| from + at) {
-                    let range = line_at + open..self.find("}}", line_at + open);
-                    if !self.is_safe(&range) {
-                        return Err(self.refuse(
-                            &range,
-                            "a value in a here-document would show its quotes",
-                            "write `| safe` for the value as it is, or use `$SP_PARAM_…`",
-                        ));
+                for (at, _) in line.match_indices(VALUE) {
+                    self.refuse(
+                        start + at,
+                        "a value in a here-document would show its quotes",
+                        "write `| safe` for the value as it is, or use `$SP_PARAM_…`",
+                    );
+                }
+                for (at, _) in line.match_indices('$').filter(|_| !here.quoted) {
+                    if !line[..at].ends_with('\\') {
+                        self.reading.habits.extend(habit(self.view, start + at));
                     }
-                    from = open + 2;
                 }
             }
         }
-        Ok(())
     }
 
-    fn check_braces(&self, range: &Range<usize>) -> Result<(), TemplateError> {
-        if self.is_safe(range) {
-            return Ok(());
-        }
+    /// Refuses the value at the present place where its quotes would not do.
+    fn check_value(&mut self) {
         // Inside `"${x:-…}"` the quotes of a value would be text.
         let enclosing = self.around.iter().rev().find(|around| **around != Around::Brace);
         let quotes = match enclosing {
@@ -210,48 +232,52 @@ impl Scanner<'_> {
             _ => None,
         };
         if let Some(quotes) = quotes {
-            return Err(self.refuse(
-                range,
+            self.refuse(
+                self.at,
                 &format!("braces stand inside {quotes}…{quotes}, but values are quoted already"),
                 "close the quotes before the braces; a value is always one word, whatever it holds",
-            ));
+            );
+            return;
         }
         if self.around.contains(&Around::Arithmetic) {
-            return Err(self.refuse(
-                range,
+            self.refuse(
+                self.at,
                 "braces stand inside arithmetic, where the shell would expand a value once more",
                 "compute in the template, as in `{{ n + 1 }}`, or use `$SP_PARAM_…`",
-            ));
+            );
+            return;
         }
-        let behind = &self.text[range.end..];
-        let before = self.text[..range.start].chars().next_back();
+        let behind = &self.text[self.at + 1..];
+        let before = self.text[..self.at].chars().next_back();
         let makes_a_word =
             |c: char| c.is_alphabetic() || matches!(c, '_' | '-' | '.' | '/' | ':' | '=');
         if behind.starts_with(['<', '>']) && !before.is_some_and(makes_a_word) {
-            return Err(self.refuse(
-                range,
+            self.refuse(
+                self.at,
                 "a number in front of `<` or `>` would be read as a file descriptor",
                 "put a blank behind the braces",
-            ));
+            );
         }
-        Ok(())
     }
 
-    /// `{{ x | safe }}`, and comments.
-    fn is_safe(&self, range: &Range<usize>) -> bool {
-        let inside = self.text[range.clone()].trim_start_matches("{{").trim_end_matches("}}");
-        let last = inside.trim_end_matches('-').rsplit('|').next().unwrap_or_default();
-        inside.starts_with('#') || inside.contains('|') && last.trim() == "safe"
-    }
-
-    fn refuse(&self, range: &Range<usize>, message: &str, help: &str) -> TemplateError {
-        TemplateError::new(message).at(range.start..range.end.min(self.text.len())).help(help)
+    /// Notes what is wrong with the value at a place of the view.
+    fn refuse(&mut self, at: usize, message: &str, help: &str) {
+        let error = TemplateError::new(message).help(help);
+        self.reading.errors.push(match self.view.part(at) {
+            Some((_, source)) => error.at(source.clone()),
+            None => error,
+        });
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::campaign::template::scan::scan;
+
+    fn check(text: &str) -> Vec<TemplateError> {
+        read(text, &scan(text)).errors
+    }
 
     #[test]
     fn braces_inside_quotes_are_refused() {
@@ -272,7 +298,7 @@ mod tests {
             "echo \"${a:-{{ x }}}\"",
             "echo {{ x }}{{ y }}>out",
         ] {
-            assert!(check(bad).is_err(), "{bad}");
+            assert_eq!(check(bad).len(), 1, "{bad}");
         }
     }
 
@@ -301,8 +327,38 @@ mod tests {
             "( (a); echo {{ x }} )",
             "(( 1 < 2 )) && echo {{ x }}",
             "FOO={{ x }}>out",
+            "awk '{{ '{{' }}print}}' {{ x }}",
+            "echo \"{{ \"}}\" }}\" {{ x }}",
+            "echo '{% raw %}{{ not a value }}{% endraw %}' {{ x }}",
+            "cat <<EOF\n{{ '{{' }}\nEOF",
+            "echo {{ '\"' }}a b{{ '\"' }} {{ x }}",
         ] {
-            assert_eq!(check(good), Ok(()), "{good}");
+            assert_eq!(check(good), [], "{good}");
+        }
+    }
+
+    #[test]
+    fn each_value_in_a_wrong_place_is_told_where_it_stands() {
+        let text = "a \"{{ x }}\" '{{ y }}' {{ '\\'' }}{{ z }}{% raw %}'{% endraw %} {{ fine }}";
+        let found: Vec<&str> =
+            check(text).iter().map(|error| &text[error.range.clone().unwrap()]).collect();
+        assert_eq!(found, ["{{ x }}", "{{ y }}", "{{ z }}"]);
+    }
+
+    #[test]
+    fn names_that_only_the_shell_would_read_are_found() {
+        let habits = |text: &str| -> Vec<String> {
+            let found = read(text, &scan(text)).habits;
+            found.iter().map(|habit| text[habit.range.clone()].to_owned()).collect()
+        };
+        for (text, wanted) in [
+            ("run --lr $lr {lr} ${lr}x {{ lr }}", &["$lr", "{lr}", "${lr}"][..]),
+            ("echo \"$lr {lr}\" '$lr {lr}' \\$lr # $lr", &["$lr", "{lr}"]),
+            ("awk '{print $n}' ${n:-1} $1 $? {a,b} { lr; }", &["${n"]),
+            ("cat <<E\n$lr {lr}\nE\ncat <<'E'\n$lr\nE\n", &["$lr"]),
+            ("{% raw %}$lr{% endraw %}{{ x }}$lr", &["$lr", "$lr"]),
+        ] {
+            assert_eq!(habits(text), wanted, "{text}");
         }
     }
 }

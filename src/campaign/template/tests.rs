@@ -91,11 +91,54 @@ fn a_value_is_one_word_unless_called_safe() {
     assert_eq!(shell("{{ text }}"), "\"it's \"'$HOME'");
     assert_eq!(shell("{{ text ~ '!' }}"), "\"it's \"'$HOME!'");
     assert_eq!(shell("{{ text | safe }}"), "it's $HOME");
-    assert_eq!(shell("{{ '' }}"), "''");
-    assert_eq!(shell("{{ 'a=b' }} {{ 'time' }} {{ '~' }} {{ '-x' }}"), "'a=b' 'time' '~' -x");
+    assert_eq!(shell("{{ '' ~ '' }}"), "''");
+    assert_eq!(
+        shell("{{ 'a=' ~ 'b' }} {{ 'time' ~ '' }} {{ '~' ~ '' }} {{ '-x' | lower }}"),
+        "'a=b' 'time' '~' -x"
+    );
     assert_eq!(shell("{% set x %}a {{ text }}{% endset %}{{ x }}"), "a \"it's \"'$HOME'");
     assert_eq!(shell("{{ [text, 'b'] | tojson }}").matches('\'').count() % 2, 0);
     assert_eq!(shell("{% autoescape false %}{{ text }}{% endautoescape %}"), "\"it's \"'$HOME'");
+}
+
+/// A string by itself and a `raw` block are text of the file: as it is in every place, inside quotes too.
+#[test]
+fn what_a_literal_or_a_raw_block_puts_out_is_text() {
+    assert_eq!(shell("awk '{{ '{{' }}print{{ \"}}\" }}' {{ seq }}"), "awk '{{print}}' 8192");
+    assert_eq!(shell("echo \"{% raw %}{{ seq }}{% endraw %}\""), "echo \"{{ seq }}\"");
+    assert_eq!(shell("echo {{ 'a  b' }} {{ '$HOME' }}"), "echo a  b $HOME");
+    assert_eq!(shell("{{ '\"' }}{{ seq }}{{ '\"' }}"), shell("\"{{ seq }}\""));
+    assert_eq!(shell("a{{- ' \\'x\\' ' -}} b"), "a 'x' b");
+    assert_eq!(shell("{% if flag %}'{{ '{{' }}'{% endif %}"), "'{{'");
+    for (place, wanted) in
+        [(Place::Plain, "{{ .*"), (Place::Glob, "{{ .*"), (Place::Regex, "{{ .*")]
+    {
+        for text in ["{{ '{{' }} {{ '.*' }}", "{% raw %}{{ .*{% endraw %}"] {
+            let rendered = Template::parse(text, place).unwrap().render(&cell()).unwrap();
+            assert_eq!(show(&rendered), wanted, "{text}");
+        }
+    }
+}
+
+#[test]
+fn every_mistake_of_a_template_is_told() {
+    let told = |text: &str| -> Vec<String> {
+        let found = Template::check(text, Place::Shell).unwrap_err();
+        let mut told: Vec<String> = found
+            .errors
+            .iter()
+            .map(|error| text[error.range.clone().unwrap()].to_owned())
+            .collect();
+        told.extend(found.names.iter().map(|name| format!("name {name}")));
+        told
+    };
+    assert_eq!(
+        told("{{ job.outdir }} {{ lr }} {{ matrix.a }} '{{ seq }}' \"{{ text }}\""),
+        ["job.outdir", "matrix.a", "{{ seq }}", "{{ text }}", "name lr", "name seq", "name text"]
+    );
+    assert_eq!(told("{{ job.outdir | upper }} {{ x.y }}"), ["job.outdir", "x.y"]);
+    assert_eq!(told("{{ a + }} {{ b }} {{ c | }}").len(), 2);
+    assert_eq!(told("{{ 'x' }} {{ a + }} b"), ["}}"]);
 }
 
 /// No filter but `safe` lets a value out of its quotes.
@@ -224,6 +267,10 @@ fn piece() -> impl Strategy<Value = String> {
             "{{ job.state_dir }}",
             "{{ work_dir }}",
             "{{ host.h }}",
+            "{{ '{{' }}",
+            "{{ '' }}",
+            "{{ \"a  *\" }}",
+            "{% raw %}{{ a }}{% endraw %}",
         ])
         .prop_map(str::to_owned),
     ]

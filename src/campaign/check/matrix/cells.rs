@@ -1,5 +1,7 @@
 //! `[[matrix.exclude]]` and `[[matrix.include]]`.
 
+use std::mem::Discriminant;
+
 use indexmap::IndexMap;
 
 use super::super::Checker;
@@ -17,6 +19,14 @@ impl Checker<'_> {
         matrix: &Matrix,
     ) -> Vec<IndexMap<AxisName, Value>> {
         let mut checked = Vec::new();
+        let kinds: IndexMap<&AxisName, Kinds<'_>> = matrix
+            .axes
+            .iter()
+            .filter_map(|(name, axis)| match axis {
+                Axis::Values(values) => Some((name, Kinds::of(values)?)),
+                Axis::Glob(_) | Axis::Lines(_) | Axis::Expr(_) => None,
+            })
+            .collect();
         for cell in cells.iter().flat_map(|cells| &cells.value) {
             if cell.value.0.is_empty() && !self.is_broken(&format!("matrix.{kind}")) {
                 let message = format!("an entry of `matrix.{kind}` names no axis");
@@ -28,11 +38,13 @@ impl Checker<'_> {
             }
             let mut values = IndexMap::new();
             for (name, value) in &cell.value.0 {
-                let Some((axis, known)) = matrix.axes.get_key_value(name.value.as_str()) else {
+                let Some((axis, _)) = matrix.axes.get_key_value(name.value.as_str()) else {
                     self.unknown_axis(&format!("matrix.{kind}"), name, matrix);
                     continue;
                 };
-                self.warn_type(kind, axis, known, value);
+                if let Some(kinds) = kinds.get(axis) {
+                    self.warn_type(kind, axis, kinds, value);
+                }
                 values.insert(axis.clone(), value.value.0.clone());
             }
             checked.push(values);
@@ -41,10 +53,9 @@ impl Checker<'_> {
     }
 
     /// `8192` is not `"8192"`: rarely meant, though allowed.
-    fn warn_type(&mut self, kind: &str, name: &AxisName, axis: &Axis, value: &At<Scalar>) {
-        let (Axis::Values(values), given) = (axis, &value.value.0) else { return };
-        let alike = |value: &Value| std::mem::discriminant(value) == std::mem::discriminant(given);
-        if values.is_empty() || values.iter().any(alike) {
+    fn warn_type(&mut self, kind: &str, name: &AxisName, kinds: &Kinds<'_>, value: &At<Scalar>) {
+        let (values, given) = (kinds.values, &value.value.0);
+        if kinds.known.contains(&std::mem::discriminant(given)) {
             return;
         }
         let text = text_of(given);
@@ -67,6 +78,25 @@ impl Checker<'_> {
             false => "write it as the axis does, if it is meant to be comparable".to_owned(),
         };
         self.push(finding.help(help));
+    }
+}
+
+/// The values of an axis with the types that they have, found once for all cells.
+struct Kinds<'m> {
+    values: &'m [Value],
+    known: Vec<Discriminant<Value>>,
+}
+
+impl<'m> Kinds<'m> {
+    /// `None` for an axis whose values could not be read.
+    fn of(values: &'m [Value]) -> Option<Self> {
+        let mut known: Vec<_> = Vec::new();
+        for kind in values.iter().map(std::mem::discriminant) {
+            if !known.contains(&kind) {
+                known.push(kind);
+            }
+        }
+        (!values.is_empty()).then_some(Self { values, known })
     }
 }
 
