@@ -40,6 +40,8 @@ pub(super) struct Loaded {
     pub campaign: Arc<Campaign>,
     /// Its jobs.
     pub expansion: Arc<Expansion>,
+    /// The files that its texts name.
+    pub files: CampaignFolder,
 }
 
 #[expect(
@@ -204,7 +206,7 @@ impl Context {
         for warning in expansion.warnings() {
             self.note(&printable(&format!("warning: {warning}")));
         }
-        Ok(Loaded { file, campaign, expansion })
+        Ok(Loaded { file, campaign, expansion, files: folder })
     }
 
     /// Reads and checks a campaign file; prints its warnings.
@@ -310,7 +312,9 @@ impl Context {
     ) -> Result<(), CliError> {
         self.hosts(&selection.hosts, expansion)?;
         if let Some(text) = &selection.filter {
-            Filter::parse(text, expansion)?;
+            for warning in Filter::parse(text, expansion)?.warnings() {
+                self.note(&printable(&format!("warning: {warning}")));
+            }
         }
         Ok(())
     }

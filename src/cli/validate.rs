@@ -3,10 +3,13 @@
 use serde_json::json;
 
 use super::args::FileArgument;
-use super::context::Context;
+use super::context::{Context, Loaded};
 use super::error::CliError;
 use super::exit::Exit;
 use super::plan::count;
+use super::printable::printable;
+use crate::campaign::template::Template;
+use crate::plan::programs_without_inputs;
 
 pub(super) fn run(context: &Context, arguments: &FileArgument) -> Result<Exit, CliError> {
     let loaded = context.load(&arguments.file)?;
@@ -14,6 +17,7 @@ pub(super) fn run(context: &Context, arguments: &FileArgument) -> Result<Exit, C
     for job in loaded.expansion.jobs() {
         job.spec()?;
     }
+    warn_programs(context, &loaded);
     let jobs = loaded.expansion.len();
     let mut out = context.out();
     if context.json() {
@@ -27,4 +31,24 @@ pub(super) fn run(context: &Context, arguments: &FileArgument) -> Result<Exit, C
     }
     out.flush()?;
     Ok(Exit::Done)
+}
+
+/// Says which of the campaign's own programs may change without a job running again.
+fn warn_programs(context: &Context, loaded: &Loaded) {
+    let programs = programs_without_inputs(&loaded.expansion, &loaded.files);
+    if programs.is_empty() {
+        return;
+    }
+    let named: Vec<String> = programs.iter().map(|program| format!("`{program}`")).collect();
+    let inputs = loaded.campaign.inputs.iter().map(Template::text);
+    let inputs: Vec<String> = inputs
+        .chain(programs.iter().map(String::as_str))
+        .map(|input| format!("{input:?}"))
+        .collect();
+    let verb = if named.len() == 1 { "stands" } else { "stand" };
+    context.note(&printable(&format!(
+        "warning: {} {verb} in `command` and not in `inputs`, so a change there runs no finished job again\n  help: write `inputs = [{}]`",
+        named.join(", "),
+        inputs.join(", ")
+    )));
 }

@@ -4,8 +4,7 @@ use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use globset::GlobBuilder;
-
+use super::glob;
 use crate::plan::{Files, FilesError};
 
 /// Files below one folder.
@@ -19,94 +18,11 @@ impl CampaignFolder {
     pub fn new(campaign_folder: &Path, working_dir: &str) -> Self {
         Self { base: campaign_folder.join(working_dir) }
     }
-
-    /// Matches in the folder `at` (relative, `""` for the base) of the components in `rest`.
-    fn matches(&self, at: &str, rest: &[&str], found: &mut Vec<String>) -> Result<(), FilesError> {
-        let Some((component, rest)) = rest.split_first() else { return Ok(()) };
-        let join =
-            |name: &str| if at.is_empty() { name.to_owned() } else { format!("{at}/{name}") };
-        if !component.contains(['*', '?', '[']) {
-            let path = join(component);
-            return self.descend(&path, rest, found);
-        }
-        if *component == "**" {
-            self.matches(at, rest, found)?;
-        }
-        let matcher = GlobBuilder::new(component)
-            .literal_separator(true)
-            .backslash_escape(false)
-            .build()
-            .map_err(|error| FilesError {
-                path: (*component).to_owned(),
-                cause: error.to_string(),
-            })?
-            .compile_matcher();
-        for (name, is_folder) in self.list(at)? {
-            // As in the shell: `*` does not match names that start with a dot.
-            if name.starts_with('.') && !component.starts_with('.') {
-                continue;
-            }
-            if *component == "**" {
-                if is_folder {
-                    let below: Vec<&str> =
-                        std::iter::once(component).chain(rest).copied().collect();
-                    self.matches(&join(&name), &below, found)?;
-                }
-            } else if matcher.is_match(&name) {
-                self.descend(&join(&name), rest, found)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn descend(
-        &self,
-        path: &str,
-        rest: &[&str],
-        found: &mut Vec<String>,
-    ) -> Result<(), FilesError> {
-        let about = match fs::metadata(self.base.join(path)) {
-            Ok(about) => about,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(failed(path, &error)),
-        };
-        if rest.is_empty() {
-            if about.is_file() {
-                found.push(path.to_owned());
-            }
-            Ok(())
-        } else if about.is_dir() {
-            self.matches(path, rest, found)
-        } else {
-            Ok(())
-        }
-    }
-
-    /// Names in a folder, and whether each is a folder that is no link, so that a ring of links ends.
-    fn list(&self, at: &str) -> Result<Vec<(String, bool)>, FilesError> {
-        let mut names = Vec::new();
-        for entry in fs::read_dir(self.base.join(at)).map_err(|error| failed(at, &error))? {
-            let entry = entry.map_err(|error| failed(at, &error))?;
-            let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
-            let name = entry.file_name().into_string().map_err(|name| FilesError {
-                path: format!("{at}/{}", name.to_string_lossy()),
-                cause: "its name is not UTF-8, so no command could name it".to_owned(),
-            })?;
-            names.push((name, is_folder));
-        }
-        Ok(names)
-    }
 }
 
 impl Files for CampaignFolder {
     fn glob(&self, pattern: &str) -> Result<Vec<String>, FilesError> {
-        let components: Vec<&str> =
-            pattern.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
-        let mut found = Vec::new();
-        self.matches("", &components, &mut found)?;
-        found.sort_unstable();
-        found.dedup();
-        Ok(found)
+        glob::matches(&self.base, pattern)
     }
 
     fn lines(&self, path: &str) -> Result<Vec<String>, FilesError> {
@@ -132,7 +48,11 @@ impl Files for CampaignFolder {
     }
 }
 
-fn failed(path: &str, error: &io::Error) -> FilesError {
+pub(super) fn failed(path: &str, error: &io::Error) -> FilesError {
     let path = if path.is_empty() { "." } else { path };
-    FilesError { path: path.to_owned(), cause: error.to_string() }
+    let failed = FilesError::new(path, error.to_string());
+    if error.kind() == io::ErrorKind::IsADirectory {
+        return failed.advise(format!("write `{path}/**/*` for the files below it"));
+    }
+    failed
 }

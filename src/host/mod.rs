@@ -15,6 +15,7 @@ mod error;
 mod folder;
 mod gc;
 mod git;
+mod glob;
 mod hello;
 mod logs;
 mod root;

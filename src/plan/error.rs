@@ -135,12 +135,19 @@ impl PlanError {
     /// The next step, as an edit or a command.
     pub fn help(&self) -> String {
         match self {
+            Self::GlobEmpty { pattern, .. } | Self::InputMissing { pattern, .. }
+                if pattern == "**" || pattern.ends_with("/**") =>
+            {
+                format!("write `{pattern}/*`: `**` stands for folders, not for the files in them")
+            }
             Self::GlobEmpty { axis, .. } => format!(
                 "correct the glob of `{axis}`, or make its files; it is relative to `working-dir`"
             ),
             Self::LinesEmpty { path, .. } => format!("write one value a line into `{path}`"),
             Self::AxisFiles { source, .. } | Self::InputFiles { source, .. } => {
-                format!("make `{}` readable; it is relative to `working-dir`", source.path)
+                source.help.clone().unwrap_or_else(|| {
+                    format!("make `{}` readable; it is relative to `working-dir`", source.path)
+                })
             }
             Self::ZipLength { first, second, .. } => format!(
                 "give `{first}` and `{second}` the same number of values, or take one out of `zip`"

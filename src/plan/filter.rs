@@ -3,9 +3,10 @@
 //! Names and words that can be checked before the first job are: a filter that selects nothing because of a slip would
 //! look like one that selects nothing.
 
+use crate::campaign::kind::Kind;
 use crate::campaign::suggest;
-use crate::campaign::template::{Expression, Name, Scope};
-use crate::campaign::{Campaign, FILTER_WORDS, Value};
+use crate::campaign::template::{Expression, Literal, Name, Scope, comparisons};
+use crate::campaign::{FILTER_WORDS, Value};
 use crate::ids::Attempt;
 use crate::plan::axes::Row;
 use crate::plan::expand::Expansion;
@@ -28,6 +29,7 @@ pub struct FilterError {
 #[derive(Debug, Clone)]
 pub struct Filter {
     expression: Expression,
+    warnings: Vec<String>,
 }
 
 impl Filter {
@@ -44,12 +46,21 @@ impl Filter {
         let axes = expansion.columns().iter().map(|column| column.name.as_str());
         let known: Vec<&str> = axes.chain(FILTER_WORDS).collect();
         for name in expression.names() {
-            check_name(name, &known, campaign)?;
+            check_name(name, &known, expansion)?;
         }
         let hosts: Vec<&str> = campaign.hosts.keys().map(AsRef::as_ref).collect();
         check_words(text, "host", &hosts)?;
         check_words(text, "state", &State::ALL.map(State::word))?;
-        Ok(Self { expression })
+        let other_types = comparisons(text).into_iter().filter_map(|comparison| {
+            let told = kind(comparison.name, expansion)?.told(&comparison)?;
+            Some(format!("the filter compares {}; {}", told.message, told.help))
+        });
+        Ok(Self { expression, warnings: other_types.collect() })
+    }
+
+    /// What is most likely not meant, such as a comparison that every job answers alike.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     /// Whether a job of the file is selected.
@@ -70,7 +81,8 @@ impl Filter {
     }
 }
 
-fn check_name(name: &Name, known: &[&str], campaign: &Campaign) -> Result<(), FilterError> {
+fn check_name(name: &Name, known: &[&str], expansion: &Expansion) -> Result<(), FilterError> {
+    let campaign = expansion.campaign();
     let (spelled, right) = match name {
         Name::Repeat | Name::Ref(_) => return Ok(()),
         Name::Axis(axis) if known.contains(&axis.as_str()) => return Ok(()),
@@ -78,10 +90,17 @@ fn check_name(name: &Name, known: &[&str], campaign: &Campaign) -> Result<(), Fi
         Name::Var(var) if campaign.vars.contains_key(var.as_str()) => return Ok(()),
         Name::Var(var) => (var, campaign.vars.keys().map(AsRef::as_ref).collect()),
     };
-    Err(FilterError {
-        message: format!("a filter knows no `{name}`"),
-        help: suggest::help(spelled, &right, "it knows"),
-    })
+    let is_text = |text: &str| {
+        let values = expansion.columns().iter().flat_map(|column| &column.values);
+        State::ALL.iter().any(|state| state.word() == text)
+            || campaign.hosts.contains_key(text)
+            || values.into_iter().any(|value| matches!(value, Value::Str(value) if value == text))
+    };
+    let help = match name {
+        Name::Axis(word) if is_text(word) => Some(format!("texts stand in quotes: `'{word}'`")),
+        _ => suggest::help(spelled, &right, "it knows"),
+    };
+    Err(FilterError { message: format!("a filter knows no `{name}`"), help })
 }
 
 /// What is known of one job, as values.
@@ -138,36 +157,13 @@ impl Scope for FilterScope<'_> {
     }
 }
 
-/// Finds the texts that a word is compared with and checks them. Only plain comparisons are seen; what else an expression
-/// does with the word is not judged.
+/// Checks the texts that a word is compared with. Only plain comparisons are seen; what else an expression does with the
+/// word is not judged.
 fn check_words(text: &str, word: &str, right: &[&str]) -> Result<(), FilterError> {
-    let tokens = tokens(text);
-    let is = |at: Option<usize>, token: &Token<'_>| at.and_then(|at| tokens.get(at)) == Some(token);
-    let mut compared = Vec::new();
-    for at in (0..tokens.len()).filter(|at| tokens[*at] == Token::Word(word)) {
-        let (before, after) = (at.checked_sub(1), Some(at + 1));
-        if is(before, &Token::Sign(".")) {
-            continue;
-        }
-        for sign in [Token::Sign("=="), Token::Sign("!=")] {
-            if is(after, &sign) {
-                compared.extend(tokens.get(at + 2));
-            }
-            if is(before, &sign) {
-                compared.extend(at.checked_sub(2).and_then(|at| tokens.get(at)));
-            }
-        }
-        let list = at + 1 + usize::from(is(after, &Token::Word("not")));
-        if is(Some(list), &Token::Word("in"))
-            && matches!(tokens.get(list + 1), Some(Token::Sign("[" | "(")))
-        {
-            let members = tokens[list + 2..].iter();
-            compared.extend(members.take_while(|t| !matches!(t, Token::Sign("]" | ")"))));
-        }
-    }
-    for token in compared {
-        if let Token::Text(value) = token
-            && !right.contains(value)
+    for comparison in comparisons(text).iter().filter(|comparison| comparison.name == word) {
+        if let Literal::Text(value) = comparison.literal
+            && comparison.by_equality
+            && !right.contains(&value)
         {
             return Err(FilterError {
                 message: format!("there is no {word} `{}`", visible(value)),
@@ -178,43 +174,14 @@ fn check_words(text: &str, word: &str, right: &[&str]) -> Result<(), FilterError
     Ok(())
 }
 
-#[derive(Debug, PartialEq, Eq)]
-enum Token<'a> {
-    Word(&'a str),
-    /// A literal without an escape in it.
-    Text(&'a str),
-    Sign(&'a str),
-}
-
-/// As much of the expression's tokens as a comparison needs.
-fn tokens(text: &str) -> Vec<Token<'_>> {
-    let mut tokens = Vec::new();
-    let mut rest = text.trim_start();
-    while let Some(first) = rest.chars().next() {
-        let length = match first {
-            '\'' | '"' => {
-                let Some(end) = rest[1..].find(first).map(|end| end + 1) else { return tokens };
-                if rest[1..end].contains('\\') {
-                    // Where it ends cannot be said so simply; the engine can.
-                    return tokens;
-                }
-                tokens.push(Token::Text(&rest[1..end]));
-                end + 1
-            }
-            c if c.is_alphanumeric() || c == '_' => {
-                let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_');
-                let end = end.unwrap_or(rest.len());
-                tokens.push(Token::Word(&rest[..end]));
-                end
-            }
-            _ => {
-                let two = ["==", "!="].iter().any(|sign| rest.starts_with(sign));
-                let length = if two { 2 } else { first.len_utf8() };
-                tokens.push(Token::Sign(&rest[..length]));
-                length
-            }
-        };
-        rest = rest[length..].trim_start();
+/// What a name of a filter is, where that does not depend on the job.
+fn kind(name: &str, expansion: &Expansion) -> Option<Kind> {
+    match name {
+        "state" | "host" | "signal" | "reason" | "name" | "id" => Some(Kind::Text),
+        "exit_code" | "attempt" | "index" | "elapsed_s" => Some(Kind::Number),
+        axis => {
+            let columns = expansion.columns();
+            columns.iter().find(|c| c.name.as_str() == axis).and_then(|c| Kind::of(&c.values))
+        }
     }
-    tokens
 }

@@ -50,6 +50,11 @@ impl Inputs {
         Ok(at)
     }
 
+    /// The paths of all files, as they were asked for.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &str> {
+        self.files.iter().map(|(path, _)| path.as_str())
+    }
+
     /// Appends the files of a pattern that was loaded.
     pub(crate) fn push_files<'a>(&'a self, pattern: &str, out: &mut Vec<(&'a str, &'a [u8; 32])>) {
         for at in self.by_pattern.get(pattern).into_iter().flatten() {

@@ -33,6 +33,7 @@ mod named_hosts;
 mod past;
 mod planned;
 mod prefix;
+mod programs;
 mod render;
 mod select;
 mod setup;
@@ -56,6 +57,7 @@ pub use name::visible;
 pub use named_hosts::named_hosts;
 pub use planned::{Decision, Evidence, HostStatus, Obsolete, Plan, PlannedHost, Summary, plan};
 pub use prefix::Prefixes;
+pub use programs::programs_without_inputs;
 pub use select::{JobRef, SelectError, Selector};
 pub use setup::{Setup, SetupPlace};
 pub use view::{Neighbour, PlanView};
@@ -78,4 +80,19 @@ pub struct FilesError {
     pub path: String,
     /// The system's words.
     pub cause: String,
+    /// The next step, where it is not to make the file readable.
+    pub help: Option<String>,
+}
+
+impl FilesError {
+    /// What went wrong with a path.
+    pub fn new(path: impl Into<String>, cause: impl Into<String>) -> Self {
+        Self { path: path.into(), cause: cause.into(), help: None }
+    }
+
+    /// The same with a next step of its own.
+    #[must_use]
+    pub fn advise(self, help: impl Into<String>) -> Self {
+        Self { help: Some(help.into()), ..self }
+    }
 }

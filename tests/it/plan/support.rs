@@ -22,10 +22,7 @@ impl FakeFiles {
     }
 
     fn content(&self, path: &str) -> Result<&str, FilesError> {
-        self.0
-            .get(path)
-            .map(String::as_str)
-            .ok_or_else(|| FilesError { path: path.to_owned(), cause: "no such file".to_owned() })
+        self.0.get(path).map(String::as_str).ok_or_else(|| FilesError::new(path, "no such file"))
     }
 }
 

@@ -1,0 +1,269 @@
+//! Files below a folder that match a glob. A folder is read once for a pattern, however many `**` the pattern has.
+//!
+//! A name in a folder is tried at every place of the pattern that can stand there, and what it may be followed by is tried
+//! in the folder that it names. So the cost is at most the number of entries times the components of the pattern.
+
+use std::ffi::OsStr;
+use std::fs::{self, FileType};
+use std::io;
+use std::path::Path;
+
+use globset::{GlobBuilder, GlobMatcher};
+
+use super::folder::failed;
+use crate::plan::FilesError;
+
+/// Returns the regular files below `base` that match, relative to it, sorted by bytes.
+///
+/// # Errors
+/// A folder that cannot be read, and a match whose name is not UTF-8.
+pub(super) fn matches(base: &Path, pattern: &str) -> Result<Vec<String>, FilesError> {
+    let mut components = Vec::new();
+    for text in pattern.split('/').filter(|part| !matches!(*part, "" | ".")) {
+        let component = Component::new(text)?;
+        // Two `**` in a row say no more than one.
+        if !matches!((&component, components.last()), (Component::Deep, Some(Component::Deep))) {
+            components.push(component);
+        }
+    }
+    let mut walk = Walk { base, components, found: Vec::new() };
+    let start = walk.open([0].into());
+    walk.folder(Path::new(""), &start)?;
+    walk.found.sort_unstable();
+    walk.found.dedup();
+    Ok(walk.found)
+}
+
+/// One component of a pattern.
+enum Component {
+    /// `**`: any number of folders, none of them hidden or a link.
+    Deep,
+    Literal(String),
+    Pattern {
+        matcher: GlobMatcher,
+        /// As in the shell, only a pattern that begins with a dot matches a name that does.
+        hidden: bool,
+    },
+}
+
+impl Component {
+    fn new(text: &str) -> Result<Self, FilesError> {
+        if text == "**" {
+            return Ok(Self::Deep);
+        }
+        if !text.contains(['*', '?', '[']) {
+            return Ok(Self::Literal(text.to_owned()));
+        }
+        let glob = GlobBuilder::new(text)
+            .literal_separator(true)
+            .backslash_escape(false)
+            .build()
+            .map_err(|error| FilesError::new(text, error.to_string()))?;
+        Ok(Self::Pattern { matcher: glob.compile_matcher(), hidden: text.starts_with('.') })
+    }
+}
+
+struct Walk<'a> {
+    base: &'a Path,
+    components: Vec<Component>,
+    found: Vec<String>,
+}
+
+impl Walk<'_> {
+    /// Adds the places that `**` can be passed over to; each place once.
+    fn open(&self, mut places: Vec<usize>) -> Vec<usize> {
+        let passed: Vec<usize> = places
+            .iter()
+            .filter(|place| matches!(self.components.get(**place), Some(Component::Deep)))
+            .map(|place| place + 1)
+            .collect();
+        places.extend(passed);
+        places.sort_unstable();
+        places.dedup();
+        places
+    }
+
+    /// Finds the matches in a folder, which is relative to the base, from these places of the pattern on.
+    fn folder(&mut self, at: &Path, places: &[usize]) -> Result<(), FilesError> {
+        let literal = |place: &usize| match self.components.get(*place) {
+            Some(Component::Literal(name)) => Some(name.clone()),
+            _ => None,
+        };
+        let here = places.iter().filter(|place| **place < self.components.len());
+        if let Some(names) = here.map(literal).collect::<Option<Vec<String>>>() {
+            for name in names {
+                let next = self.next(places, OsStr::new(&name), false);
+                self.entry(&at.join(name), None, &next)?;
+            }
+            return Ok(());
+        }
+        let said = at.to_string_lossy();
+        for entry in fs::read_dir(self.base.join(at)).map_err(|error| failed(&said, &error))? {
+            let entry = entry.map_err(|error| failed(&said, &error))?;
+            let kind = entry.file_type().ok();
+            let name = entry.file_name();
+            let next = self.next(places, &name, kind.is_some_and(|kind| kind.is_dir()));
+            if !next.is_empty() {
+                self.entry(&at.join(name), kind, &next)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The places of the pattern behind a name that stands at one of `places`.
+    fn next(&self, places: &[usize], name: &OsStr, is_folder: bool) -> Vec<usize> {
+        // A byte that is not UTF-8 is one character to a pattern.
+        let name = name.to_string_lossy();
+        let is_hidden = name.starts_with('.');
+        let mut next = Vec::new();
+        for place in places {
+            match self.components.get(*place) {
+                Some(Component::Deep) if is_folder && !is_hidden => next.push(*place),
+                Some(Component::Literal(literal)) if *literal == name => next.push(place + 1),
+                Some(Component::Pattern { matcher, hidden })
+                    if (*hidden || !is_hidden) && matcher.is_match(&*name) =>
+                {
+                    next.push(place + 1);
+                }
+                _ => {}
+            }
+        }
+        self.open(next)
+    }
+
+    /// Looks at one entry that the pattern goes on behind; `kind` is what its folder says of it, `None` where the pattern
+    /// spells its name, so that the folder was not read.
+    fn entry(
+        &mut self,
+        path: &Path,
+        kind: Option<FileType>,
+        places: &[usize],
+    ) -> Result<(), FilesError> {
+        let is_match = places.last() == Some(&self.components.len());
+        let goes_on = places.first().is_some_and(|place| *place < self.components.len());
+        let from_list = kind.is_some();
+        let known = kind.filter(|kind| !kind.is_symlink());
+        let kind = match known {
+            Some(kind) => kind,
+            None => match fs::metadata(self.base.join(path)) {
+                Ok(about) => about.file_type(),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+                Err(error) => return Err(failed(&path.to_string_lossy(), &error)),
+            },
+        };
+        if is_match && kind.is_file() {
+            let Some(path) = path.to_str() else {
+                return Err(FilesError::new(
+                    path.to_string_lossy(),
+                    "its name is not UTF-8, so no command could name it",
+                )
+                .advise("rename it, or write a pattern that does not match it"));
+            };
+            self.found.push(path.to_owned());
+        }
+        if goes_on && kind.is_dir() && !self.is_ring(path, from_list && known.is_none()) {
+            self.folder(path, places)?;
+        }
+        Ok(())
+    }
+
+    /// Whether a link leads to a folder that it stands in: behind it is only what has been seen.
+    fn is_ring(&self, path: &Path, is_link: bool) -> bool {
+        let real = |path: &Path| self.base.join(path).canonicalize().ok();
+        is_link
+            && match (real(path), path.parent().and_then(real)) {
+                (Some(target), Some(parent)) => parent.starts_with(target),
+                _ => false,
+            }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::ffi::OsStrExt as _;
+    use std::os::unix::fs::symlink;
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    #[expect(clippy::disallowed_methods, reason = "a test writes files as users do")]
+    fn write(path: &Path) {
+        fs::write(path, "").expect("a file");
+    }
+
+    fn folder(files: &[&str]) -> TempDir {
+        let folder = tempfile::tempdir().expect("a folder");
+        for file in files {
+            let path = folder.path().join(file);
+            fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+            write(&path);
+        }
+        folder
+    }
+
+    #[test]
+    fn a_pattern_matches_as_in_the_shell() {
+        let files = ["a", "b.c", "d/a", "d/b.c", "d/e/b.c", "d/e/f/b.c", ".h/b.c", "d/.h.c"];
+        let folder = folder(&files);
+        symlink("d", folder.path().join("link")).expect("a link");
+        symlink("gone", folder.path().join("dangling.c")).expect("a link");
+        for (pattern, wanted) in [
+            ("a", &["a"][..]),
+            ("./d//a", &["d/a"]),
+            ("d", &[]),
+            ("*.c", &["b.c"]),
+            ("*/*.c", &["d/b.c", "link/b.c"]),
+            ("**/*.c", &["b.c", "d/b.c", "d/e/b.c", "d/e/f/b.c"]),
+            ("**/**/**/*.c", &["b.c", "d/b.c", "d/e/b.c", "d/e/f/b.c"]),
+            ("d/**/b.c", &["d/b.c", "d/e/b.c", "d/e/f/b.c"]),
+            ("**/e/**/b.c", &["d/e/b.c", "d/e/f/b.c"]),
+            ("**/e/b.c", &["d/e/b.c"]),
+            ("d/**", &[]),
+            ("**/.h.c", &["d/.h.c"]),
+            (".*/*.c", &[".h/b.c"]),
+            ("[ab]", &["a"]),
+            ("?.c", &["b.c"]),
+            ("link/*/b.c", &["link/e/b.c"]),
+        ] {
+            let found = matches(folder.path(), pattern).expect(pattern);
+            assert_eq!(found, wanted, "{pattern}");
+        }
+    }
+
+    /// Thirty folders one in another with a dozen of `**`: by trying each way alone there are hundreds of millions.
+    #[test]
+    fn many_stars_on_a_deep_tree_read_each_folder_once() {
+        let deep = format!("{}x.dat", "f/".repeat(30));
+        let folder = folder(&[&deep]);
+        let pattern = format!("{}*.dat", "**/*/".repeat(12));
+        assert_eq!(matches(folder.path(), &pattern), Ok(vec![deep]));
+        let pattern = format!("{}*.none", "**/*/".repeat(12));
+        assert_eq!(matches(folder.path(), &pattern), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn a_ring_of_links_ends() {
+        let folder = folder(&["d/a"]);
+        for name in ["one", "two", "three"] {
+            symlink(".", folder.path().join(name)).expect("a link");
+            symlink("..", folder.path().join("d").join(name)).expect("a link");
+        }
+        let pattern = format!("{}a", "**/*/".repeat(12));
+        assert_eq!(matches(folder.path(), &pattern), Ok(Vec::new()));
+        assert_eq!(matches(folder.path(), "**/*/a"), Ok(vec!["d/a".to_owned()]));
+        // A link that the pattern itself spells is followed.
+        assert_eq!(matches(folder.path(), "one/d/*"), Ok(vec!["one/d/a".to_owned()]));
+    }
+
+    #[test]
+    fn only_a_match_needs_a_name_in_utf8() {
+        let folder = folder(&["d/a.cnf"]);
+        let name = OsStr::from_bytes(b"caf\xe9.cnf");
+        write(&folder.path().join("d").join(name));
+        assert_eq!(matches(folder.path(), "d/a*"), Ok(vec!["d/a.cnf".to_owned()]));
+        let error = matches(folder.path(), "d/*.cnf").expect_err("a name");
+        assert_eq!(error.path, "d/caf\u{fffd}.cnf");
+        assert!(error.help.is_some_and(|help| help.starts_with("rename it")));
+    }
+}
