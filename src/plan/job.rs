@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
-use crate::campaign::template::{Part, Rendered, Template, text_of};
+use crate::campaign::template::{Part, Rendered, Template};
 use crate::campaign::{Command, EnvValue, Value};
 use crate::campaign::{ere, glob};
 use crate::ids::{AxisName, JobId};
@@ -336,11 +336,11 @@ impl<'a> Job<'a> {
         })
     }
 
-    /// Whether a value of the job's, as text, is `text`; derived axes too.
-    pub(crate) fn has(self, axis: &str, text: &str) -> bool {
-        self.params().any(|(name, value)| {
-            name.as_str() == axis && value.map_or(text.is_empty(), |value| text_of(value) == text)
-        })
+    /// The job's values as indices into the columns' values, [`EMPTY`] where it has none.
+    ///
+    /// [`EMPTY`]: crate::plan::axes::EMPTY
+    pub(crate) fn cell(self) -> &'a [u32] {
+        self.expansion.cells.cell(self.index)
     }
 }
 

@@ -1,10 +1,15 @@
-//! A JOB of the command line: an id prefix, a name, or `axis=value,axis=value`.
+//! A JOB of the command line: an id prefix, a name, or `axis=value,axis=value`. Numbers compare by value: `lr=0.1` finds a
+//! job whose file says `0.10`.
 //!
 //! Finds exactly one job, be it of the file or known from earlier. Sets of jobs are chosen by `filter`.
 
+use std::cmp::Ordering;
+
+use crate::campaign::Value;
 use crate::campaign::suggest;
 use crate::campaign::template::text_of;
 use crate::ids::JobId;
+use crate::plan::axes::{Column, ColumnKind, EMPTY, index};
 use crate::plan::expand::Expansion;
 use crate::plan::job::Job;
 use crate::plan::known::Known;
@@ -116,38 +121,51 @@ impl<'a> Selector<'a> {
     /// Jobs whose values are the given ones; a cell that has no other values wins over those that have.
     fn by_pairs(&self, text: &str) -> Vec<JobId> {
         let Some(pairs) = self.pairs(text) else { return Vec::new() };
-        let jobs = || {
-            let jobs = self.expansion.jobs();
-            jobs.filter(|job| pairs.iter().all(|(axis, value)| job.has(axis, value)))
-        };
-        let all: Vec<JobId> = jobs().map(Job::id).collect();
-        if all.len() > 1 {
-            let whole: Vec<JobId> =
-                jobs().filter(|job| job.cell_name() == text).map(Job::id).collect();
-            if whole.len() == 1 {
-                return whole;
+        let found: Vec<Job<'_>> = self
+            .expansion
+            .jobs()
+            .filter(|job| pairs.iter().all(|pair| pair.values.contains(&job.cell()[pair.column])))
+            .collect();
+        if found.len() > 1 {
+            let columns = self.expansion.columns();
+            let has_no_other = |job: &&Job<'_>| {
+                job.cell().iter().zip(columns).enumerate().all(|(at, (value, column))| {
+                    *value == EMPTY
+                        || column.kind == ColumnKind::Derived
+                        || pairs.iter().any(|pair| pair.column == at)
+                })
+            };
+            let mut whole = found.iter().filter(has_no_other);
+            if let (Some(job), None) = (whole.next(), whole.next()) {
+                return vec![job.id()];
             }
         }
-        all
+        found.into_iter().map(Job::id).collect()
     }
 
     /// `axis=value` pairs, when the text begins like one. A part that names no axis belongs to the value before it.
-    fn pairs<'t>(&self, text: &'t str) -> Option<Vec<(&'t str, String)>> {
-        let is_axis = |name: &str| self.expansion.columns().iter().any(|c| c.name.as_str() == name);
-        let mut pairs: Vec<(&str, String)> = Vec::new();
+    fn pairs(&self, text: &str) -> Option<Vec<Pair>> {
+        let columns = self.expansion.columns();
+        let column = |name: &str| columns.iter().position(|column| column.name.as_str() == name);
+        let mut pairs: Vec<(usize, String)> = Vec::new();
         for part in text.split(',') {
-            match (part.split_once('='), pairs.last_mut()) {
-                (Some((axis, value)), _) if is_axis(axis.trim()) => {
-                    pairs.push((axis.trim(), value.to_owned()));
-                }
-                (_, Some((_, value))) => {
+            let named =
+                part.split_once('=').and_then(|(axis, value)| Some((column(axis.trim())?, value)));
+            match (named, pairs.last_mut()) {
+                (Some((at, value)), _) => pairs.push((at, value.to_owned())),
+                (None, Some((_, value))) => {
                     value.push(',');
                     value.push_str(part);
                 }
-                (_, None) => return None,
+                (None, None) => return None,
             }
         }
-        Some(pairs)
+        let pair = |(column, text): (usize, String)| Pair {
+            values: values_of(&columns[column], &text),
+            column,
+            text,
+        };
+        Some(pairs.into_iter().map(pair).collect())
     }
 
     fn by_name(&self, text: &str) -> Vec<JobId> {
@@ -170,16 +188,18 @@ impl<'a> Selector<'a> {
     /// The likeliest slip: a value that its axis does not have, an axis that is not there, a name that is not quite one.
     fn suggest(&self, text: &str) -> Option<String> {
         if let Some(pairs) = self.pairs(text) {
-            for (axis, value) in &pairs {
-                if self.expansion.jobs().any(|job| job.has(axis, value)) {
+            for pair in &pairs {
+                if self.expansion.jobs().any(|job| pair.values.contains(&job.cell()[pair.column])) {
                     continue;
                 }
-                let column = self.expansion.columns().iter().find(|c| c.name.as_str() == *axis)?;
+                let column = &self.expansion.columns()[pair.column];
                 let values: Vec<_> = column.values.iter().map(text_of).collect();
-                let near = suggest::nearest(value, values.iter().map(AsRef::as_ref));
+                let near = suggest::nearest(&pair.text, values.iter().map(AsRef::as_ref));
                 return Some(match near {
-                    Some(near) => format!("did you mean `{axis}={}`?", visible(near)),
-                    None => format!("axis `{axis}` has no value `{}`", visible(value)),
+                    Some(near) => format!("did you mean `{}={}`?", column.name, visible(near)),
+                    None => {
+                        format!("axis `{}` has no value `{}`", column.name, visible(&pair.text))
+                    }
                 });
             }
             return Some("no cell has all of these values together".to_owned());
@@ -192,6 +212,52 @@ impl<'a> Selector<'a> {
         let names: Vec<String> = self.expansion.jobs().map(Job::name).collect();
         let near = suggest::nearest(text, names.iter().map(String::as_str))?;
         Some(format!("did you mean `{near}`?"))
+    }
+}
+
+/// One `axis=value` of a text.
+struct Pair {
+    /// The axis.
+    column: usize,
+    /// The value as it was typed.
+    text: String,
+    /// What a job's cell may have of that axis.
+    values: Vec<u32>,
+}
+
+/// Returns the indices of a column's values that a text stands for: those that are spelled like it; without one, the
+/// numbers that are equal to it. An empty text is an axis without a value.
+fn values_of(column: &Column, text: &str) -> Vec<u32> {
+    let those = |is: &dyn Fn(&Value) -> bool| -> Vec<u32> {
+        let found = column.values.iter().enumerate().filter(|(_, value)| is(value));
+        found.map(|(at, _)| index(at)).collect()
+    };
+    let mut values = those(&|value| text_of(value) == text);
+    if values.is_empty() {
+        values = those(&|value| is_number(value, text));
+    }
+    if text.is_empty() {
+        values.push(EMPTY);
+    }
+    values
+}
+
+/// Whether a text is another spelling of a number.
+fn is_number(value: &Value, text: &str) -> bool {
+    match value {
+        Value::Int(number) => match text.parse::<i64>() {
+            Ok(other) => other == *number,
+            // Beyond 2^53 a double stands for several integers.
+            Err(_) => text.parse::<f64>().is_ok_and(|other| {
+                number.unsigned_abs() <= 1 << 53
+                    && other.fract().abs().total_cmp(&0.0).is_eq()
+                    && format!("{other:.0}").parse() == Ok(*number)
+            }),
+        },
+        Value::Float { value, .. } => {
+            text.parse::<f64>().is_ok_and(|other| other.partial_cmp(value) == Some(Ordering::Equal))
+        }
+        Value::Str(_) | Value::Bool(_) => false,
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use indexmap::IndexSet;
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Number, Value};
 
 use crate::ids::JobId;
 use crate::store::{AttemptRow, JobRow, Snapshot};
@@ -25,6 +25,8 @@ pub enum Cell {
     Int(i64),
     /// A number.
     Float(f64),
+    /// A number of an axis, as it is spelled: `3.10` is no `3.1`.
+    Spelled(Number),
     /// `true` or `false`.
     Bool(bool),
     /// A moment.
@@ -227,17 +229,15 @@ fn some_text(text: &str) -> Cell {
     if text.is_empty() { Cell::Empty } else { Cell::Text(text.to_owned()) }
 }
 
-/// An axis value keeps its type: `8192` is a number, `"8192"` is text.
+/// Returns an axis value with its type and its spelling: `8192` is a number, `"8192"` is text.
 fn value(value: Option<&Value>) -> Cell {
     match value {
         None | Some(Value::Null) => Cell::Empty,
         Some(Value::Bool(truth)) => Cell::Bool(*truth),
         Some(Value::String(text)) => Cell::Text(text.clone()),
-        Some(Value::Number(number)) => match (number.as_i64(), number.as_f64()) {
-            (Some(whole), _) => Cell::Int(whole),
-            (None, Some(float)) => Cell::Float(float),
-            (None, None) => Cell::Text(number.to_string()),
-        },
+        Some(Value::Number(number)) => {
+            number.as_i64().map_or_else(|| Cell::Spelled(number.clone()), Cell::Int)
+        }
         Some(other @ (Value::Array(_) | Value::Object(_))) => Cell::Text(other.to_string()),
     }
 }

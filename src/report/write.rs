@@ -190,10 +190,9 @@ pub(super) fn finished(mut drawn: Drawn, flowing: &[&str]) -> String {
 
 fn numeric(table: &Table, place: usize) -> bool {
     table.rows.iter().any(|row| row[place] != Cell::Empty)
-        && table
-            .rows
-            .iter()
-            .all(|row| matches!(row[place], Cell::Empty | Cell::Int(_) | Cell::Float(_)))
+        && table.rows.iter().all(|row| {
+            matches!(row[place], Cell::Empty | Cell::Int(_) | Cell::Float(_) | Cell::Spelled(_))
+        })
 }
 
 /// A number as JSON spells it: the shortest text that reads back as the same number.
@@ -222,6 +221,7 @@ fn plain(cell: &Cell) -> String {
         Cell::Text(text) => text.clone(),
         Cell::Int(number) => number.to_string(),
         Cell::Float(number) => float(*number),
+        Cell::Spelled(number) => number.to_string(),
         Cell::Bool(truth) => truth.to_string(),
         Cell::Time(moment) => utc(*moment),
     }
@@ -272,6 +272,7 @@ fn json_value(cell: &Cell) -> Value {
             Value::from(if *number > 0.0 { "Infinity" } else { "-Infinity" })
         }
         Cell::Float(number) => Value::from(*number),
+        Cell::Spelled(number) => Value::Number(number.clone()),
         Cell::Bool(truth) => Value::from(*truth),
         Cell::Time(moment) => Value::from(utc(*moment)),
     }
