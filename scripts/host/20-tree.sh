@@ -2,6 +2,10 @@
 # younger than the stub and carries the attempt's SP_OUT_DIR in its environment or holds its `alive` lock. Never by name,
 # never by pid alone, and never a process of another boot or machine.
 
+# Whose processes `tree` looks for: empty for all of an attempt, `command` for all but what `run_apart` started for it after
+# its command had ended, `apart` for that alone.
+WHOSE=
+
 # -> TREE: the pids, without the stub's. After read_state. SURE=1 where the stub ended a moment ago under our own eyes, so
 # that the number of its session cannot have been given to a stranger.
 tree() { # ATTEMPT_FOLDER
@@ -91,9 +95,15 @@ files_of() { # PATTERN_OR_FOLDERS /NAME
 # Adds to TREE who of these processes belongs to the attempt; fails when somebody does.
 # shellcheck disable=SC2086 # lists and patterns
 look_at() { # PATTERN_OR_FOLDERS
-  local _sid _proof _session _marked _holders _pid
+  local _sid _proof _session _marked _holders _apart _pid
   # The kernel gives the number away again only when the last process of the session is gone. So the session is ours as
   # long as the stub leads it; later, when one of its processes carries the mark.
+  if [ "$WHOSE" = apart ]; then
+    apart_of "$1"
+    TREE="$TREE$APARTS"
+    [ -z "$TREE" ]
+    return
+  fi
   process "$_stub"
   _sid=$_stub
   case $P_START in
@@ -115,10 +125,16 @@ look_at() { # PATTERN_OR_FOLDERS
   # shellcheck disable=SC2012 # busybox has no find -lname
   _holders=$(ls -l $FILES 2>/dev/null | MARK=" -> $_mark" awk '
     /^l-w/ && index($0, ENVIRON["MARK"]) && /\/alive$/ { sub(/ -> .*/, ""); sub(/.* \/proc\//, ""); sub(/\/.*/, ""); print }')
+  _apart=
+  [ "$WHOSE" != command ] || [ -z "$_marked" ] || {
+    apart_of "$1"
+    _apart=$APARTS
+  }
   for _pid in $_marked $_holders; do
     _pid=${_pid#/proc/}
     _pid=${_pid%/environ}
     [ "$_pid" = "$_stub" ] || [ "$_pid" = $$ ] && continue
+    case "$_apart " in *" $_pid "*) continue ;; esac
     process "$_pid" || continue
     # The runner and its helpers hold the lock for a moment too.
     [ "$P_STATE" = Z ] || [ "$P_START" -lt "$_since" ] || [ "$P_SID" = "$_runner" ] && continue
@@ -130,6 +146,21 @@ look_at() { # PATTERN_OR_FOLDERS
     case " $TREE " in *" $_pid "*) ;; *) TREE="$TREE $_pid" ;; esac
   done
   [ -z "$TREE" ]
+}
+
+# -> APARTS: those of these processes that `run_apart` has marked and that are not known yet.
+# shellcheck disable=SC2086 # lists and patterns
+apart_of() { # PATTERN_OR_FOLDERS
+  local _pid _marked
+  APARTS=
+  files_of "$1" /environ
+  _marked=$(grep -lszxF "SP_APART=$_out" $FILES 2>/dev/null)
+  for _pid in $_marked; do
+    _pid=${_pid#/proc/}
+    _pid=${_pid%/environ}
+    process "$_pid" && [ "$P_STATE" != Z ] && [ "$P_START" -ge "$_since" ] && [ "$P_SID" != "$_runner" ] || continue
+    case "$TREE " in *" $_pid "*) ;; *) APARTS="$APARTS $_pid" ;; esac
+  done
 }
 
 # Signals the tree once. A stopped process gets the signal when it goes on.
@@ -165,11 +196,20 @@ end_tree() { # ATTEMPT_FOLDER GRACE_SECONDS
     signal_tree TERM "$1"
     uptime_now
     _until=$((CS + $2 * 100))
-    [ -z "$TREE" ] || wait_free "$1/alive" "$2"
+    [ -z "$TREE" ] || [ "$WHOSE" = apart ] || wait_free "$1/alive" "$2"
     # A child that closed its descriptors does not hold the lock: it has the same grace, and is looked at from time to time.
-    while uptime_now && [ "$CS" -lt $_until ] && tree "$1" && [ -n "$TREE" ] && is_free "$1/alive"; do
+    while uptime_now && [ "$CS" -lt $_until ] && tree "$1" && [ -n "$TREE" ] &&
+      { [ "$WHOSE" = apart ] || is_free "$1/alive"; }; do
       sleep 0.1
     done
   fi
   kill_tree "$1"
+}
+
+# Calls FUNCTION for a part of an attempt's processes alone.
+of_part() { # command|apart FUNCTION ARGUMENTS…
+  WHOSE=$1
+  shift
+  "$@"
+  WHOSE=
 }

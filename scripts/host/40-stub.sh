@@ -1,7 +1,8 @@
 # What runs the texts of a job, and the stub. Both are texts for a shell of their own, so that no file is parsed for them.
 # They source the attempt's spec, which the client made:
 #   B_…          what all jobs of the hand-over share: B_APPLY B_HOST B_WORK B_SLOTS B_LIMIT B_KILL_AFTER B_LOG_MAX
-#                B_CODES B_MARKERS B_STAMP B_PREPARE B_CLEANUP B_SECRETS B_MAX_FAIL B_INIT, functions B_ACCOUNT and B_SHELL;
+#                B_CODES B_MARKERS B_STAMP B_PREPARE B_CLEANUP B_CLEANUP_LIMIT (seconds) B_SECRETS B_MAX_FAIL B_INIT, functions
+#                B_ACCOUNT and B_SHELL;
 #                for the record B_GIT (commit) B_DIRTY (0, 1) B_CODE (digest) B_SNAPSHOT, each of them `none` if not known
 #                B_SETUP the setup that the jobs need, B_TREE what it sets up; a setup's own spec has other limits
 #   ENVIRONMENT  exports [env], the host's env and the parameters;  COMMAND, PREPARE, CLEANUP, MARKERS: functions

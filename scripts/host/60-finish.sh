@@ -4,7 +4,7 @@
 
 # Sets from the attempt's spec what is judged here. A spec that is not there judges nothing.
 load_spec() {
-  B_CODES=' 0 ' B_MARKERS=0 B_CLEANUP=0 B_LIMIT='' B_KILL_AFTER=$GRACE B_LOG_MAX=268435456 B_STAMP=0
+  B_CODES=' 0 ' B_MARKERS=0 B_CLEANUP=0 B_CLEANUP_LIMIT=600 B_LIMIT='' B_KILL_AFTER=$GRACE B_LOG_MAX=268435456 B_STAMP=0
   # shellcheck source=/dev/null
   [ -s "$ATT/spec" ] && . "$ATT/spec"
   # shellcheck disable=SC2034 # MARKERS names them
@@ -25,14 +25,42 @@ cut_log() {
   rm -f "$ATT/log.cut"
 }
 
-# After every attempt, whatever its end; bounded, and no part of the verdict. It holds the slot: what it tidies may be what
-# the next job uses. Nothing of it is left when this returns.
+# Runs a text for another shell beside the runner, in a session and with a mark of its own, so that a cancel finds all of
+# it; and none of what a command left counts as it. After SECONDS it is ended. -> APART: its exit code, `limit`, or
+# `cancelled`. Nothing of it is left when this returns.
+run_apart() { # SECONDS TEXT NAME ARGUMENTS…
+  local _until _seconds
+  _seconds=$1
+  shift
+  uptime_now
+  hundredths "$_seconds"
+  _until=$((CS + H))
+  # By `timeout` one process is ended, by us what it has started.
+  timeout -k 5 "$_seconds" env SP_APART="$ATT/out" setsid "$SP_SH" -c "$@" 3<&- 4>&- 5>&- 6>&- 8>&- 9>&-
+  APART=$?
+  uptime_now
+  if [ $APART -gt 123 ] && [ "$CS" -ge $_until ]; then
+    APART=limit
+    of_part apart end_tree "$ATT" "$B_KILL_AFTER"
+  else
+    [ $APART -le 128 ] || [ ! -e "${ATT%/*}/cancelled.$N" ] || APART=cancelled
+    of_part apart kill_tree "$ATT"
+  fi
+}
+
+# After every attempt, whatever its end, which it does not change. It holds the slot: what it tidies may be what the next job
+# uses. -> CLEANUP: `none`, `ok`, its exit code, `limit`, `cancelled`.
 run_cleanup() { # SLOT
+  CLEANUP=none
   [ "$B_CLEANUP" = 1 ] || return 0
-  timeout -k 5 600 setsid "$SP_SH" -c "$CLEANUP_TEXT" sp-cleanup "$ATT" "$ID" "$N" "$1" "$C" '' \
-    </dev/null >>"$ATT/log" 2>&1 3<&- 4>&- 5>&- 6>&- 8>&- 9>&- ||
-    printf '\n[sp: cleanup ended with code %s]\n' "$?" >>"$ATT/log"
-  kill_tree "$ATT"
+  run_apart "$B_CLEANUP_LIMIT" "$CLEANUP_TEXT" sp-cleanup "$ATT" "$ID" "$N" "$1" "$C" '' </dev/null >>"$ATT/log" 2>&1
+  CLEANUP=$APART
+  case $CLEANUP in
+    0) CLEANUP=ok ;;
+    limit) printf '\n[sp: cleanup ran longer than cleanup-limit, %s s, and was ended]\n' "$B_CLEANUP_LIMIT" >>"$ATT/log" ;;
+    cancelled) printf '\n[sp: cleanup was ended by a cancel]\n' >>"$ATT/log" ;;
+    *) printf '\n[sp: cleanup ended with code %s]\n' "$CLEANUP" >>"$ATT/log" ;;
+  esac
 }
 
 # -> STATE WHY of an attempt that was stopped; fails for one that was not.
@@ -123,7 +151,7 @@ judge_lost() {
   fi
 }
 
-# Writes the final record from STATE WHY SIGNAL MARKER and -> END, the same as a line for the journal. Fails when it is not
+# Writes the final record from STATE WHY SIGNAL MARKER CLEANUP and -> END, the same as a line for the journal. Fails when it is not
 # in the file. The newline first: a torn last line must not swallow the record.
 write_end() { # RC BY LEFT
   local _ended _started _elapsed _slot _since _until _key
@@ -149,7 +177,7 @@ write_end() { # RC BY LEFT
   fi
   field slot "$R_CLAIM" && _slot=$F
   field apply "$R_CLAIM" || F=none
-  END="id=$ID n=$N apply=$F slot=$_slot state=$STATE reason=$WHY rc=$1 sig=$SIGNAL by=$2 marker=$MARKER left=$3"
+  END="id=$ID n=$N apply=$F slot=$_slot state=$STATE reason=$WHY rc=$1 sig=$SIGNAL by=$2 marker=$MARKER left=$3 cleanup=$CLEANUP"
   END="end $END started=$_started ended=$_ended el=$_elapsed up=$UP"
   # What it ran from is told with its end, so that a client that knows nothing of it needs no other record. A claim
   # without these fields is older than they are, or a cancel's.

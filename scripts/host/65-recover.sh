@@ -157,12 +157,12 @@ verdict() {
   [ -z "$R_END" ] || VERDICT=ended
 }
 
-# Writes the end of a dead attempt, under its lock, so that all agree from then on. Fails when somebody else is at it or
-# the disk refuses.
-seal() { # BY LEFT
+# Writes the end of a dead attempt, under its lock, so that all agree from then on; with what became of its clean-up, as
+# `run_cleanup` says. Fails when somebody else is at it or the disk refuses.
+seal() { # BY LEFT CLEANUP
   local _sealed _count _rc
   command exec 5>>"$ATT/alive" 6>>"$ATT/state" || return 1
-  _sealed=1 _count=0
+  _sealed=1 _count=0 CLEANUP=$3
   # Somebody who only looks has the lock for a moment.
   until flock -n 5 || [ $_count -ge 20 ]; do
     _count=$((_count + 1))
@@ -205,7 +205,7 @@ settle_campaign() { # [SLOT own|all], as `not_in_journal` has it
     verdict
     if [ "$VERDICT" = dead ]; then
       # Somebody else is sealing it, or the disk refuses: until its end is written it counts as open.
-      seal seal none </dev/null
+      seal seal none none </dev/null
       VERDICT=orphan
       [ -z "$R_END" ] || VERDICT=ended
     fi

@@ -137,7 +137,7 @@ supervise_orphans() {
     clean_tree
     run_cleanup "$K"
     # A full disk is waited for, as at any other end.
-    until seal orphan "$LEFT" || [ ! -e "$ATT/state" ]; do sleep 1; done
+    until seal orphan "$LEFT" "$CLEANUP" || [ ! -e "$ATT/state" ]; do sleep 1; done
     journal "$R_END"
   done
 }

@@ -123,7 +123,7 @@ run_attempt() { # ID/N/FLAG NEXT_ENTRY
   # Whoever withdraws or cancels writes first and looks for claims then; we claim first and look then. One of us sees.
   if not_wanted; then
     read_state "$TRY/state"
-    STATE=cancelled WHY=withdrawn SIGNAL=none MARKER=none
+    STATE=cancelled WHY=withdrawn SIGNAL=none MARKER=none CLEANUP=none
     if { read -r _by <"cancelled.$N"; } 2>/dev/null && [ "$_by" != withdraw ]; then
       WHY=by-$_by
     fi

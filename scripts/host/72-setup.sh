@@ -260,7 +260,7 @@ tidy_setups() { # uses C
   local _setup _batch _id
   set -- "$V/$C/queue"/[0-9]*~*/setup
   [ -e "$1" ] || [ -h "$V/$C/setup.now" ] || return 0
-  ! setup_runs || (load_attempt "${NOW%/*}" "${NOW#*/}" && verdict && [ "$VERDICT" = dead ] && seal seal none) </dev/null
+  ! setup_runs || (load_attempt "${NOW%/*}" "${NOW#*/}" && verdict && [ "$VERDICT" = dead ] && seal seal none none) </dev/null
   ! setup_runs || return 0
   for _setup; do
     _batch=${_setup%/setup}

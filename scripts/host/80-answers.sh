@@ -313,7 +313,7 @@ verb_withdraw() { # INSTANCE BATCH_OR_APPLY
   clock_base
   withdraw_batches "$2" || exit 73
   cancel_setup queue "$GRACE"
-  [ $FAILED = 0 ] || exit 73
+  [ $FAILED = 0 ] || refuse_unwritten
 }
 
 # Results taken over from one job to another: "NEW OLD" a line on stdin.

@@ -2,14 +2,19 @@
 # once a chunk of entries, not once an entry: marks, claims of what nobody has claimed, ends of what runs. And what is given
 # to another host, which is the second pass alone.
 
+# So many hundredths of a second an answer waits for ends that wrappers have yet to write, after the grace; a clean-up may
+# run meanwhile. Where nobody was to have a grace, it is killed when a shorter time is over.
+WAIT_FOR_ENDS=3000
+WAIT_FOR_ENDS_NOW=1000
 # So many entries are made durable together.
 CHUNK_OF_LIST=64
 # The host that gets what is claimed here.
 GIVEN_TO=
 
 # Ends attempts named by stdin, "ID N APPLY" a line, whatever they are at: in the queue, running, an orphan. After the
-# answer none of them runs, and none that had not started ever will. GRACE 0 is KILL at once. Without an answer something
-# could not be written; what could be done was done.
+# answer no command of theirs runs, and none that had not started ever will; a clean-up that was begun after its command was
+# ended may go on, and is ended by another cancel. GRACE 0 is KILL at once. Without an answer something could not be
+# written, which stderr says; what could be done was done.
 verb_cancel() { # INSTANCE BY GRACE [ROOT_ID|none]
   local _by _grace _list
   is_instance "$1" && is_name "$2" && is_slot "$3" || exit 64
@@ -28,7 +33,7 @@ verb_cancel() { # INSTANCE BY GRACE [ROOT_ID|none]
   settle_campaign
   # Nobody may build on ends that another root has.
   is_same_root || exit 66
-  [ $FAILED = 0 ] || exit 73
+  [ $FAILED = 0 ] || refuse_unwritten
 }
 
 # Gives attempts named by stdin, "ID N APPLY" a line, to the host TO: takes their claims, so that they never start here.
@@ -53,7 +58,7 @@ LIST
   cancel_setup queue "$GRACE"
   forget_secrets
   is_same_root || exit 66
-  [ $FAILED = 0 ] || exit 73
+  [ $FAILED = 0 ] || refuse_unwritten
 }
 claim_unmarked() { # ENTRY…
   local _entry
@@ -63,6 +68,12 @@ claim_unmarked() { # ENTRY…
     [ -e "${ATT%/*}/cancelled.$N" ] || set -- "$@" "$_entry"
   done
   take_claims "$@"
+}
+
+# In place of an answer.
+refuse_unwritten() {
+  echo "not everything could be written to $V: is its disk full? What could be done was done; ask again when there is room" >&2
+  exit 73
 }
 
 # Calls FUNCTION with the entries of the list as words ID/N/APPLY, a chunk at a time. What may not stand in a path is left.
@@ -179,7 +190,7 @@ take_claims() { # ENTRY…
 # The folder of such a claim, but for its name; of ID N APPLY, in _folder.
 write_cancelled() {
   local _written
-  STATE=cancelled WHY=by-$_by SIGNAL=none MARKER=none
+  STATE=cancelled WHY=by-$_by SIGNAL=none MARKER=none CLEANUP=none
   case $_by in
     withdraw) WHY=withdrawn ;;
     move) WHY=moved ;;
@@ -196,7 +207,7 @@ write_cancelled() {
 
 # Ends what somebody else has claimed and what has not ended.
 stop_claimed() {
-  local _running _id _n _count _deadline _pair _rest
+  local _id _n _count _running _entry _what _deadline _rest
   _running=
   while read -r _id _n _; do
     load_attempt "$_id" "$_n" && [ -z "$R_END" ] && [ -e "${ATT%/*}/cancelled.$N" ] || continue
@@ -209,38 +220,70 @@ stop_claimed() {
     [ -n "$R_CLAIM" ] && [ -z "$R_END" ] || continue
     verdict
     [ "$VERDICT" != foreign ] || continue
-    # What has exited by itself is not stopped any more; its end is on its way.
-    [ -z "$R_EXIT" ] || {
-      _running="$_running $_id/$_n"
-      continue
-    }
-    stop_attempt cancelled "$_by"
-    [ "$_grace" = 0 ] || signal_tree TERM "$ATT"
-    _running="$_running $_id/$_n"
+    if [ -n "$R_EXIT" ]; then
+      # Its command has ended by itself, which stands. What runs after a command has the grace to come to its end.
+      _what=apart
+    else
+      _what='command'
+      stop_attempt cancelled "$_by"
+      [ "$_grace" = 0 ] || of_part command signal_tree TERM "$ATT"
+    fi
+    _running="$_running $_what/$_id/$_n"
   done <<LIST
 $_list
 LIST
   # All of them have the same grace, counted from now.
   uptime_now
   _deadline=$((CS + _grace * 100))
-  for _pair in $_running; do
-    load_attempt "${_pair%/*}" "${_pair#*/}" || continue
+  for _entry in $_running; do
+    _what=${_entry%%/*} _id=${_entry#*/} _n=${_entry##*/}
+    load_attempt "${_id%/*}" "$_n" || continue
     uptime_now
     _rest=$(((_deadline - CS + 99) / 100))
     [ $_rest -gt 0 ] || _rest=0
-    [ -n "$R_EXIT" ] || end_tree "$ATT" "$_rest"
-    # Its runner writes the end; where that is gone, we do.
-    _count=0
-    while read_state "$ATT/state" && [ -z "$R_END" ] && [ $_count -lt 200 ]; do
-      verdict
-      if [ "$VERDICT" = dead ]; then
-        seal cancel none </dev/null
-      else
-        # One that was slow to start has not been ended yet.
-        [ -n "$R_EXIT" ] || kill_tree "$ATT"
-        sleep 0.05
-      fi
-      _count=$((_count + 1))
-    done
+    [ -n "$R_EXIT" ] || of_part command end_tree "$ATT" "$_rest"
+    wait_for_end
   done
+}
+
+# Its runner writes the end of an attempt; where that is gone, we do.
+wait_for_end() { # uses those of `stop_claimed`
+  local _until _kill
+  # From when on what runs after its command is ended, and from when on it is waited for no more.
+  _kill=$_deadline _until=$((_deadline + WAIT_FOR_ENDS))
+  if [ "$_what" = command ]; then
+    if [ "$_grace" = 0 ]; then _kill=$((_deadline + WAIT_FOR_ENDS_NOW)); else _kill=$((_until + 1)); fi
+  fi
+  # Each has some time of its own, however many there are.
+  uptime_now
+  [ $_until -gt $((CS + 200)) ] || _until=$((CS + 200))
+  while read_state "$ATT/state" && [ -z "$R_END" ]; do
+    verdict
+    case $VERDICT in
+      ended) return ;;
+      dead) ! seal cancel none none </dev/null || return 0 ;;
+      *)
+        if [ -z "$R_EXIT" ]; then
+          # One that was slow to start has not been ended yet.
+          of_part command kill_tree "$ATT"
+        elif [ "$VERDICT" = orphan ] && is_unattended; then
+          kill_tree "$ATT"
+        elif [ "$CS" -ge "$_kill" ]; then
+          of_part apart end_tree "$ATT" "$((_grace > 0 ? 2 : 0))"
+        fi
+        ;;
+    esac
+    uptime_now
+    if [ "$CS" -ge $_until ]; then
+      # One whose processes are gone lacks nothing but room for its end.
+      [ "$VERDICT" != dead ] || FAILED=1
+      return 0
+    fi
+    sleep 0.1
+  done
+}
+
+# Whether no runner of its slot lives that would see to the end of an orphan.
+is_unattended() {
+  ! field slot "$R_CLAIM" || ! is_slot "$F" || is_free "$V/run/runner.$F"
 }

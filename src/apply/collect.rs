@@ -301,6 +301,7 @@ impl Workspace {
                 log: spec.as_ref().and_then(|spec| spec.markers.log.as_deref()),
                 count: count.as_ref().map(|(glob, min)| (glob.as_str(), *min)),
                 time_limit: spec.as_ref().and_then(|spec| spec.time_limit),
+                cleanup_limit: spec.as_ref().map(|spec| spec.cleanup_limit),
                 stall_after: None,
             };
             ending.detail = sentence(ending, &context);

@@ -15,6 +15,7 @@ mod unused;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::time::Duration;
 
 use crate::campaign::error::Finding;
 use crate::campaign::model::{Campaign, Command};
@@ -31,6 +32,8 @@ use templates::{Names, References};
 const DEFAULT_SHELL: [&str; 3] = ["bash", "-euo", "pipefail"];
 /// Bytes of a log that are kept when the file does not say: 256 MiB.
 const DEFAULT_LOG_MAX: u64 = 256 << 20;
+/// `cleanup-limit` where the file says nothing.
+const DEFAULT_CLEANUP_LIMIT: Duration = Duration::from_mins(10);
 /// Fewer bytes of a log tell nothing.
 const LEAST_LOG_MAX: u64 = 4096;
 
@@ -115,6 +118,7 @@ impl Checker<'_> {
         let max_parallel = self.at_least_one("max-parallel", wire.max_parallel.as_ref());
         let max_fail = self.at_least_one("max-fail", wire.max_fail.as_ref());
         let time_limit = wire.time_limit.and_then(|at| self.duration("time-limit", &at));
+        let cleanup_limit = wire.cleanup_limit.and_then(|at| self.duration("cleanup-limit", &at));
         let log_max = wire.log_max.and_then(|at| self.size("log-max", &at, LEAST_LOG_MAX));
         let code_change = wire.code_change.and_then(|at| self.code_change(&at));
         let sync = wire.sync.map(|at| self.sync(at.value));
@@ -129,6 +133,7 @@ impl Checker<'_> {
             setup: wire.setup.map(|at| at.value),
             prepare,
             cleanup,
+            cleanup_limit: cleanup_limit.unwrap_or(DEFAULT_CLEANUP_LIMIT),
             repeat: repeat.unwrap_or(1),
             job_name,
             time_limit,

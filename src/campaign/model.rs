@@ -47,6 +47,8 @@ pub struct Campaign {
     pub prepare: Option<Template>,
     /// Shell text after each job, whatever its end.
     pub cleanup: Option<Template>,
+    /// Wall time of `cleanup`.
+    pub cleanup_limit: Duration,
     /// How often each cell runs, at least 1.
     pub repeat: u32,
     /// A job's name for people; default: `axis=value` pairs.

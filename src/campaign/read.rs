@@ -26,7 +26,7 @@ use table::{Table, element, mismatch};
 type Node<'i> = Spanned<DeValue<'i>>;
 
 /// Keys of the file's top level, for keys that stand below a table by mistake. The schema test keeps it whole.
-pub(super) const TOP_LEVEL: [&str; 25] = [
+pub(super) const TOP_LEVEL: [&str; 26] = [
     "version",
     "name",
     "id",
@@ -37,6 +37,7 @@ pub(super) const TOP_LEVEL: [&str; 25] = [
     "setup",
     "prepare",
     "cleanup",
+    "cleanup-limit",
     "repeat",
     "job-name",
     "time-limit",
@@ -87,6 +88,7 @@ fn top(reader: &mut Reader<'_>, document: &DeTable<'_>) -> WireCampaign {
         setup: table.string(reader, "setup"),
         prepare: table.string(reader, "prepare"),
         cleanup: table.string(reader, "cleanup"),
+        cleanup_limit: table.string(reader, "cleanup-limit"),
         repeat: table.integer(reader, "repeat"),
         job_name: table.string(reader, "job-name"),
         time_limit: table.string(reader, "time-limit"),

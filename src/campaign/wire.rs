@@ -60,6 +60,8 @@ pub(super) struct WireCampaign {
     pub(super) prepare: Option<At<String>>,
     /// Shell text after each job, whatever its end.
     pub(super) cleanup: Option<At<String>>,
+    /// Longest run of `cleanup`: `90s`, `1h 30m`. Default: `10m`.
+    pub(super) cleanup_limit: Option<At<String>>,
     /// How often each cell of the matrix runs: the axis `repeat` = 0, 1, 2, …
     #[schemars(range(min = 1))]
     pub(super) repeat: Option<At<i64>>,

@@ -126,8 +126,8 @@ fn tell(context: &Context, workspace: &Workspace, attempts: &[Chosen]) -> Result
     }
     if left > 0 {
         context.say(&format!(
-            "{} did not end in time; run the same command again",
-            count(left, "job")
+            "{} not ended yet; a `cleanup` may still run. Run the same command again to end it, too",
+            if left == 1 { "1 job has".to_owned() } else { format!("{left} jobs have") }
         ));
         return Ok(Exit::Unfinished);
     }

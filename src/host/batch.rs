@@ -201,6 +201,7 @@ fn common_line(context: &BatchContext<'_>, job: Option<&JobSpec>) -> Result<Stri
     set("B_STAMP", flag(globs.into_iter().any(elsewhere)))?;
     set("B_PREPARE", flag(job.is_some_and(|job| job.prepare.is_some())))?;
     set("B_CLEANUP", flag(job.is_some_and(|job| job.cleanup.is_some())))?;
+    set("B_CLEANUP_LIMIT", &job.map_or_else(String::new, |job| seconds(job.cleanup_limit)))?;
     text.push_str("; B_ACCOUNT() { export PYTHONUNBUFFERED=1");
     for (name, value) in context.account.variables.iter().chain(context.locale) {
         push(&mut text, format_args!(" {name}={}", quote_line(value)?));

@@ -102,6 +102,8 @@ pub struct Ending {
     pub marker: Option<Marker>,
     /// What became of processes it left behind: `none`, `cleaned`, `kept` or `waited`.
     pub leftovers: String,
+    /// How its `cleanup` came to a bad end; no part of the state.
+    pub cleanup: Option<BadCleanup>,
     /// When it started, by the host's clock.
     pub started: Option<Timestamp>,
     /// When it ended, by the host's clock.
@@ -115,6 +117,17 @@ pub struct Ending {
     /// One sentence for people, see `sentence`; empty until somebody who knows the campaign fills it. The store puts a
     /// plainer one in place of an empty one.
     pub detail: String,
+}
+
+/// How a `cleanup` came to a bad end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BadCleanup {
+    /// It ended with this exit code.
+    Code(u8),
+    /// It ran longer than `cleanup-limit` and was ended.
+    Limit,
+    /// A cancel ended it.
+    Cancelled,
 }
 
 /// What an attempt ran from, as far as it is on record. Older records have nothing of it.

@@ -13,7 +13,7 @@ pub mod sentence;
 pub mod shares;
 
 pub use event::{Event, EventKind};
-pub use fact::{Ending, Fact, HostFact, JournalPosition, Marker, Tree, Verdict};
+pub use fact::{BadCleanup, Ending, Fact, HostFact, JournalPosition, Marker, Tree, Verdict};
 pub use fields::{Kind, LineError};
 pub use life::{AttemptState, Final, IllegalEvent};
 pub use reason::Reason;

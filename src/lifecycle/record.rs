@@ -8,7 +8,7 @@ use std::str::FromStr;
 use jiff::Timestamp;
 
 use crate::ids::{ApplyId, HostName, JobId};
-use crate::lifecycle::fact::{Ending, Fact, HostFact, Marker, Tree, Verdict};
+use crate::lifecycle::fact::{BadCleanup, Ending, Fact, HostFact, Marker, Tree, Verdict};
 use crate::lifecycle::fields::{Fields, Kind, LINE_MAX, LineError, attempt, count, exit_code};
 use crate::lifecycle::life::Final;
 use crate::lifecycle::reason::Reason;
@@ -76,8 +76,8 @@ const RECORDS: &[(Kind, Read)] = &[
             word: "end",
             fields: &[
                 "id", "n", "apply", "kind", "slot", "up", "state", "reason", "rc", "sig", "by",
-                "marker", "left", "started", "ended", "el", "to", "snapshot", "code", "git",
-                "dirty",
+                "marker", "left", "cleanup", "started", "ended", "el", "to", "snapshot", "code",
+                "git", "dirty",
             ],
         },
         end,
@@ -145,6 +145,7 @@ fn end(fields: &Fields<'_>) -> Result<HostFact, LineError> {
         by: fields.get("by", word)?,
         marker: fields.get("marker", |text| or_none(text, marker))?,
         leftovers: fields.get("left", word)?,
+        cleanup: fields.get_newer("cleanup", cleanup)?,
         started: fields.get("started", |text| or_none(text, moment))?,
         ended: fields.get("ended", moment)?,
         elapsed_s: fields.get("el", |text| or_none(text, seconds))?,
@@ -276,6 +277,16 @@ fn flag(text: &str) -> Option<bool> {
         "1" => Some(true),
         _ => None,
     }
+}
+
+#[expect(clippy::option_option, reason = "outer: is it well-formed; inner: is there a bad end")]
+fn cleanup(text: &str) -> Option<Option<BadCleanup>> {
+    Some(match text {
+        "none" | "ok" => None,
+        "limit" => Some(BadCleanup::Limit),
+        "cancelled" => Some(BadCleanup::Cancelled),
+        code => Some(BadCleanup::Code(parsed(code)?)),
+    })
 }
 
 fn marker(text: &str) -> Option<Marker> {

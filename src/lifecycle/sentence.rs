@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::lifecycle::fact::{Ending, Marker};
+use crate::lifecycle::fact::{BadCleanup, Ending, Marker};
 use crate::lifecycle::life::Final;
 use crate::lifecycle::reason::Reason;
 
@@ -20,6 +20,8 @@ pub struct Context<'a> {
     pub count: Option<(&'a str, u32)>,
     /// `time-limit`.
     pub time_limit: Option<Duration>,
+    /// `cleanup-limit`.
+    pub cleanup_limit: Option<Duration>,
     /// `stall-after`.
     pub stall_after: Option<Duration>,
 }
@@ -94,6 +96,18 @@ pub fn sentence(ending: &Ending, context: &Context<'_>) -> String {
         "cleaned" => add(&mut text, "processes it left behind were stopped"),
         "waited" => add(&mut text, "its end was put off until processes it left behind had ended"),
         _ => {}
+    }
+    match ending.cleanup {
+        None => {}
+        Some(BadCleanup::Code(code)) => {
+            add(&mut text, &format!("its `cleanup` ended with exit code {code}"));
+        }
+        Some(BadCleanup::Limit) => {
+            let words = limit("its `cleanup` ran longer than", " ", context.cleanup_limit);
+            let over = if context.cleanup_limit.is_some() { "" } else { " its limit" };
+            add(&mut text, &format!("{words}{over} and was ended"));
+        }
+        Some(BadCleanup::Cancelled) => add(&mut text, "its `cleanup` was ended by a cancel"),
     }
     if ending.by == "orphan" {
         add(&mut text, "its wrapper had died, a runner looked after it");

@@ -83,6 +83,8 @@ pub struct JobSpec {
     pub prepare: Option<Rendered>,
     /// Shell text after the job, whatever its end.
     pub cleanup: Option<Rendered>,
+    /// Wall time of `cleanup`.
+    pub cleanup_limit: Duration,
     /// `[env]` in file order.
     pub env: IndexMap<String, EnvSpec>,
     /// What must hold for the job to count as done.
@@ -189,6 +191,7 @@ impl<'a> Job<'a> {
             command: self.command()?,
             prepare: optional(&campaign.prepare, "prepare")?,
             cleanup: optional(&campaign.cleanup, "cleanup")?,
+            cleanup_limit: campaign.cleanup_limit,
             env: self.environment(&campaign.env)?,
             markers: self.markers()?,
             time_limit: campaign.time_limit,

@@ -89,6 +89,7 @@ impl Setup {
             command: CommandSpec::Shell(vec![Part::Text(text.clone())]),
             prepare: None,
             cleanup: None,
+            cleanup_limit: campaign.cleanup_limit,
             env: environment(campaign, &campaign.env)?,
             markers: Markers { exit_codes: vec![0], files: Vec::new(), log: None, count: None },
             time_limit: None,

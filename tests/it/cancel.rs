@@ -150,7 +150,7 @@ cleanup = 'echo 1 >>cleaned; until [ -e go ]; do sleep 0.02; done'
     wait_until("its cleanup runs", || !sandbox.lines("cleaned").is_empty());
     let mut cancel = sandbox.spawn(&["cancel", "--all"]);
     wait_until("the cancel waits, or has ended", || {
-        let waits = sandbox.processes().iter().any(|(_, line)| line.contains("sleep 0.05"));
+        let waits = sandbox.processes().iter().any(|(_, line)| line.contains("sleep 0.1"));
         waits || cancel.try_wait().expect("a child").is_some()
     });
     sandbox.write("go", "");

@@ -4,6 +4,7 @@
 //! busybox with a `PATH` that holds nothing but its applets and `flock`.
 
 mod cancel;
+mod cleanup;
 mod crash;
 mod doctor;
 mod full_disk;

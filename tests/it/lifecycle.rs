@@ -166,6 +166,7 @@ fn sentences() {
         log: Some("done$"),
         count: Some(("frames/*.png", 100)),
         time_limit: Some(Duration::from_mins(30)),
+        cleanup_limit: Some(Duration::from_mins(10)),
         stall_after: Some(Duration::from_secs(90)),
     };
     let bare = Context::default();
@@ -191,6 +192,10 @@ fn sentences() {
         "state=cancelled reason=by-user rc=none",
         "state=cancelled reason=by-tmux rc=none left=cleaned",
         "state=cancelled reason=by-queue rc=143",
+        "rc=0 cleanup=ok",
+        "rc=0 cleanup=4",
+        "state=failed reason=exit-code rc=3 cleanup=limit",
+        "rc=0 cleanup=cancelled",
         "state=cancelled reason=withdrawn rc=none",
         "state=lost reason=reboot rc=none",
         "state=lost reason=restart rc=none",
@@ -260,6 +265,7 @@ pub(crate) fn any_fact() -> impl Strategy<Value = Fact> {
             by: "runner".to_owned(),
             marker: Some(Marker::Log),
             leftovers: "none".to_owned(),
+            cleanup: None,
             started: Some(at),
             ended: at,
             elapsed_s: Some(1.0),

@@ -274,7 +274,7 @@ impl World {
         let mut text = format!(
             "batch v=1 apply={apply} script={version} secrets={secrets} .\n\
              B_APPLY={apply} B_HOST=local B_WORK={work} B_LIMIT='' B_KILL_AFTER=1 B_LOG_MAX=268435456 \
-             B_CODES=' 0 ' B_MARKERS=0 B_STAMP=0 B_CLEANUP=0 B_SECRETS={secrets} B_PREPARE=0 B_MAX_FAIL='' B_INIT='' \
+             B_CODES=' 0 ' B_MARKERS=0 B_STAMP=0 B_CLEANUP=0 B_CLEANUP_LIMIT=600 B_SECRETS={secrets} B_PREPARE=0 B_MAX_FAIL='' B_INIT='' \
              B_SLOTS={slots} {common}; B_ACCOUNT() {{ export PATH={path}; }}; B_SHELL() {{ run {shell} \"$@\"; }}\n"
         );
         text += &batch.setup;

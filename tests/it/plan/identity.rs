@@ -168,6 +168,7 @@ fn what_does_not_count_leaves_ids_alone() {
     other.name = "renamed".parse().unwrap();
     other.description = Some("text".to_owned());
     other.cleanup = Some(shell("rm -rf tmp"));
+    other.cleanup_limit = std::time::Duration::from_secs(1);
     other.job_name = Some(plain("{{ seq }}"));
     other.time_limit = Some(std::time::Duration::from_secs(1));
     other.done.exit_codes = vec![0, 10];

@@ -110,6 +110,7 @@ pub(crate) fn campaign(command: &str, axes: &[(&str, Axis)]) -> Campaign {
         working_dir: ".".to_owned(),
         prepare: None,
         cleanup: None,
+        cleanup_limit: std::time::Duration::from_mins(10),
         repeat: 1,
         job_name: None,
         time_limit: None,
