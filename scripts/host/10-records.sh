@@ -108,11 +108,11 @@ ran_from() { # SNAPSHOT CODE GIT DIRTY
   done
 }
 
-# Reads a state file: R_CLAIM R_START R_PREPARE R_EXIT R_END hold the first whole record of the kind; R_STOP the
+# Reads a state file: R_CLAIM R_START R_PREPARE R_FOUND R_EXIT R_END hold the first whole record of the kind; R_STOP the
 # first stop that stands before the exit.
 read_state() { # FILE
   local _line
-  R_CLAIM='' R_START='' R_STOP='' R_PREPARE='' R_EXIT='' R_END=''
+  R_CLAIM='' R_START='' R_STOP='' R_PREPARE='' R_FOUND='' R_EXIT='' R_END=''
   [ -r "$1" ] || return 1
   while IFS= read -r _line || [ -n "$_line" ]; do
     case $_line in
@@ -120,6 +120,7 @@ read_state() { # FILE
       'start '*' .') R_START=${R_START:-$_line} ;;
       'stop '*' .') [ -n "$R_EXIT" ] || R_STOP=${R_STOP:-$_line} ;;
       'prepare '*' .') R_PREPARE=${R_PREPARE:-$_line} ;;
+      'found '*' .') R_FOUND=${R_FOUND:-$_line} ;;
       'exit '*' .') R_EXIT=${R_EXIT:-$_line} ;;
       'end '*' .') R_END=${R_END:-$_line} ;;
     esac

@@ -1,66 +1,207 @@
 # Done markers, judged at the end of an attempt by calling MARKERS of the spec: the first that does not hold sets MARKER
-# and WHY. Globs are data: the shell expands nothing in them but * ? [ ], and `**` as a whole component. Folders that are
-# found on the way are data too, so they stand in quotes and only the pattern does not.
+# and WHY. Globs are data: nothing in them means something but * ? [ ], and `**` as a whole part. Folders that are found on
+# the way are data too, so they stand in quotes and only a part of the pattern does not.
+#
+# A pattern costs one look at each file below its folder: a folder is read once for all the places in the pattern that its
+# path may have come to, and no part of a name is tried twice. Through a link to a folder leads what the pattern names before
+# its first wildcard; behind that one link on a path, and none for `**`, so that a ring ends.
 
-# Calls FUNCTION for each regular file that matches, in name order. Run in a subshell.
+# Seconds that the markers of an attempt are judged for.
+JUDGE_LIMIT=600
+# A log of so many bytes is searched in no time; a longer one by a process that can be ended.
+BRIEF_LOG=1048576
+# Bytes of the log that are searched; without a count all of them.
+LOG_FROM=0 LOG_COUNT=
+
+# From here on the judgement has its time.
+begin_judgement() {
+  uptime_now
+  JUDGE_SINCE=$CS JUDGE_UNTIL=$((CS + JUDGE_LIMIT * 100)) STOPPED='' STEPS=0
+}
+
+# Whether the judgement goes on. -> STOPPED: `limit`, or `cancelled` where its end was asked for and it takes its time.
+goes_on() {
+  [ -z "$STOPPED" ] || return 1
+  uptime_now
+  if [ "$CS" -ge "$JUDGE_UNTIL" ]; then
+    STOPPED=limit
+  elif [ $((CS - JUDGE_SINCE)) -ge 100 ] && asked_by; then
+    STOPPED=cancelled
+  fi
+  [ -z "$STOPPED" ]
+}
+
+# Calls FUNCTION for each regular file that matches, until STOPPED is set. Run in a subshell.
 each_match() { # FOLDER PATTERN FUNCTION
   cd "$1" 2>/dev/null || return 0
-  IFS=
   DO=$3
-  match_below . "$2"
+  read_pattern "$2"
+  [ $LAST_PART = 0 ] || descend . 1 0
 }
-match_below() { # FOLDER PATTERN
-  local _tops _rest _top _match
-  case /$2/ in
-    */'**'/*)
-      _tops=/$2/
-      _tops=${_tops%%/'**'/*}
-      _rest=/$2/
-      _rest=${_rest#"$_tops"/'**'/}
-      _rest=${_rest%/}
-      # shellcheck disable=SC2086 # a pattern
-      for _top in "$1"$_tops; do
-        [ -d "$_top" ] && walk "$_top" "${_rest:-*}"
-      done
-      ;;
-    *)
-      # shellcheck disable=SC2086 # a pattern
-      for _match in "$1"/$2; do
-        [ -f "$_match" ] && "$DO" "$_match"
-      done
-      ;;
-  esac
-  return 0
-}
-# A folder and all below it; a link to a folder is not followed, so that a ring ends. In a subshell: the caller's variables
-# are those of this function too.
-walk() ( # FOLDER PATTERN
-  local _sub
-  match_below "$1" "$2"
-  for _sub in "$1"/*/; do
-    [ -d "$_sub" ] && [ ! -h "${_sub%/}" ] && walk "${_sub%/}" "$2"
+
+# -> PART_1 PART_2 … LAST_PART, the parts of a pattern between its slashes, and PIECES_… of those with more than one star.
+# -> WILD_PART: the first that is no plain name. `**` in a row are one; one at the end means the files there.
+read_pattern() { # PATTERN
+  local _rest _part _before
+  LAST_PART=0 WILD_PART='' _rest=$1/ _before=
+  while [ -n "$_rest" ]; do
+    _part=${_rest%%/*}
+    _rest=${_rest#*/}
+    case $_part in '' | .) continue ;; esac
+    [ "$_part" != '**' ] || [ "$_before" != '**' ] || continue
+    add_part "$_part"
+    _before=$_part
   done
-)
+  [ "$_before" != '**' ] || add_part '*'
+  WILD_PART=${WILD_PART:-$((LAST_PART + 1))}
+}
+add_part() { # PART
+  LAST_PART=$((LAST_PART + 1))
+  eval "PART_$LAST_PART=\$1"
+  split_at_stars "$1"
+  eval "PIECES_$LAST_PART=\$PIECES"
+  case $1 in *['*?[']*) WILD_PART=${WILD_PART:-$LAST_PART} ;; esac
+}
+
+# -> PIECES: the part with `/` for each star that means any characters; empty where there is one at most.
+split_at_stars() { # PART
+  local _rest _set _stars
+  PIECES='' _rest=$1 _stars=0
+  while [ -n "$_rest" ]; do
+    case $_rest in
+      '*'*)
+        _rest=${_rest#'*'}
+        case $PIECES in */) continue ;; esac
+        PIECES=$PIECES/ _stars=$((_stars + 1))
+        ;;
+      '['*']'*)
+        # A set ends at the first `]` that is not its first character, nor the end of a `[:class:]` in it.
+        _set='[' _rest=${_rest#'['}
+        case $_rest in
+          '!]'* | '^]'*) _set="$_set${_rest%"${_rest#??}"}" _rest=${_rest#??} ;;
+          ']'*) _set='[]' _rest=${_rest#?} ;;
+        esac
+        while :; do
+          case ${_rest%%']'*} in
+            *'[:'*':') _set="$_set${_rest%%']'*}]" _rest=${_rest#*']'} ;;
+            *) break ;;
+          esac
+        done
+        case $_rest in
+          *']'*) PIECES="$PIECES$_set${_rest%%']'*}]" _rest=${_rest#*']'} ;;
+          *) PIECES=$PIECES$_set ;;
+        esac
+        ;;
+      *) PIECES="$PIECES${_rest%"${_rest#?}"}" _rest=${_rest#?} ;;
+    esac
+  done
+  [ $_stars -gt 1 ] || PIECES=''
+}
+
+# Whether a name matches a part. A shell tries all ways to share a name among several stars; here each takes the least that
+# lets the next piece follow, which decides it.
+# shellcheck disable=SC2254 # patterns
+name_matches() { # NAME PART PIECES
+  local _name _pieces _piece
+  case $1 in .*) case $2 in .*) ;; *) return 1 ;; esac ;; esac
+  if [ -z "$3" ]; then
+    case $1 in $2) return 0 ;; *) return 1 ;; esac
+  fi
+  _name=$1 _pieces=$3 _piece=${3%%/*}
+  case $_name in $_piece*) ;; *) return 1 ;; esac
+  # A set in it has one character too.
+  # shellcheck disable=SC2295 # a pattern
+  _name=${_name#$_piece}
+  while :; do
+    _pieces=${_pieces#*/}
+    _piece=${_pieces%%/*}
+    case $_pieces in
+      */*) ;;
+      *)
+        case $_name in *$_piece) return 0 ;; *) return 1 ;; esac
+        ;;
+    esac
+    case $_name in *$_piece*) ;; *) return 1 ;; esac
+    # shellcheck disable=SC2295 # a pattern
+    _name=${_name#*$_piece}
+  done
+}
+
+# Holds the names in a folder against the parts at PLACES, words, and goes on below with the places that come next. LINKED: 1
+# where a link has been followed from the first wildcard on.
+descend() { # FOLDER PLACES LINKED
+  local _folder _linked _places _place _part _pieces _name _path _next _alone _hidden
+  _folder=$1 _linked=$3 _places='' _hidden=0
+  for _place in $2; do
+    eval "_part=\$PART_$_place"
+    case "$_places " in *" $_place "*) ;; *) _places="$_places $_place" ;; esac
+    # `**` may stand for no folder.
+    [ "$_part" = '**' ] || continue
+    case "$_places " in *" $((_place + 1)) "*) ;; *) _places="$_places $((_place + 1))" ;; esac
+  done
+  for _place in $_places; do
+    eval "_part=\$PART_$_place _pieces=\$PIECES_$_place"
+    case $_part in .*) _hidden=1 ;; esac
+  done
+  _alone=0
+  [ "$_places" != " $_place" ] || [ -n "$_pieces" ] || _alone=1
+  IFS=
+  # shellcheck disable=SC2086 # a pattern
+  if [ $_alone = 1 ]; then
+    set -- "$_folder"/$_part
+  elif [ $_hidden = 1 ]; then
+    set -- "$_folder"/* "$_folder"/.[!.]* "$_folder"/..?*
+  else
+    set -- "$_folder"/*
+  fi
+  IFS=' '
+  for _path; do
+    [ -e "$_path" ] || continue
+    STEPS=$((STEPS + 1))
+    [ -z "$STOPPED" ] && { [ $((STEPS % 64)) != 0 ] || goes_on; } || return 0
+    _name=${_path##*/} _next=''
+    for _place in $_places; do
+      eval "_part=\$PART_$_place _pieces=\$PIECES_$_place"
+      if [ "$_part" = '**' ]; then
+        case $_name in .*) continue ;; esac
+        [ ! -d "$_path" ] || [ -h "$_path" ] || _next="$_next $_place"
+      elif [ $_alone = 0 ] && ! name_matches "$_name" "$_part" "$_pieces"; then
+        :
+      elif [ "$_place" = "$LAST_PART" ]; then
+        [ ! -f "$_path" ] || "$DO" "$_path"
+      elif [ -d "$_path" ] && { [ ! -h "$_path" ] || [ "$_place" -lt "$WILD_PART" ] || [ "$_linked" = 0 ]; }; then
+        _next="$_next $((_place + 1))"
+      fi
+    done
+    [ -n "$_next" ] || continue
+    # The last place is behind the first wildcard where any of them is.
+    if [ -h "$_path" ] && [ "$_place" -ge "$WILD_PART" ]; then
+      descend "$_path" "$_next" 1
+    else
+      descend "$_path" "$_next" "$_linked"
+    fi
+  done
+}
 
 # Prints f fresh, e empty, s stale, c the clock cannot tell. Below the attempt's own folder all is fresh.
 judge_match() { # FILE
   if [ ! -s "$1" ]; then
     printf e
-  elif [ "$OWN" = 1 ]; then
-    printf f
-  elif [ -e "$ATT/clock" ] || [ ! -e "$ATT/stamp" ]; then
+  elif [ "$OWN" = 0 ] && [ -n "$CLOCK" ]; then
     printf c
-  elif [ ! "$ATT/stamp" -nt "$1" ]; then
+  elif [ "$OWN" = 1 ] || [ ! "$ATT/stamp" -nt "$1" ] || changed_since "$1"; then
     printf f
-  elif changed_since "$1"; then
-    printf f
-  else
+    WANTED=$((WANTED - 1))
+    [ $WANTED -gt 0 ] || STOPPED=${STOPPED:-enough}
+  elif [ -z "$STOPPED" ]; then
     printf s
   fi
 }
 # cp -p, tar and rsync keep an old time of content: then the time of the inode tells, unless a link may have moved it.
 changed_since() { # FILE
   local _found _inode _then
+  # A process for each of many files takes its time.
+  goes_on || return 1
   if _found=$(find -L "$1" -prune -links 1 -cnewer "$ATT/stamp" 2>/dev/null); then
     [ -n "$_found" ]
     return
@@ -70,18 +211,36 @@ changed_since() { # FILE
   [ "${_inode% *}" = 1 ] && [ "${_inode#* }" -gt "$_then" ]
 }
 
-# -> FOUND: the letters of all matches.
-matches() { # FOLDER PATTERN
-  OWN=0
+# -> FOUND: the letters of all matches until so many are fresh; at its end L or X where the judgement was stopped.
+matches() { # FOLDER PATTERN WANTED
+  OWN=0 CLOCK='' WANTED=$3
   [ "$1" = "$SP_OUT_DIR" ] && OWN=1
-  FOUND=$(each_match "$1" "$2" judge_match)
+  # What `make_stamp` could not do.
+  if [ -e "$ATT/clock" ]; then
+    { read -r CLOCK <"$ATT/clock"; } 2>/dev/null || CLOCK=clock
+  elif [ ! -e "$ATT/stamp" ]; then
+    CLOCK=clock
+  fi
+  FOUND=$(
+    each_match "$1" "$2" judge_match
+    case $STOPPED in limit) printf L ;; cancelled) printf X ;; esac
+  )
+}
+# -> WHY where a judgement was stopped; fails where it was not.
+stopped_by() { # LETTERS
+  case $1 in
+    *X) WHY=cancelled ;;
+    *L) WHY=marker-limit ;;
+    *c*) [ "$CLOCK" = limit ] && WHY=marker-limit ;;
+    *) return 1 ;;
+  esac
 }
 # What a spec calls. The first that does not hold -> WHY MARKER; the others are not looked at.
 marker_file() { # INDEX FOLDER PATTERN
   [ -z "$WHY" ] || return 0
-  matches "$2" "$3"
-  case $FOUND in
-    *f*) return 0 ;;
+  matches "$2" "$3" 1
+  case $FOUND in *f*) return 0 ;; esac
+  stopped_by "$FOUND" || case $FOUND in
     '') WHY=marker-missing ;;
     *c*) WHY=marker-clock ;;
     *s*) WHY=marker-stale ;;
@@ -92,15 +251,97 @@ marker_file() { # INDEX FOLDER PATTERN
 marker_count() { # FOLDER PATTERN MIN
   local _fresh
   [ -z "$WHY" ] || return 0
-  matches "$1" "$2"
+  matches "$1" "$2" "$3"
   _fresh=$(printf %s "$FOUND" | tr -dc f)
   [ ${#_fresh} -ge "$3" ] && return 0
-  WHY=marker-count MARKER=count
+  stopped_by "$FOUND" || WHY=marker-count
+  MARKER=count
 }
-marker_log() { # EXTENDED_REGULAR_EXPRESSION, over bytes
-  [ -z "$WHY" ] || return 0
-  grep -aqE -e "$1" "$ATT/log" && return 0
+
+# -> HIGH NON_ASCII: what is no ASCII in the C locale, as bytes for a set, and as characters of UTF-8 (RFC 3629, section 4).
+know_high() {
+  HIGH=$(printf '\200-\377')
+  NON_ASCII=$(
+    printf '[\302-\337][\200-\277]|\340[\240-\277][\200-\277]|[\341-\354\356\357][\200-\277]{2}|'
+    printf '\355[\200-\237][\200-\277]|\360[\220-\277][\200-\277]{2}|[\361-\363][\200-\277]{3}|\364[\200-\217][\200-\277]{2}'
+  )
+}
+# Whether a line matches CHARACTERS, or, being no UTF-8, matches BYTES. A carriage return belongs to the end of its line. With
+# FROM and COUNT, of so many bytes of the file; what may be the rest of a line is left out. In the shell, or a text for one.
+# shellcheck disable=SC2016 # a text for another shell
+GREP_TEXT='
+lines() { # CHARACTERS BYTES UTF8 FILE [FROM COUNT]
+  CR=$(printf "\r")
+  case ${5-} in
+    "") sed "s/$CR\$//" <"$4" ;;
+    0) head -c "$6" "$4" | sed "s/$CR\$//" ;;
+    *) tail -c "+$5" "$4" | head -c "$6" | sed "1d;s/$CR\$//" ;;
+  esac 2>/dev/null
+}
+lines "$@" | grep -aqE -e "$1" && exit
+[ "$1" != "$2" ] && lines "$@" | grep -avxE -e "$3" | grep -aqE -e "$2"'
+
+marker_log() { # PIECE…
+  [ -z "$WHY" ] && [ -z "$R_FOUND" ] || return 0
+  log_has "$@" && return 0
+  # What was taken out of the log meanwhile was searched before.
+  read_state "$ATT/state" && [ -n "$R_FOUND" ] && return 0
   WHY=marker-log MARKER=log
+  case $APART in limit) WHY=marker-limit ;; cancelled) WHY=cancelled ;; esac
+}
+
+# Whether a line of the log matches an extended regular expression, given in pieces: between them stand HIGH and NON_ASCII in
+# turn. LOG_FROM and LOG_COUNT: of these bytes.
+log_has() { # PIECE…
+  local _characters
+  know_high
+  join_pieces "$NON_ASCII" "$@"
+  _characters=$JOINED
+  join_pieces "[$HIGH]" "$@"
+  set -- "$_characters" "$JOINED" "([^$HIGH]|$NON_ASCII)*" "$ATT/log" ${LOG_COUNT:+"$LOG_FROM" "$LOG_COUNT"}
+  APART='' F=${LOG_COUNT:-$(wc -c <"$ATT/log")} || return 1
+  if [ "$F" -le $BRIEF_LOG ]; then
+    (eval "$GREP_TEXT")
+  else
+    uptime_now
+    to_seconds $((JUDGE_UNTIL > CS ? JUDGE_UNTIL - CS : 1))
+    run_apart "$X" "$GREP_TEXT" sp-grep "$@" </dev/null
+    [ "$APART" = 0 ]
+  fi
+}
+join_pieces() { # ANY PIECE… -> JOINED
+  local _any _between
+  _any=$1 JOINED=$2 _between=$HIGH
+  shift 2
+  while [ $# -gt 0 ]; do
+    JOINED=$JOINED$_between$1
+    if [ "$_between" = "$HIGH" ]; then _between=$_any; else _between=$HIGH; fi
+    shift
+  done
+}
+
+# Searches what is about to be taken out of the middle of a log that grows, before it is: a line that the log marker wants is
+# noted. -> SEARCHED: up to which byte that was done.
+# shellcheck disable=SC2317 # MARKERS calls them
+search_before_cut() { # SIZE
+  local _found
+  _found=0
+  (
+    load_spec
+    begin_judgement
+    marker_file() { :; }
+    marker_count() { :; }
+    marker_log() { ! log_has "$@" || exit 10; }
+    # Some bytes twice: a line may have been half written.
+    LOG_FROM=$((SEARCHED > 65536 ? SEARCHED - 65536 : 0))
+    LOG_COUNT=$(($1 - LOG_FROM))
+    call_markers
+  ) || _found=$?
+  SEARCHED=$1
+  [ $_found = 10 ] || return 0
+  uptime_now
+  R_FOUND="found marker=log up=$UP ."
+  printf '\n%s\n' "$R_FOUND" >>"$ATT/state"
 }
 
 # Calls MARKERS with the variables of the host that a marker may name; the tools stay our own. Run in a subshell.
@@ -114,13 +355,14 @@ call_markers() {
 }
 
 # Before the start: a stamp that is newer than every file that matches already. Where a clock stands wrong and that
-# cannot be had, the markers say so instead of guessing.
+# cannot be had, or not in time, the markers say so instead of guessing.
 make_stamp() {
   true >"$ATT/stamp"
   # shellcheck disable=SC2317 # MARKERS calls them
   (
-    marker_file() { (each_match "$2" "$3" outdate_match); }
-    marker_count() { (each_match "$1" "$2" outdate_match); }
+    begin_judgement
+    marker_file() { (each_match "$2" "$3" outdate_match; note_stop); }
+    marker_count() { (each_match "$1" "$2" outdate_match; note_stop); }
     marker_log() { :; }
     call_markers
   )
@@ -132,11 +374,17 @@ outdate_match() { # FILE
   until [ "$ATT/stamp" -nt "$1" ]; do
     _tries=$((_tries + 1))
     if [ $_tries -gt 300 ]; then
-      # Without a stamp the clock cannot tell, either.
-      true >"$ATT/clock" || rm -f "$ATT/stamp"
+      cannot_stamp clock
       return
     fi
     sleep 0.01
     true >"$ATT/stamp"
   done
+}
+# Without a stamp the clock cannot tell, either.
+cannot_stamp() { # clock|limit
+  printf '%s\n' "$1" >"$ATT/clock" || rm -f "$ATT/stamp"
+}
+note_stop() {
+  [ "$STOPPED" != limit ] || cannot_stamp limit
 }

@@ -5,7 +5,7 @@
 watch() { # CS_OF_START
   local _limit _tick _window _wait
   exec 3<&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
-  _limit=
+  _limit='' SEARCHED=0 R_FOUND=''
   if [ -n "$B_LIMIT" ]; then
     hundredths "$B_LIMIT"
     _limit=$(($1 + H))
@@ -61,6 +61,7 @@ punch_log() {
   _half=$(((B_LOG_MAX / 2 + 4095) / 4096 * 4096))
   _length=$(((_size - _half) / 4096 * 4096 - _half))
   [ $_length -gt 0 ] || return 0
+  [ "$B_MARKERS" = 0 ] || [ -n "$R_FOUND" ] || search_before_cut "$_size"
   fallocate -p -o "$_half" -l "$_length" "$ATT/log" 2>/dev/null
   return 0
 }

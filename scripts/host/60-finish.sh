@@ -11,9 +11,11 @@ load_spec() {
   SP_OUT_DIR=$ATT/out SP_STATE_DIR=${ATT%/*}/state SP_WORK_DIR=${B_WORK-}
 }
 
-# Head and tail of a log that is over its limit; kept whole where the disk has no room for the cut.
+# Head and tail of a log that is over its limit, once its markers are judged; kept whole where the disk has no room for the
+# cut. -> CUT: how many bytes were left out; empty for none.
 cut_log() {
   local _size _half
+  CUT=''
   _size=$(wc -c <"$ATT/log") || return 0
   [ "$_size" -gt "$B_LOG_MAX" ] || return 0
   _half=$((B_LOG_MAX / 2))
@@ -21,7 +23,7 @@ cut_log() {
     head -c "$_half" "$ATT/log" &&
       printf '\n[sp: %s bytes left out: the log is longer than log-max]\n' "$((_size - 2 * _half))" &&
       tail -c "$_half" "$ATT/log"
-  } 2>/dev/null >"$ATT/log.cut" && mv "$ATT/log.cut" "$ATT/log" && return 0
+  } 2>/dev/null >"$ATT/log.cut" && mv "$ATT/log.cut" "$ATT/log" && CUT=$((_size - 2 * _half)) && return 0
   rm -f "$ATT/log.cut"
 }
 
@@ -118,6 +120,7 @@ judge() { # RC
   [ "$B_MARKERS" = 1 ] || return 0
   _verdict=$(
     WHY=''
+    begin_judgement
     call_markers
     printf '%s %s' "$WHY" "$MARKER"
   )
@@ -125,18 +128,26 @@ judge() { # RC
   # Nothing at all: the judgement itself broke off. What was not seen to hold does not hold.
   _verdict=${_verdict:-marker-missing none}
   STATE=failed WHY=${_verdict% *} MARKER=${_verdict#* }
+  # Its end was asked for before it was known whether it counts.
+  [ "$WHY" != cancelled ] || { MARKER=none && judge_asked; }
+}
+
+# Whether somebody asked for the end of the attempt -> ASKED, who.
+asked_by() {
+  { read -r ASKED <"${ATT%/*}/cancelled.$N"; } 2>/dev/null && is_name "$ASKED" && [ "$ASKED" != withdraw ]
+}
+# -> STATE WHY of such an attempt; fails for another.
+judge_asked() {
+  asked_by || return 1
+  STATE=cancelled WHY=by-$ASKED
 }
 
 # No exit record, nobody left: -> STATE WHY SIGNAL MARKER, why nothing is known.
 judge_lost() {
-  local _who
   SIGNAL=none MARKER=none
   judge_stop && return
-  # Somebody asked for its end, and all was killed before that was on record here.
-  if { read -r _who <"${ATT%/*}/cancelled.$N"; } 2>/dev/null && is_name "$_who" && [ "$_who" != withdraw ]; then
-    STATE=cancelled WHY=by-$_who
-    return
-  fi
+  # All was killed before that was on record here.
+  judge_asked && return
   STATE=lost
   field boot "$R_CLAIM"
   if [ "${F%.*}" != "${BOOT%.*}" ]; then
@@ -151,8 +162,8 @@ judge_lost() {
   fi
 }
 
-# Writes the final record from STATE WHY SIGNAL MARKER CLEANUP and -> END, the same as a line for the journal. Fails when it is not
-# in the file. The newline first: a torn last line must not swallow the record.
+# Writes the final record from STATE WHY SIGNAL MARKER CLEANUP CUT and -> END, the same as a line for the journal. Fails when
+# it is not in the file. The newline first: a torn last line must not swallow the record.
 write_end() { # RC BY LEFT
   local _ended _started _elapsed _slot _since _until _key
   uptime_now
@@ -177,7 +188,7 @@ write_end() { # RC BY LEFT
   fi
   field slot "$R_CLAIM" && _slot=$F
   field apply "$R_CLAIM" || F=none
-  END="id=$ID n=$N apply=$F slot=$_slot state=$STATE reason=$WHY rc=$1 sig=$SIGNAL by=$2 marker=$MARKER left=$3 cleanup=$CLEANUP"
+  END="id=$ID n=$N apply=$F slot=$_slot state=$STATE reason=$WHY rc=$1 sig=$SIGNAL by=$2 marker=$MARKER left=$3 cleanup=$CLEANUP${CUT:+ cut=$CUT}"
   END="end $END started=$_started ended=$_ended el=$_elapsed up=$UP"
   # What it ran from is told with its end, so that a client that knows nothing of it needs no other record. A claim
   # without these fields is older than they are, or a cancel's.

@@ -177,11 +177,11 @@ seal() { # BY LEFT CLEANUP
       _rc=none
       if field rc "$R_EXIT"; then
         _rc=$F
-        cut_log
         judge "$_rc"
       else
         judge_lost
       fi
+      cut_log
       write_end "$_rc" "$1" "$2" && make_durable "$ATT/state" && _sealed=0
       rm -f "$SECRETS/$ROOTID.$C".*."$ID.$N".*
     fi

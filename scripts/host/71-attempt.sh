@@ -120,10 +120,12 @@ run_attempt() { # ID/N/FLAG NEXT_ENTRY
   [ -z "$PEND" ] || journal_pending
   fault claim-durable
   stand_by
+  # It may take its time, so that it comes before the last look.
+  [ "$B_STAMP" = 0 ] || { load_spec && make_stamp; }
   # Whoever withdraws or cancels writes first and looks for claims then; we claim first and look then. One of us sees.
   if not_wanted; then
     read_state "$TRY/state"
-    STATE=cancelled WHY=withdrawn SIGNAL=none MARKER=none CLEANUP=none
+    STATE=cancelled WHY=withdrawn SIGNAL=none MARKER=none CLEANUP=none CUT=''
     if { read -r _by <"cancelled.$N"; } 2>/dev/null && [ "$_by" != withdraw ]; then
       WHY=by-$_by
     fi
@@ -146,7 +148,6 @@ run_attempt() { # ID/N/FLAG NEXT_ENTRY
     [ $# -gt 1 ] || { [ "${B_SLOTS:-1}" -gt 1 ] && [ -e "$CHUNK" ] && ! is_drained "$CHUNK"; } ||
       rm -f "$SECRETS/$ROOTID.$C.$BATCH"
   fi
-  [ "$B_STAMP" = 0 ] || { load_spec && make_stamp; }
   uptime_now
   CS0=$CS
   read -r _ _ _ _ PID0 </proc/loadavg
@@ -170,7 +171,7 @@ claim() {
 
 # The end of our own attempt.
 finish() {
-  local _rc
+  local _brief _rc
   # A root that was removed meanwhile takes the name of the file along, not what we have open: the job's processes are ended
   # all the same.
   read_state "$ATT/state" || read_state /proc/self/fd/6
@@ -182,7 +183,8 @@ finish() {
   uptime_now
   ELAPSED=$((CS - CS0))
   # No disk writes faster than 4 GiB a second: a shorter job's log need not be measured.
-  [ $(((CS - CS0 + 1) * 42949673)) -le "$B_LOG_MAX" ] || cut_log
+  _brief=1
+  [ $(((CS - CS0 + 1) * 42949673)) -le "$B_LOG_MAX" ] && [ "$B_CLEANUP" = 0 ] || _brief=0
   [ "$B_MARKERS$B_CLEANUP" = 00 ] || load_spec
   run_cleanup "$K"
   _rc=none
@@ -195,6 +197,8 @@ finish() {
     judge_lost
     [ "$WHY" != killed ] || WHY=stub-killed
   fi
+  CUT=''
+  [ $_brief = 1 ] || cut_log
   write_end_at_last "$_rc" "$LEFT"
   exec 6>&-
   PEND=$ATT/state PENDLINE=$END

@@ -190,7 +190,7 @@ take_claims() { # ENTRY…
 # The folder of such a claim, but for its name; of ID N APPLY, in _folder.
 write_cancelled() {
   local _written
-  STATE=cancelled WHY=by-$_by SIGNAL=none MARKER=none CLEANUP=none
+  STATE=cancelled WHY=by-$_by SIGNAL=none MARKER=none CLEANUP=none CUT=''
   case $_by in
     withdraw) WHY=withdrawn ;;
     move) WHY=moved ;;

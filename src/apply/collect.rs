@@ -298,7 +298,7 @@ impl Workspace {
             });
             let context = Context {
                 files: &files,
-                log: spec.as_ref().and_then(|spec| spec.markers.log.as_deref()),
+                log: spec.as_ref().and_then(|spec| Some(&*spec.markers.log.as_ref()?.pattern)),
                 count: count.as_ref().map(|(glob, min)| (glob.as_str(), *min)),
                 time_limit: spec.as_ref().and_then(|spec| spec.time_limit),
                 cleanup_limit: spec.as_ref().map(|spec| spec.cleanup_limit),

@@ -293,8 +293,11 @@ fn spec_text(spec: &JobSpec, host_env: &IndexMap<String, EnvSpec>) -> Result<Str
     if let Some(CountMarker { files: glob, min }) = &spec.markers.count {
         push(&mut line, format_args!("; marker_count {} {min}", place_and_pattern(glob)?));
     }
-    if let Some(pattern) = &spec.markers.log {
-        push(&mut line, format_args!("; marker_log {}", quote_line(pattern).map_err(nul)?));
+    if let Some(log) = &spec.markers.log {
+        line.push_str("; marker_log");
+        for piece in &log.pieces {
+            push(&mut line, format_args!(" {}", quote_line(piece).map_err(nul)?));
+        }
     }
     line.push_str("; }");
     Ok(line)

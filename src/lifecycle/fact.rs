@@ -104,6 +104,8 @@ pub struct Ending {
     pub leftovers: String,
     /// How its `cleanup` came to a bad end; no part of the state.
     pub cleanup: Option<BadCleanup>,
+    /// Bytes that were left out of its log.
+    pub cut: Option<u64>,
     /// When it started, by the host's clock.
     pub started: Option<Timestamp>,
     /// When it ended, by the host's clock.

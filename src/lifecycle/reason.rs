@@ -60,6 +60,8 @@ reasons! {
     MarkerLog = "marker-log",
     /// Too few files match.
     MarkerCount = "marker-count",
+    /// The markers could not be judged in the time for it.
+    MarkerLimit = "marker-limit",
     /// The clock of the file system went back, so that no file can be called fresh.
     MarkerClock = "marker-clock",
     /// The time limit.

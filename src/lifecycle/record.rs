@@ -9,7 +9,9 @@ use jiff::Timestamp;
 
 use crate::ids::{ApplyId, HostName, JobId};
 use crate::lifecycle::fact::{BadCleanup, Ending, Fact, HostFact, Marker, Tree, Verdict};
-use crate::lifecycle::fields::{Fields, Kind, LINE_MAX, LineError, attempt, count, exit_code};
+use crate::lifecycle::fields::{
+    Fields, Kind, LINE_MAX, LineError, attempt, count, exit_code, size,
+};
 use crate::lifecycle::life::Final;
 use crate::lifecycle::reason::Reason;
 
@@ -76,8 +78,8 @@ const RECORDS: &[(Kind, Read)] = &[
             word: "end",
             fields: &[
                 "id", "n", "apply", "kind", "slot", "up", "state", "reason", "rc", "sig", "by",
-                "marker", "left", "cleanup", "started", "ended", "el", "to", "snapshot", "code",
-                "git", "dirty",
+                "marker", "left", "cleanup", "cut", "started", "ended", "el", "to", "snapshot",
+                "code", "git", "dirty",
             ],
         },
         end,
@@ -146,6 +148,7 @@ fn end(fields: &Fields<'_>) -> Result<HostFact, LineError> {
         marker: fields.get("marker", |text| or_none(text, marker))?,
         leftovers: fields.get("left", word)?,
         cleanup: fields.get_newer("cleanup", cleanup)?,
+        cut: fields.get_newer("cut", |text| or_none(text, size))?,
         started: fields.get("started", |text| or_none(text, moment))?,
         ended: fields.get("ended", moment)?,
         elapsed_s: fields.get("el", |text| or_none(text, seconds))?,

@@ -45,10 +45,18 @@ pub fn sentence(ending: &Ending, context: &Context<'_>) -> String {
         Reason::MarkerMissing => format!("{} is missing", marker(ending, context)),
         Reason::MarkerEmpty => format!("{} is empty", marker(ending, context)),
         Reason::MarkerStale => format!("{} is older than the attempt", marker(ending, context)),
-        Reason::MarkerLog => match context.log {
-            Some(pattern) => format!("the log does not match {pattern}"),
-            None => "the log does not match".to_owned(),
-        },
+        Reason::MarkerLog => {
+            let pattern = context.log.map_or_else(String::new, |pattern| format!(" {pattern}"));
+            let cut = ending.cut.map_or_else(String::new, |cut| {
+                format!(
+                    "; {cut} bytes were left out of it after they had been searched, see `log-max`"
+                )
+            });
+            format!("the log does not match{pattern}{cut}")
+        }
+        Reason::MarkerLimit => {
+            format!("looking for {} took too long", marker(ending, context))
+        }
         Reason::MarkerCount => match context.count {
             Some((pattern, min)) => format!("fewer than {min} files match {pattern}"),
             None => "too few files match".to_owned(),

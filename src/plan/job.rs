@@ -51,10 +51,19 @@ pub struct Markers {
     pub exit_codes: Vec<u8>,
     /// Globs; each must match a file that is fresh and not empty.
     pub files: Vec<Rendered>,
-    /// A pattern for `grep -E` that a line of the log must match.
-    pub log: Option<String>,
+    /// What a line of the log must match.
+    pub log: Option<LogMarker>,
     /// At least so many fresh files must match.
     pub count: Option<CountMarker>,
+}
+
+/// `[done] log`, rendered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogMarker {
+    /// The expression, as the file has it.
+    pub pattern: String,
+    /// The same in pieces for the host, see `campaign::ere`.
+    pub pieces: Vec<String>,
 }
 
 /// `[done] count`, rendered.
@@ -262,7 +271,7 @@ impl<'a> Job<'a> {
     }
 
     /// `[done] log` as the host's `grep -E` reads it.
-    fn log_pattern(self) -> Result<Option<String>, PlanError> {
+    fn log_pattern(self) -> Result<Option<LogMarker>, PlanError> {
         let Some(log) = &self.expansion.campaign().done.log else { return Ok(None) };
         let rendered = self.render(log, "done.log")?;
         let wrong =
@@ -272,7 +281,7 @@ impl<'a> Job<'a> {
             return Err(wrong(cause.to_owned(), "name what the log says, not where"));
         };
         match ere::translate(&pattern) {
-            Ok(translated) => Ok(Some(translated)),
+            Ok(pieces) => Ok(Some(LogMarker { pattern, pieces })),
             Err(error) => Err(wrong(error.to_string(), error.help())),
         }
     }

@@ -18,6 +18,7 @@ mod queue;
 mod setup;
 mod shared_queue;
 mod snapshots;
+mod walks;
 mod world;
 
 /// Tests of these cases, one a shell.

@@ -1,12 +1,38 @@
 //! `done.log` against real greps: the translated expression finds what the Rust one finds.
 
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStringExt as _;
+
 use super::*;
 
+/// The pieces of a translation as the host joins them, see `join_pieces` in its script.
+fn joined(pieces: &[String]) -> OsString {
+    let non_ascii: [&[u8]; 7] = [
+        b"[\xc2-\xdf][\x80-\xbf]",
+        b"\xe0[\xa0-\xbf][\x80-\xbf]",
+        b"[\xe1-\xec\xee\xef][\x80-\xbf]{2}",
+        b"\xed[\x80-\x9f][\x80-\xbf]",
+        b"\xf0[\x90-\xbf][\x80-\xbf]{2}",
+        b"[\xf1-\xf3][\x80-\xbf]{3}",
+        b"\xf4[\x80-\x8f][\x80-\xbf]{2}",
+    ];
+    let mut between = [b"\x80-\xff".to_vec(), non_ascii.join(&b'|')].into_iter().cycle();
+    let mut bytes = Vec::new();
+    for (index, piece) in pieces.iter().enumerate() {
+        if index > 0 {
+            bytes.extend(between.next().expect("it is endless"));
+        }
+        bytes.extend_from_slice(piece.as_bytes());
+    }
+    OsString::from_vec(bytes)
+}
+
 /// Whether `grep -aqE` finds the expression, as the host asks it; standard input from a file, so that no pipe fills.
-fn grep(program: &[&str], pattern: &str, text: &Path) -> bool {
+fn grep(program: &[&str], pattern: &OsStr, text: &Path) -> bool {
     let status = Command::new(program[0])
         .args(&program[1..])
-        .args(["-aqE", "-e", pattern])
+        .args(["-aqE", "-e"])
+        .arg(pattern)
         .env("LC_ALL", "C")
         .stdin(fs::File::open(text).unwrap())
         .stdout(Stdio::null())
@@ -29,14 +55,25 @@ fn greps() -> Vec<Vec<&'static str>> {
     greps
 }
 
-/// The meaning that is promised: over bytes, within one line.
+/// The meaning that is promised: over characters, within one line, with sets such as `\d` in ASCII.
 fn rust(pattern: &str, line: &str) -> bool {
-    let regex = regex::bytes::RegexBuilder::new(pattern).unicode(false).multi_line(true).build();
-    regex.unwrap().is_match(line.as_bytes())
+    let mut ascii = pattern.replace(r"[^\w]", "[^0-9A-Za-z_]");
+    for (short, set) in [
+        (r"\d", "[0-9]"),
+        (r"\D", "[^0-9]"),
+        (r"\w", "[0-9A-Za-z_]"),
+        (r"\W", "[^0-9A-Za-z_]"),
+        (r"\s", r"[\t\n\x0b\x0c\r ]"),
+        (r"\S", r"[^\t\n\x0b\x0c\r ]"),
+    ] {
+        ascii = ascii.replace(short, set);
+    }
+    regex::RegexBuilder::new(&ascii).multi_line(true).build().unwrap().is_match(line)
 }
 
 fn agree(pattern: &str, line: &str) {
     let Ok(translated) = ere::translate(pattern) else { return };
+    let translated = joined(&translated);
     let mut file = tempfile::NamedTempFile::new().unwrap();
     std::io::Write::write_all(&mut file, line.as_bytes()).unwrap();
     std::io::Write::write_all(&mut file, b"\n").unwrap();
@@ -45,7 +82,7 @@ fn agree(pattern: &str, line: &str) {
         assert_eq!(
             found,
             rust(pattern, line),
-            "{program:?}: `{pattern}` as `{translated}` in {line:?}"
+            "{program:?}: `{pattern}` as {translated:?} in {line:?}"
         );
     }
 }
@@ -74,6 +111,10 @@ const PATTERNS: &[&str] = &[
     r"é+",
     r"a.c",
     r"a..c",
+    r"^..$",
+    r"^[^-a]{2}$",
+    r"^[^]]$",
+    r"(?:.é){2}",
     r"^$",
     r"^.$",
     r"(a*)*b",
@@ -128,6 +169,10 @@ const LINES: &[&str] = &[
     "\t",
     "é",
     "éé",
+    "€x",
+    "𝄞",
+    "ÿ-",
+    "aé€é",
     "aéc",
     "a.c",
     "a  c",
@@ -157,11 +202,13 @@ fn the_usual_ones_mean_the_same_to_both_greps() {
     for pattern in PATTERNS {
         let translated =
             ere::translate(pattern).unwrap_or_else(|error| panic!("{pattern}: {error}"));
+        let translated = joined(&translated);
         let expected: Vec<_> = LINES.iter().filter(|line| rust(pattern, line)).collect();
         for program in greps() {
             let output = Command::new(program[0])
                 .args(&program[1..])
-                .args(["-aE", "-e", &translated])
+                .args(["-aE", "-e"])
+                .arg(&translated)
                 .arg(file.path())
                 .env("LC_ALL", "C")
                 .output()
@@ -169,7 +216,7 @@ fn the_usual_ones_mean_the_same_to_both_greps() {
             let found = String::from_utf8(output.stdout).unwrap();
             let found: Vec<_> = found.split_terminator('\n').collect();
             let expected: Vec<_> = expected.iter().map(|line| **line).collect();
-            assert_eq!(found, expected, "{program:?}: `{pattern}` as `{translated}`");
+            assert_eq!(found, expected, "{program:?}: `{pattern}` as {translated:?}");
         }
     }
 }

@@ -9,18 +9,18 @@ use super::world::{Batch, Job, World, job, quoted, verdict};
 
 super::in_every_shell! { files_in_the_work_folder names_are_data counts_and_logs many_matches the_future }
 
-fn marked(command: &str, markers: &str) -> Job {
+pub(super) fn marked(command: &str, markers: &str) -> Job {
     let mut job = job(format!("{command} # {}", super::world::hex(markers.as_bytes())));
     markers.clone_into(&mut job.markers);
     job
 }
 
-fn work(pattern: &str) -> String {
+pub(super) fn work(pattern: &str) -> String {
     format!("marker_file 0 \"$SP_WORK_DIR\" {}", quoted(pattern))
 }
 
 #[track_caller]
-fn check(world: &World, cases: &[(&str, String, &str)]) {
+pub(super) fn check(world: &World, cases: &[(&str, String, &str)]) {
     let jobs: Vec<Job> =
         cases.iter().map(|(command, markers, _)| marked(command, markers)).collect();
     let ends = world.run(&Batch::new(jobs.clone()).with("B_MARKERS=1 B_STAMP=1"));

@@ -181,7 +181,10 @@ fn a_spec_holds_what_a_host_needs() {
     );
     assert_eq!(spec.env["TOKEN"], EnvSpec::FromEnv("HF_TOKEN".to_owned()));
     assert_eq!(spec.env["SEED"], EnvSpec::Text(vec![Part::Text("1024".to_owned())]));
-    assert_eq!(spec.markers.log.as_deref(), Some("done [0-9]+ bf16"));
+    assert_eq!(
+        spec.markers.log.clone().map(|log| log.pieces),
+        Some(vec!["done [0-9]+ bf16".to_owned()])
+    );
     assert_eq!(spec.markers.count.as_ref().map(|count| count.min), Some(3));
     assert_eq!(spec.params_json().to_string(), r#"{"seq":1024,"dtype":"bf16"}"#);
     assert_eq!((spec.index, spec.name.as_str()), (1, "seq=1024,dtype=bf16"));
