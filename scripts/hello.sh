@@ -4,6 +4,9 @@
 # it `finish`; where that finds no script, the script as a here-document for `cat >"$T"` and then `place`: a text that is
 # cut off is never placed. Where all is there, the script goes on with this conversation.
 # shellcheck disable=SC2154,SC2015 # the client sets them; `a && b || end` is meant so
+# For the host script, which tells what an account's jobs get.
+SP_UMASK=$(umask)
+export SP_UMASK
 umask 077
 LC_ALL=C
 export LC_ALL

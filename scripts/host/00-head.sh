@@ -38,8 +38,10 @@
 # SC2030, SC2031: what a pipeline sets stays in it, and is not used behind it.
 # shellcheck disable=SC3013,SC3043,SC2015,SC2030,SC2031
 set -u
+# What jobs get; over ssh `hello.sh` has kept it.
+ACCOUNT_UMASK=${SP_UMASK-$(umask)}
 umask 077
-unset CDPATH ENV BASH_ENV
+unset CDPATH ENV BASH_ENV SP_UMASK
 LC_ALL=C
 export LC_ALL
 NL='

@@ -108,17 +108,18 @@ ran_from() { # SNAPSHOT CODE GIT DIRTY
   done
 }
 
-# Reads a state file: R_CLAIM R_START R_PREPARE R_FOUND R_EXIT R_END hold the first whole record of the kind; R_STOP the
-# first stop that stands before the exit.
+# Reads a state file: R_CLAIM R_START R_INIT R_PREPARE R_FOUND R_EXIT R_END hold the first whole record of the kind;
+# R_STOP the first stop that stands before the exit.
 read_state() { # FILE
   local _line
-  R_CLAIM='' R_START='' R_STOP='' R_PREPARE='' R_FOUND='' R_EXIT='' R_END=''
+  R_CLAIM='' R_START='' R_STOP='' R_INIT='' R_PREPARE='' R_FOUND='' R_EXIT='' R_END=''
   [ -r "$1" ] || return 1
   while IFS= read -r _line || [ -n "$_line" ]; do
     case $_line in
       'claim '*' .') R_CLAIM=${R_CLAIM:-$_line} ;;
       'start '*' .') R_START=${R_START:-$_line} ;;
       'stop '*' .') [ -n "$R_EXIT" ] || R_STOP=${R_STOP:-$_line} ;;
+      'init '*' .') R_INIT=${R_INIT:-$_line} ;;
       'prepare '*' .') R_PREPARE=${R_PREPARE:-$_line} ;;
       'found '*' .') R_FOUND=${R_FOUND:-$_line} ;;
       'exit '*' .') R_EXIT=${R_EXIT:-$_line} ;;

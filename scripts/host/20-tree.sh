@@ -2,6 +2,14 @@
 # younger than the stub and carries the attempt's SP_OUT_DIR in its environment or holds its `alive` lock. Never by name,
 # never by pid alone, and never a process of another boot or machine.
 
+# Whether what an attempt left is to be let be, since its command has ended and wanted it so. After read_state.
+keeps_rest() {
+  case $R_EXIT in
+    *' left=keep '*) return 0 ;;
+    *) return 1 ;;
+  esac
+}
+
 # Whose processes `tree` looks for: empty for all of an attempt, `command` for all but what `run_apart` started for it after
 # its command had ended, `apart` for that alone.
 WHOSE=
@@ -212,4 +220,9 @@ of_part() { # command|apart FUNCTION ARGUMENTS…
   shift
   "$@"
   WHOSE=
+}
+
+# The same for all that is nobody's any more once the wrapper of an attempt is gone.
+of_rest() { # FUNCTION ARGUMENTS…
+  if keeps_rest; then of_part apart "$@"; else "$@"; fi
 }

@@ -1,14 +1,15 @@
 # What runs the texts of a job, and the stub. Both are texts for a shell of their own, so that no file is parsed for them.
 # They source the attempt's spec, which the client made:
 #   B_…          what all jobs of the hand-over share: B_APPLY B_HOST B_WORK B_SLOTS B_LIMIT B_KILL_AFTER B_LOG_MAX
-#                B_CODES B_MARKERS B_STAMP B_PREPARE B_CLEANUP B_CLEANUP_LIMIT (seconds) B_SECRETS B_MAX_FAIL B_INIT, functions
-#                B_ACCOUNT and B_SHELL;
+#                B_UMASK B_LEFTOVER (kill, keep) B_CODES B_MARKERS B_STAMP B_PREPARE B_CLEANUP B_CLEANUP_LIMIT (seconds)
+#                B_SECRETS B_MAX_FAIL B_INIT, functions B_ACCOUNT and B_SHELL;
 #                for the record B_GIT (commit) B_DIRTY (0, 1) B_CODE (digest) B_SNAPSHOT, each of them `none` if not known
 #                B_SETUP the setup that the jobs need, B_TREE what it sets up; a setup's own spec has other limits
 #   ENVIRONMENT  exports [env], the host's env and the parameters;  COMMAND, PREPARE, CLEANUP, MARKERS: functions
 # Arguments of both: attempt folder, id, attempt, slot, campaign, file with secrets or nothing.
 
-# `child FUNCTION` runs one of the spec's functions in the environment of the job, as a process of its own.
+# `child FUNCTION` runs one of the spec's functions in the environment of the job, as a process of its own. The shells of its
+# texts are found by the job's PATH, else by the account's. Of `init` the file init-runs says that it has not come to its end.
 # shellcheck disable=SC2016 # a text for another shell
 ARGUMENTS='
 NL="
@@ -18,16 +19,41 @@ cd "$ATT" || exit 126
 '
 # shellcheck disable=SC2016 # a text for another shell
 CHILD='
+# Ends at the first command of `init` that fails; what runs after it has no such rule.
+INIT_TEXT="init() { . \"\$1/init\"; }; set -e; init \"\$1\"; set +e; : >\"\$1/init-runs\"; shift; exec \"\$@\""
 . ./spec
 SP_OUT_DIR=$ATT/out SP_STATE_DIR=${ATT%/*}/state SP_WORK_DIR=$B_WORK SP_PARAMS_FILE=$ATT/params.json
 export SP_OUT_DIR SP_STATE_DIR SP_WORK_DIR SP_PARAMS_FILE
 [ "${B_SNAPSHOT:-none}" = none ] || export SP_SNAPSHOT="$B_SNAPSHOT"
+find_shell() {
+  FOUND=$1
+  case $1 in */*) return ;; esac
+  ! command -v "$1" >/dev/null || return 0
+  set -f
+  IFS=:
+  for D in $HOST_PATH; do
+    [ ! -x "$D/$1" ] || [ -d "$D/$1" ] || { FOUND=$D/$1; break; }
+  done
+  set +f
+  unset IFS
+}
 run() {
   if [ -n "$B_INIT" ]; then
-    printf "%s\n" "$B_INIT" "exec \"\$@\"" >"$ATT/init" || exit 126
-    exec bash "$ATT/init" "$@"
+    printf "%s\n" "$B_INIT" : >"$ATT/init" && echo 1 >"$ATT/init-runs" || {
+      echo "sp: cannot write $ATT/init"
+      exit 126
+    }
+    find_shell bash
+    umask "${B_UMASK:-077}"
+    exec "$FOUND" -c "$INIT_TEXT" sp-init "$ATT" "$@"
   fi
+  umask "${B_UMASK:-077}"
   exec "$@"
+}
+run_shell() {
+  find_shell "$1"
+  shift
+  run "$FOUND" "$@"
 }
 script() {
   printf "%s\n" "$2" >"$ATT/$1" || { echo "sp: cannot write $ATT/$1"; exit 126; }
@@ -36,8 +62,11 @@ script() {
 child() (
   trap - HUP TERM INT QUIT USR1 USR2
   exec 6>&- 2>&1
+  # What is to outlive the job must hold neither its lock nor its slot.
+  [ "${B_LEFTOVER-}" != keep ] || exec 7>&- 8>&-
   unset LC_ALL SP_SH SP_FAULT SP_BOOT_ID_FILE SP_MACHINE_ID_FILE TMUX_TMPDIR
   B_ACCOUNT
+  HOST_PATH=$PATH
   ENVIRONMENT
   export SP_CAMPAIGN="${CAMPAIGN%%~*}" SP_JOB_ID="$ID" SP_ATTEMPT="$N" SP_HOST="$B_HOST" SP_SLOT="$SLOT"
   { echo 300 >/proc/self/oom_score_adj; } 2>/dev/null
@@ -97,14 +126,20 @@ fi
 true >signal
 kills_for_memory 2>/dev/null
 KILLS=$OOM
+init_failed() {
+  [ -s init-runs ] || return 1
+  [ $rc -ne 0 ] || { echo "sp: init ended the shell before the command could start"; rc=126; }
+  printf "init rc=%s .\n" $rc >&6
+}
 if [ $rc -eq 0 ] && [ "$B_PREPARE" = 1 ]; then
   child PREPARE
   rc=$?
-  [ $rc -eq 0 ] || printf "prepare rc=%s .\n" $rc >&6
+  init_failed || [ $rc -eq 0 ] || printf "prepare rc=%s .\n" $rc >&6
 fi
 if [ $rc -eq 0 ]; then
   child COMMAND
   rc=$?
+  init_failed
 fi
 fault stub-ended
 sig=no
@@ -115,7 +150,9 @@ if [ $rc -ne 0 ] && [ -n "$KILLS" ]; then
   [ "${OOM:-$KILLS}" = "$KILLS" ] || oom=" oom=yes"
 fi
 read -r U L </proc/uptime
-END="exit rc=$rc sig=$sig$oom up=$U ."
+left=
+[ "${B_LEFTOVER-}" != keep ] || left=" left=keep"
+END="exit rc=$rc sig=$sig$oom$left up=$U ."
 printf "%s\n" "$END" >&6 || until printf "\n%s\n" "$END" >&6; do sleep 1; done
 exit $rc'
 

@@ -18,6 +18,7 @@ watch() { # CS_OF_START
       [ $((_limit - CS)) -lt $_wait ] && _wait=$((_limit - CS))
       if [ $_wait -le 0 ]; then
         stop_attempt time-limit runner
+        ! keeps_rest || return
         of_part command end_tree "$ATT" "$B_KILL_AFTER"
         # Its start may not have been on record yet: then there was nothing to end.
         until [ ! -e "$ATT/alive" ] || wait_free "$ATT/alive" 1; do

@@ -50,11 +50,12 @@ run_apart() { # SECONDS TEXT NAME ARGUMENTS…
   fi
 }
 
-# After every attempt, whatever its end, which it does not change. It holds the slot: what it tidies may be what the next job
-# uses. -> CLEANUP: `none`, `ok`, its exit code, `limit`, `cancelled`.
+# Runs the clean-up after every attempt, whatever its end, which it does not change; but not where `init` failed, which it
+# would need itself. It holds the slot: what it tidies may be what the next job uses. -> CLEANUP: `none`, `ok`, its exit code,
+# `limit`, `cancelled`.
 run_cleanup() { # SLOT
   CLEANUP=none
-  [ "$B_CLEANUP" = 1 ] || return 0
+  [ "$B_CLEANUP" = 1 ] && [ -z "$R_INIT" ] || return 0
   run_apart "$B_CLEANUP_LIMIT" "$CLEANUP_TEXT" sp-cleanup "$ATT" "$ID" "$N" "$1" "$C" '' </dev/null >>"$ATT/log" 2>&1
   CLEANUP=$APART
   case $CLEANUP in
@@ -101,8 +102,9 @@ judge() { # RC
     '' | *[!A-Z0-9+-]*) SIGNAL=none ;;
   esac
   judge_stop && return
-  if [ -n "$R_PREPARE" ]; then
+  if [ -n "$R_INIT$R_PREPARE" ]; then
     STATE=failed WHY=prepare
+    [ -z "$R_INIT" ] || WHY=init
     return
   fi
   case $B_CODES in

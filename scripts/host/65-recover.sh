@@ -150,7 +150,7 @@ verdict() {
   VERDICT=orphan
   is_free "$ATT/alive" || return 0
   # The stub alone may be left for a moment: it holds `alive`, so it is no case of its own.
-  tree "$ATT"
+  of_rest tree "$ATT"
   [ -z "$TREE" ] || return 0
   read_state "$ATT/state"
   VERDICT=dead

@@ -242,10 +242,16 @@ nothing_left() {
   done
 }
 
-# Ends what an attempt left -> LEFT: none, cleaned, kept (what would not go).
+# Ends what an attempt left, unless it is to be let be -> LEFT: none, cleaned, kept (what would not go, or need not).
 clean_tree() {
   LEFT=none
+  # A clean-up that a dead runner had begun is begun anew.
+  ! keeps_rest || of_part apart kill_tree "$ATT"
   tree "$ATT" && [ -n "$TREE" ] || return 0
+  if keeps_rest; then
+    LEFT=kept
+    return
+  fi
   end_tree "$ATT" 2
   LEFT=cleaned
   [ -z "$TREE" ] || LEFT=kept

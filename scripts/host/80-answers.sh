@@ -143,10 +143,12 @@ verb_account() { # [PROGRAM…]
   _shell=${_entry##*:}
   [ -x "$_shell" ] || _shell=/bin/sh
   # shellcheck disable=SC2016 # a text for another shell
-  _login=$(env -i HOME="$HOME" USER="$_user" LOGNAME="$_user" SHELL="$_shell" TERM=dumb PATH=/usr/local/bin:/usr/bin:/bin \
-    timeout 10 "$_shell" -l -c 'printf "\nsp-path:%s\n" "$PATH"; env' </dev/null 2>/dev/null)
+  _login=$(umask "$ACCOUNT_UMASK" && env -i HOME="$HOME" USER="$_user" LOGNAME="$_user" SHELL="$_shell" TERM=dumb PATH=/usr/local/bin:/usr/bin:/bin \
+    timeout 10 "$_shell" -l -c 'printf "\nsp-path:%s\nsp-umask:" "$PATH"; umask; env' </dev/null 2>/dev/null)
   _path=$(printf '%s\n' "$_login" | sed -n 's/^sp-path://p' | tail -n 1)
   printf 'account HOME=%s\n' "$HOME"
+  printf 'account umask=%s\n' "$ACCOUNT_UMASK"
+  printf '%s\n' "$_login" | sed -n 's/^sp-umask:\([0-7][0-7]*\)$/account login-umask=\1/p' | tail -n 1
   printf 'account USER=%s\n' "$_user"
   printf 'account SHELL=%s\n' "$_shell"
   printf 'account PATH=%s\n' "${_path:-$PATH}"

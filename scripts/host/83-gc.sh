@@ -127,7 +127,7 @@ gc_asked() {
     case $_what in
       attempt)
         gc_is_over "$_id" "$_n" || continue
-        for _name in out log log.cut command prepare cleanup init params.json signal stamp clock; do
+        for _name in out log log.cut command prepare cleanup init init-runs params.json signal stamp clock; do
           gc_print attempts "$_id/$_n" "$_job/$_n/$_name"
         done
         gc_print attempts "$_id/$_n" "$_job/state-before.$_n"

@@ -267,7 +267,7 @@ wait_for_end() { # uses those of `stop_claimed`
           # One that was slow to start has not been ended yet.
           of_part command kill_tree "$ATT"
         elif [ "$VERDICT" = orphan ] && is_unattended; then
-          kill_tree "$ATT"
+          of_rest kill_tree "$ATT"
         elif [ "$CS" -ge "$_kill" ]; then
           of_part apart end_tree "$ATT" "$((_grace > 0 ? 2 : 0))"
         fi

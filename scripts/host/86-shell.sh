@@ -6,8 +6,10 @@
 # shellcheck disable=SC2016 # a text for another shell
 SHELL_TEXT=$ARGUMENTS$CHILD'
 run() {
-  [ -z "$B_INIT" ] || exec bash -c "$B_INIT${NL}exec \"\$@\"" sp-init "$@"
-  exec "$@"
+  umask "${B_UMASK:-077}"
+  [ -n "$B_INIT" ] || exec "$@"
+  find_shell bash
+  exec "$FOUND" -c "$B_INIT${NL}exec \"\$@\"" sp-init "$@"
 }
 look() {
   cd "$SP_OUT_DIR" 2>/dev/null || cd "$ATT" || exit

@@ -18,6 +18,8 @@ use crate::store::{HostMemory, HostReport, Intended, Intent, Provenance, StoreEr
 
 /// Seconds between TERM and KILL at a time limit.
 const KILL_AFTER: u32 = 10;
+/// The file mode mask of jobs on a host that does not say its own.
+const PRIVATE_UMASK: u32 = 0o077;
 
 /// What an apply may hand over, and how.
 pub(super) struct Hand<'a> {
@@ -147,6 +149,9 @@ impl Workspace {
             account,
             // A path or a zone of this machine means nothing on another one.
             locale: if lane.host.is_here() { &hand.options.locale } else { &account.locale },
+            umask: if lane.host.is_here() { account.umask } else { account.login_umask }
+                .or(account.umask)
+                .unwrap_or(PRIVATE_UMASK),
             host_vars: &host.vars,
             init: host.init.as_deref(),
             slots: lane.slots,

@@ -12,13 +12,14 @@ mod place;
 mod sync;
 mod templates;
 mod unused;
+mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::time::Duration;
 
 use crate::campaign::error::Finding;
-use crate::campaign::model::{Campaign, Command};
+use crate::campaign::model::{Campaign, CodeChange, Command, Leftover};
 use crate::campaign::read::Reader;
 use crate::campaign::template::{Place, Template};
 use crate::campaign::wire::{At, WireCampaign, WireCommand};
@@ -120,7 +121,11 @@ impl Checker<'_> {
         let time_limit = wire.time_limit.and_then(|at| self.duration("time-limit", &at));
         let cleanup_limit = wire.cleanup_limit.and_then(|at| self.duration("cleanup-limit", &at));
         let log_max = wire.log_max.and_then(|at| self.size("log-max", &at, LEAST_LOG_MAX));
-        let code_change = wire.code_change.and_then(|at| self.code_change(&at));
+        let leftover = wire.leftover;
+        let leftover = leftover.and_then(|at| self.one_of("leftover", &at, Leftover::WORDS));
+        let code_change = wire.code_change;
+        let code_change =
+            code_change.and_then(|at| self.one_of("code-change", &at, CodeChange::WORDS));
         let sync = wire.sync.map(|at| self.sync(at.value));
         self.warn_unused(&matrix, &env, &hosts, &shell);
         Some(Campaign {
@@ -133,6 +138,7 @@ impl Checker<'_> {
             setup: wire.setup.map(|at| at.value),
             prepare,
             cleanup,
+            leftover: leftover.unwrap_or_default(),
             cleanup_limit: cleanup_limit.unwrap_or(DEFAULT_CLEANUP_LIMIT),
             repeat: repeat.unwrap_or(1),
             job_name,

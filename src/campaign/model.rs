@@ -49,6 +49,8 @@ pub struct Campaign {
     pub cleanup: Option<Template>,
     /// Wall time of `cleanup`.
     pub cleanup_limit: Duration,
+    /// What becomes of processes that a job leaves behind.
+    pub leftover: Leftover,
     /// How often each cell runs, at least 1.
     pub repeat: u32,
     /// A job's name for people; default: `axis=value` pairs.
@@ -97,6 +99,29 @@ impl CodeChange {
     /// Every word of the file and of `--code-change`.
     pub const WORDS: [(&'static str, Self); 3] =
         [("ignore", Self::Ignore), ("warn", Self::Warn), ("rerun", Self::Rerun)];
+}
+
+/// What becomes of processes that a job leaves behind when its command ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Leftover {
+    /// They are ended.
+    #[default]
+    Kill,
+    /// They are let be.
+    Keep,
+}
+
+impl Leftover {
+    /// Every word of the file.
+    pub const WORDS: [(&'static str, Self); 2] = [("kill", Self::Kill), ("keep", Self::Keep)];
+
+    /// The word of the file.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Kill => "kill",
+            Self::Keep => "keep",
+        }
+    }
 }
 
 /// `[sync]`: the list of files. Patterns are in gitignore syntax, relative to `root`.

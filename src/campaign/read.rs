@@ -26,7 +26,7 @@ use table::{Table, element, mismatch};
 type Node<'i> = Spanned<DeValue<'i>>;
 
 /// Keys of the file's top level, for keys that stand below a table by mistake. The schema test keeps it whole.
-pub(super) const TOP_LEVEL: [&str; 26] = [
+pub(super) const TOP_LEVEL: [&str; 27] = [
     "version",
     "name",
     "id",
@@ -38,6 +38,7 @@ pub(super) const TOP_LEVEL: [&str; 26] = [
     "prepare",
     "cleanup",
     "cleanup-limit",
+    "leftover",
     "repeat",
     "job-name",
     "time-limit",
@@ -89,6 +90,7 @@ fn top(reader: &mut Reader<'_>, document: &DeTable<'_>) -> WireCampaign {
         prepare: table.string(reader, "prepare"),
         cleanup: table.string(reader, "cleanup"),
         cleanup_limit: table.string(reader, "cleanup-limit"),
+        leftover: table.string(reader, "leftover"),
         repeat: table.integer(reader, "repeat"),
         job_name: table.string(reader, "job-name"),
         time_limit: table.string(reader, "time-limit"),

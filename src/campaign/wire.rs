@@ -58,10 +58,13 @@ pub(super) struct WireCampaign {
     pub(super) setup: Option<At<String>>,
     /// Shell text before each job; its failure is the job's.
     pub(super) prepare: Option<At<String>>,
-    /// Shell text after each job, whatever its end.
+    /// Shell text after each job, whatever its end, unless the host's `init` failed.
     pub(super) cleanup: Option<At<String>>,
     /// Longest run of `cleanup`: `90s`, `1h 30m`. Default: `10m`.
     pub(super) cleanup_limit: Option<At<String>>,
+    /// What becomes of processes that a job leaves behind when its command ends: `kill` or `keep`. Default: `kill`.
+    #[schemars(regex(pattern = "^(kill|keep)$"))]
+    pub(super) leftover: Option<At<String>>,
     /// How often each cell of the matrix runs: the axis `repeat` = 0, 1, 2, …
     #[schemars(range(min = 1))]
     pub(super) repeat: Option<At<i64>>,

@@ -67,6 +67,10 @@ pub struct Account {
     pub variables: Vec<(String, String)>,
     /// Its locale, time zone and folder for temporary files, as far as it sets them.
     pub locale: Vec<(String, String)>,
+    /// The file mode mask of what asked, where that is told.
+    pub umask: Option<u32>,
+    /// The file mode mask that its login shell sets.
+    pub login_umask: Option<u32>,
     /// Programs that were asked for and are not on its `PATH`.
     pub missing: Vec<String>,
     /// Where its root lies.
@@ -94,6 +98,12 @@ pub(super) fn fields<'a>(kind: &'static Kind, line: &'a str) -> Option<Fields<'a
 pub(super) fn nonsense(host: &str, verb: &'static str, line: &[u8]) -> HostError {
     let text: String = String::from_utf8_lossy(line).chars().take(200).collect();
     HostError::Nonsense { host: host.to_owned(), verb, line: text.escape_debug().to_string() }
+}
+
+/// A file mode mask as shells print it: octal digits.
+fn mask(text: &str) -> Option<u32> {
+    let is_octal = (1..=4).contains(&text.len()) && text.bytes().all(|b| matches!(b, b'0'..=b'7'));
+    u32::from_str_radix(text, 8).ok().filter(|mask| is_octal && *mask <= 0o777)
 }
 
 /// Reads the body of a probe's answer. `asked`: how far the journal was read before, which is where the answer's stretch
@@ -240,6 +250,8 @@ pub(super) fn parse_account(host: &str, body: &[u8]) -> Result<Account, HostErro
                 account.variables.push((name.to_owned(), value.to_owned()));
             }
             "LANG" | "TZ" | "TMPDIR" => account.locale.push((name.to_owned(), value.to_owned())),
+            "umask" => account.umask = Some(mask(value).ok_or_else(wrong)?),
+            "login-umask" => account.login_umask = Some(mask(value).ok_or_else(wrong)?),
             "missing" => account.missing.push(value.to_owned()),
             _ if account.root.take(name, value) => {}
             _ => return Err(wrong()),

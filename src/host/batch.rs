@@ -14,8 +14,8 @@ use super::answer::Account;
 use super::client::Client;
 use super::error::HostError;
 use super::script::{self, sha256_hex};
-use crate::campaign::Value;
 use crate::campaign::template::{Part, Reference, Rendered, text_of};
+use crate::campaign::{Leftover, Value};
 use crate::ids::{ApplyId, Attempt, AxisName, HostName};
 use crate::lifecycle::Tree;
 use crate::plan::{CommandSpec, CountMarker, EnvSpec, JobSpec, Setup};
@@ -42,6 +42,8 @@ pub struct BatchContext<'a> {
     pub locale: &'a [(String, String)],
     /// What must have run in the tree before the jobs.
     pub setup: Option<&'a Setup>,
+    /// File mode mask of the jobs.
+    pub umask: u32,
     /// `[hosts.NAME] vars`.
     pub host_vars: &'a IndexMap<AxisName, Value>,
     /// `[hosts.NAME] init`.
@@ -183,6 +185,7 @@ fn common_line(context: &BatchContext<'_>, job: Option<&JobSpec>) -> Result<Stri
     set("B_TREE", &tree)?;
     set("B_SLOTS", &context.slots.to_string())?;
     set("B_INIT", context.init.unwrap_or(""))?;
+    set("B_UMASK", &format!("{:04o}", context.umask))?;
     set("B_KILL_AFTER", &context.kill_after.to_string())?;
     set("B_MAX_FAIL", &context.max_fail.map_or_else(String::new, |n| n.to_string()))?;
     set("B_SECRETS", flag(!context.secrets.is_empty()))?;
@@ -201,6 +204,7 @@ fn common_line(context: &BatchContext<'_>, job: Option<&JobSpec>) -> Result<Stri
     set("B_STAMP", flag(globs.into_iter().any(elsewhere)))?;
     set("B_PREPARE", flag(job.is_some_and(|job| job.prepare.is_some())))?;
     set("B_CLEANUP", flag(job.is_some_and(|job| job.cleanup.is_some())))?;
+    set("B_LEFTOVER", job.map_or(Leftover::Kill, |job| job.leftover).word())?;
     set("B_CLEANUP_LIMIT", &job.map_or_else(String::new, |job| seconds(job.cleanup_limit)))?;
     text.push_str("; B_ACCOUNT() { export PYTHONUNBUFFERED=1");
     for (name, value) in context.account.variables.iter().chain(context.locale) {
@@ -212,7 +216,7 @@ fn common_line(context: &BatchContext<'_>, job: Option<&JobSpec>) -> Result<Stri
     for (name, value) in context.host_vars {
         push(&mut text, format_args!(" SP_HOST_{name}={}", quote_line(&text_of(value))?));
     }
-    text.push_str("; }; B_SHELL() { run");
+    text.push_str("; }; B_SHELL() { run_shell");
     for word in job.map_or(&[][..], |job| &job.shell) {
         push(&mut text, format_args!(" {}", quote_line(word)?));
     }
@@ -229,8 +233,7 @@ fn seconds(limit: Duration) -> String {
 /// The setup's line; empty without one. Its exit code alone says how it ended; it has no time limit.
 fn setup_line(context: &BatchContext<'_>) -> Result<String, String> {
     let Some(setup) = context.setup else { return Ok(String::new()) };
-    let limits =
-        "B_LIMIT='' B_CODES=' 0 ' B_MARKERS=0 B_STAMP=0 B_PREPARE=0 B_CLEANUP=0 B_MAX_FAIL=''";
+    let limits = "B_LIMIT='' B_CODES=' 0 ' B_MARKERS=0 B_STAMP=0 B_PREPARE=0 B_CLEANUP=0 B_LEFTOVER=kill B_MAX_FAIL=''";
     let text = spec_text(&setup.spec, &setup.host_env)?;
     Ok(format!("setup {} {limits} {text}\n", setup.spec.id))
 }

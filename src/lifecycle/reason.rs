@@ -48,6 +48,8 @@ reasons! {
     ExitCode = "exit-code",
     /// Killed by a signal.
     Signal = "signal",
+    /// `init` failed; neither `prepare` nor the command started.
+    Init = "init",
     /// `prepare` failed; the command did not start.
     Prepare = "prepare",
     /// A marker's file is not there.

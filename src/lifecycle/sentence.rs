@@ -38,10 +38,8 @@ pub fn sentence(ending: &Ending, context: &Context<'_>) -> String {
             Some(_) => death(ending),
             None => "killed by a signal".to_owned(),
         },
-        Reason::Prepare => match ending.exit_code {
-            Some(_) => format!("`prepare` failed: {}", death(ending)),
-            None => "`prepare` failed".to_owned(),
-        },
+        Reason::Init => before_command("init", ending),
+        Reason::Prepare => before_command("prepare", ending),
         Reason::MarkerMissing => format!("{} is missing", marker(ending, context)),
         Reason::MarkerEmpty => format!("{} is empty", marker(ending, context)),
         Reason::MarkerStale => format!("{} is older than the attempt", marker(ending, context)),
@@ -121,6 +119,14 @@ pub fn sentence(ending: &Ending, context: &Context<'_>) -> String {
         add(&mut text, "its wrapper had died, a runner looked after it");
     }
     text
+}
+
+/// What failed before the command could start.
+fn before_command(what: &str, ending: &Ending) -> String {
+    match ending.exit_code {
+        Some(_) => format!("`{what}` failed: {}", death(ending)),
+        None => format!("`{what}` failed"),
+    }
 }
 
 /// How it died: a signal that was seen, a code that may stand for one, or a code.

@@ -24,7 +24,7 @@
 //! float's spelling is hashed where the command uses it, and only there.
 //!
 //! Left out: derived axes, axes that an `include` leaves empty, `repeat` 0 (so that `repeat = 3` keeps the first job), names, order,
-//! comments, hosts with their environment and `init`, `setup`, `cleanup`, limits, markers. A secret counts by the name of
+//! comments, hosts with their environment and `init`, `setup`, `cleanup`, `leftover`, limits, markers. A secret counts by the name of
 //! its variable.
 //!
 //! The key of a cell is hashed likewise over `"sp cell 1\n" axis*`.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use indexmap::IndexMap;
 
 use crate::campaign::template::{Part, Rendered, Template};
-use crate::campaign::{Command, EnvValue, Value};
+use crate::campaign::{Command, EnvValue, Leftover, Value};
 use crate::campaign::{ere, glob};
 use crate::ids::{AxisName, JobId};
 use crate::plan::axes::{ColumnKind, Row};
@@ -94,6 +94,8 @@ pub struct JobSpec {
     pub cleanup: Option<Rendered>,
     /// Wall time of `cleanup`.
     pub cleanup_limit: Duration,
+    /// What becomes of processes that it leaves behind.
+    pub leftover: Leftover,
     /// `[env]` in file order.
     pub env: IndexMap<String, EnvSpec>,
     /// What must hold for the job to count as done.
@@ -201,6 +203,7 @@ impl<'a> Job<'a> {
             prepare: optional(&campaign.prepare, "prepare")?,
             cleanup: optional(&campaign.cleanup, "cleanup")?,
             cleanup_limit: campaign.cleanup_limit,
+            leftover: campaign.leftover,
             env: self.environment(&campaign.env)?,
             markers: self.markers()?,
             time_limit: campaign.time_limit,

@@ -14,7 +14,7 @@
 use indexmap::IndexMap;
 
 use crate::campaign::template::{Name, Part, Scope};
-use crate::campaign::{Campaign, EnvValue, Host, Value};
+use crate::campaign::{Campaign, EnvValue, Host, Leftover, Value};
 use crate::ids::{ApplyId, HostName, JobId};
 use crate::plan::{CommandSpec, EnvSpec, JobSpec, Markers, PlanError};
 
@@ -90,6 +90,7 @@ impl Setup {
             prepare: None,
             cleanup: None,
             cleanup_limit: campaign.cleanup_limit,
+            leftover: Leftover::Kill,
             env: environment(campaign, &campaign.env)?,
             markers: Markers { exit_codes: vec![0], files: Vec::new(), log: None, count: None },
             time_limit: None,

@@ -139,7 +139,7 @@ working-dir = "sub"
     let ended = wrapped.output().unwrap();
     assert_eq!(ended.status.code(), Some(0), "{}", String::from_utf8_lossy(&ended.stderr));
     let folder = sandbox.campaign().join("sub");
-    let start = format!("/dev/null\n0077\n{}\n", folder.display());
+    let start = format!("/dev/null\n0002\n{}\n", folder.display());
     assert_eq!(output(&sandbox, "start", "start"), start);
     assert_eq!(output(&sandbox, "start", "traps"), "");
     for line in output(&sandbox, "start", "signals").lines() {
@@ -245,4 +245,21 @@ require = ["sh", "no-such-tool", "nor-this-one"]
     assert!(!sandbox.campaign().join("ran").exists());
     sandbox.expect(0, &["plan"]);
     sandbox.wait_quiet();
+}
+
+#[test]
+fn over_ssh_the_umask_is_the_accounts() {
+    let mut sandbox = Sandbox::with(
+        "name = 'far'\ncommand = 'umask >~/mask; echo x >~/made'\n[hosts.box]\nssh = 'box'\n",
+    );
+    sandbox.hosts(&["box"]);
+    let home = sandbox.host_home("box");
+    std::fs::write(home.join(".profile"), "umask 027\n").unwrap();
+    sandbox.expect(0, &["apply"]);
+    assert_eq!(std::fs::read_to_string(home.join("mask")).unwrap(), "0027\n");
+    // Without a word of its own it is that of a login.
+    std::fs::write(home.join(".profile"), "").unwrap();
+    sandbox.expect(0, &["apply", "--yes", "--rerun", "far"]);
+    let mask = std::fs::read_to_string(home.join("mask")).unwrap();
+    assert_ne!(mask, "0077\n");
 }

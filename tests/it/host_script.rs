@@ -18,6 +18,7 @@ mod queue;
 mod setup;
 mod shared_queue;
 mod snapshots;
+mod texts;
 mod walks;
 mod world;
 

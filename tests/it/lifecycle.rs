@@ -178,6 +178,7 @@ fn sentences() {
         "state=failed reason=exit-code rc=200",
         "state=failed reason=signal rc=137 sig=KILL",
         "state=failed reason=signal rc=none",
+        "state=failed reason=init rc=1",
         "state=failed reason=prepare rc=2",
         "state=failed reason=marker-missing marker=files.0",
         "state=failed reason=marker-empty marker=files.7",

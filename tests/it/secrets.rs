@@ -361,8 +361,15 @@ dir = "out/results"
             let ended = command.output().unwrap();
             assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
         }
+        // What a job writes has the rights that it gives, in a folder that nobody else can enter.
+        let root = sandbox.home().join(".local/share/sp");
+        for file in files_below(&root).iter().filter(|path| path.ends_with("out/x")) {
+            let mode = 0o666 & !u32::from_str_radix(umask, 8).expect("octal");
+            assert_eq!(fs::metadata(file).unwrap().permissions().mode() & 0o777, mode);
+            fs::remove_file(file).unwrap();
+        }
         for top in [
-            sandbox.home().join(".local/share/sp"),
+            root,
             sandbox.campaign().join(".sp"),
             sandbox.campaign().join("out/results"),
             sandbox.campaign().join("saved.plan"),

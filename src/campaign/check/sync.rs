@@ -1,27 +1,11 @@
-//! `[sync]` and `code-change`.
+//! `[sync]`.
 
 use super::Checker;
 use crate::campaign::error::Finding;
-use crate::campaign::model::{CodeChange, Sync};
-use crate::campaign::suggest;
+use crate::campaign::model::Sync;
 use crate::campaign::wire::{At, WireSync};
 
 impl Checker<'_> {
-    pub(super) fn code_change(&mut self, at: &At<String>) -> Option<CodeChange> {
-        let known = CodeChange::WORDS.map(|(word, _)| word);
-        let found = CodeChange::WORDS.iter().find(|(word, _)| *word == at.value);
-        if found.is_none() {
-            let message = format!("`code-change` cannot be `{}`", at.value);
-            let finding = Finding::error("sp::campaign::word", message).at(&at.span, "this word");
-            let help = suggest::help(&at.value, &known, "it is one of");
-            self.push(match help {
-                Some(help) => finding.help(help),
-                None => finding,
-            });
-        }
-        found.map(|(_, value)| *value)
-    }
-
     pub(super) fn sync(&mut self, wire: WireSync) -> Sync {
         let default = Sync::default();
         let keep = wire.keep.into_iter().flat_map(|at| at.value);

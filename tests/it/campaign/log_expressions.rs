@@ -38,7 +38,7 @@ fn grep(program: &[&str], pattern: &OsStr, text: &Path) -> bool {
         .stdout(Stdio::null())
         .status()
         .unwrap();
-    assert!(matches!(status.code(), Some(0 | 1)), "{program:?} {pattern:?}: {status}");
+    assert!(matches!(status.code(), Some(0 | 1)), "{program:?} {}: {status}", pattern.display());
     status.code() == Some(0)
 }
 
@@ -82,7 +82,8 @@ fn agree(pattern: &str, line: &str) {
         assert_eq!(
             found,
             rust(pattern, line),
-            "{program:?}: `{pattern}` as {translated:?} in {line:?}"
+            "{program:?}: `{pattern}` as {} in {line:?}",
+            translated.display()
         );
     }
 }

@@ -275,7 +275,7 @@ impl World {
             "batch v=1 apply={apply} script={version} secrets={secrets} .\n\
              B_APPLY={apply} B_HOST=local B_WORK={work} B_LIMIT='' B_KILL_AFTER=1 B_LOG_MAX=268435456 \
              B_CODES=' 0 ' B_MARKERS=0 B_STAMP=0 B_CLEANUP=0 B_CLEANUP_LIMIT=600 B_SECRETS={secrets} B_PREPARE=0 B_MAX_FAIL='' B_INIT='' \
-             B_SLOTS={slots} {common}; B_ACCOUNT() {{ export PATH={path}; }}; B_SHELL() {{ run {shell} \"$@\"; }}\n"
+             B_SLOTS={slots} {common}; B_ACCOUNT() {{ export PATH={path}; }}; B_SHELL() {{ run_shell {shell} \"$@\"; }}\n"
         );
         text += &batch.setup;
         for job in &batch.jobs {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
-use solverpilot::campaign::{Axis, Campaign, Command, EnvValue, Value};
+use solverpilot::campaign::{Axis, Campaign, Command, EnvValue, Leftover, Value};
 use solverpilot::ids::JobId;
 use solverpilot::plan::{CellKeys, diff};
 
@@ -168,6 +168,7 @@ fn what_does_not_count_leaves_ids_alone() {
     other.name = "renamed".parse().unwrap();
     other.description = Some("text".to_owned());
     other.cleanup = Some(shell("rm -rf tmp"));
+    other.leftover = Leftover::Keep;
     other.cleanup_limit = std::time::Duration::from_secs(1);
     other.job_name = Some(plain("{{ seq }}"));
     other.time_limit = Some(std::time::Duration::from_secs(1));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use solverpilot::campaign::template::{Expression, Place, Template};
 use solverpilot::campaign::{
-    Axis, Campaign, CodeChange, Command, Done, EnvValue, Host, Matrix, Sync, Value,
+    Axis, Campaign, CodeChange, Command, Done, EnvValue, Host, Leftover, Matrix, Sync, Value,
 };
 use solverpilot::ids::{AxisName, HostName};
 use solverpilot::plan::{Expansion, Files, FilesError, Job, PlanError, expand};
@@ -110,6 +110,7 @@ pub(crate) fn campaign(command: &str, axes: &[(&str, Axis)]) -> Campaign {
         working_dir: ".".to_owned(),
         prepare: None,
         cleanup: None,
+        leftover: Leftover::Kill,
         cleanup_limit: std::time::Duration::from_mins(10),
         repeat: 1,
         job_name: None,
