@@ -339,10 +339,7 @@ impl Workspace {
         let expansion = Arc::clone(&self.settings.expansion);
         let mut rows = Vec::with_capacity(expansion.len());
         for job in expansion.jobs() {
-            let params = match job.spec()?.params_json() {
-                serde_json::Value::Object(params) => params,
-                _ => serde_json::Map::new(),
-            };
+            let params = job.params_by_name();
             rows.push((job.id(), job.cell_key(), job.name(), job.index(), params, job.parts()?));
         }
         self.store.record_plan(rows.iter().map(|(id, cell, name, index, params, parts)| {

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
-
 use super::args::{self, Format};
 use super::context::Context;
 use super::error::CliError;
@@ -53,10 +51,7 @@ fn show(
         Format::Jsonl => report::write::jsonl(&table, &mut out)?,
         Format::Md => report::write::markdown(&table, &mut out)?,
         Format::Json => {
-            serde_json::to_writer(
-                &mut out,
-                &report::write::json_document(&table, &snapshot.campaign),
-            )?;
+            report::write::json_document(&table, &snapshot.campaign, &mut out)?;
             writeln!(out)?;
         }
     }
@@ -72,7 +67,7 @@ pub(super) fn chosen(
 ) -> Result<Option<Snapshot>, CliError> {
     let loaded = &session.loaded;
     let mut snapshot = session.workspace.store().snapshot()?;
-    add_pending(&mut snapshot, &loaded.expansion)?;
+    add_pending(&mut snapshot, &loaded.expansion);
     let known = session.known()?;
     if let Some(chosen) = session.context.select(selection, &loaded.expansion, &known)? {
         let ids: BTreeSet<_> = chosen.into_iter().map(|job| loaded.expansion.ids()[job]).collect();
@@ -85,7 +80,7 @@ pub(super) fn chosen(
 }
 
 /// Brings a snapshot to the file as it is now: its jobs in its order, those never planned as pending ones.
-fn add_pending(snapshot: &mut Snapshot, expansion: &Expansion) -> Result<(), CliError> {
+fn add_pending(snapshot: &mut Snapshot, expansion: &Expansion) {
     for row in &mut snapshot.jobs {
         let index = expansion.index_of(row.id);
         row.index = index.and_then(|index| u32::try_from(index).ok());
@@ -93,24 +88,20 @@ fn add_pending(snapshot: &mut Snapshot, expansion: &Expansion) -> Result<(), Cli
         if let Some(index) = index.filter(|_| row.name.is_empty()) {
             let job = expansion.job(index);
             row.name = job.name();
-            if let Value::Object(params) = job.spec()?.params_json() {
-                row.params = params;
-            }
+            row.params = job.params_by_name();
         }
     }
     let known: BTreeSet<_> = snapshot.jobs.iter().map(|job| job.id).collect();
     for job in expansion.jobs().filter(|job| !known.contains(&job.id())) {
-        let Value::Object(params) = job.spec()?.params_json() else { continue };
         snapshot.jobs.push(JobRow {
             planned_here: true,
             id: job.id(),
             name: job.name(),
             index: u32::try_from(job.index()).ok(),
-            params,
+            params: job.params_by_name(),
             accepted_from: None,
             attempts: Vec::new(),
         });
     }
     snapshot.jobs.sort_by_key(|job| job.index.unwrap_or(u32::MAX));
-    Ok(())
 }

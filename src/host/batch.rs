@@ -247,7 +247,7 @@ fn job_line(job: &BatchJob) -> Result<String, String> {
 fn spec_text(spec: &JobSpec, host_env: &IndexMap<String, EnvSpec>) -> Result<String, String> {
     let nul = |error: NulError| error.to_string();
     let mut line = "PARAMS=".to_owned();
-    line.push_str(&quote_line(&spec.params_json().to_string()).map_err(nul)?);
+    line.push_str(&quote_line(&spec.params.to_json()).map_err(nul)?);
     line.push_str("; ENVIRONMENT() { export");
     for (name, value) in spec.env.iter().chain(host_env) {
         let value = match value {
@@ -256,13 +256,10 @@ fn spec_text(spec: &JobSpec, host_env: &IndexMap<String, EnvSpec>) -> Result<Str
         };
         push(&mut line, format_args!(" {name}={value}"));
     }
-    for (name, value) in &spec.params {
+    for (name, value) in spec.params.iter() {
         if let Some(value) = value {
             let value = quote_line(&text_of(value)).map_err(nul)?;
-            push(
-                &mut line,
-                format_args!(" SP_PARAM_{}={value}", name.as_str().to_ascii_uppercase()),
-            );
+            push(&mut line, format_args!(" SP_PARAM_{}={value}", name.to_ascii_uppercase()));
         }
     }
     push(

@@ -17,7 +17,7 @@ use crate::plan::identity::Form;
 use crate::plan::inputs::{pattern_text, sort_files};
 use crate::plan::known::{CellKey, Parts};
 use crate::plan::name::{pairs, visible};
-use crate::plan::{JsonValue, PlanError};
+use crate::plan::{Params, PlanError};
 
 /// A job of an expansion.
 #[derive(Debug, Clone, Copy)]
@@ -85,7 +85,7 @@ pub struct JobSpec {
     /// Name for people.
     pub name: String,
     /// Every axis in file order; `None` where an `include` left it out.
-    pub params: IndexMap<AxisName, Option<Value>>,
+    pub params: Params,
     /// The command.
     pub command: CommandSpec,
     /// Shell text before the command.
@@ -108,20 +108,6 @@ pub struct JobSpec {
     pub working_dir: String,
     /// The shell's words.
     pub shell: Vec<String>,
-}
-
-impl JobSpec {
-    /// The params as one JSON object, axes without a value as `null`.
-    pub fn params_json(&self) -> serde_json::Value {
-        let member = |(name, value): (&AxisName, &Option<Value>)| {
-            (name.to_string(), value.as_ref().map_or(serde_json::Value::Null, json_value))
-        };
-        serde_json::Value::Object(self.params.iter().map(member).collect())
-    }
-}
-
-fn json_value(value: &Value) -> serde_json::Value {
-    serde_json::to_value(JsonValue(value)).unwrap_or_default()
 }
 
 impl<'a> Job<'a> {
@@ -188,6 +174,11 @@ impl<'a> Job<'a> {
         })
     }
 
+    /// Every axis by name, as it is kept and shown.
+    pub fn params_by_name(self) -> Params {
+        self.params().map(|(name, value)| (name.as_str(), value.cloned())).collect()
+    }
+
     /// All that the host needs.
     pub fn spec(self) -> Result<JobSpec, PlanError> {
         let campaign = self.expansion.campaign();
@@ -198,7 +189,7 @@ impl<'a> Job<'a> {
             id: self.id(),
             index: self.index,
             name: self.name(),
-            params: self.params().map(|(name, value)| (name.clone(), value.cloned())).collect(),
+            params: self.params_by_name(),
             command: self.command()?,
             prepare: optional(&campaign.prepare, "prepare")?,
             cleanup: optional(&campaign.cleanup, "cleanup")?,

@@ -16,7 +16,7 @@ use indexmap::IndexMap;
 use crate::campaign::template::{Name, Part, Scope};
 use crate::campaign::{Campaign, EnvValue, Host, Leftover, Value};
 use crate::ids::{ApplyId, HostName, JobId};
-use crate::plan::{CommandSpec, EnvSpec, JobSpec, Markers, PlanError};
+use crate::plan::{CommandSpec, EnvSpec, JobSpec, Markers, Params, PlanError};
 
 /// The tree that is set up.
 #[derive(Debug, Clone, Copy)]
@@ -85,7 +85,7 @@ impl Setup {
             id: hash.id(),
             index: 0,
             name: "setup".to_owned(),
-            params: IndexMap::new(),
+            params: Params::default(),
             command: CommandSpec::Shell(vec![Part::Text(text.clone())]),
             prepare: None,
             cleanup: None,

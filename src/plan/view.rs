@@ -6,9 +6,9 @@ use serde::ser::{Error as _, SerializeMap as _, SerializeStruct as _};
 use serde::{Serialize, Serializer};
 
 use crate::ids::HostName;
+use crate::plan::JsonValue;
 use crate::plan::action::Reason;
 use crate::plan::job::{CommandSpec, Job, told};
-use crate::plan::json::JsonValue;
 use crate::plan::planned::{Decision, HostStatus, Obsolete, Plan, PlannedHost};
 
 /// A plan, to be serialized.

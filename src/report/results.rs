@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 
 use indexmap::IndexSet;
 use jiff::Timestamp;
-use serde_json::{Number, Value};
 
+use crate::campaign::Value;
 use crate::ids::JobId;
 use crate::store::{AttemptRow, JobRow, Snapshot};
 
@@ -26,7 +26,7 @@ pub enum Cell {
     /// A number.
     Float(f64),
     /// A number of an axis, as it is spelled: `3.10` is no `3.1`.
-    Spelled(Number),
+    Spelled(String),
     /// `true` or `false`.
     Bool(bool),
     /// A moment.
@@ -125,11 +125,10 @@ fn columns(head: &[&'static str], axes: &[String], tail: &[&'static str]) -> Vec
 /// The axes of these jobs. `repeat` is a column only where something was repeated, and then the last.
 fn axis_columns(jobs: &[&JobRow], order: &[&str]) -> Vec<String> {
     let mut names: IndexSet<&str> = order.iter().copied().collect();
-    names.extend(jobs.iter().flat_map(|job| job.params.keys().map(String::as_str)));
+    names.extend(jobs.iter().flat_map(|job| job.params.names()));
     names.shift_remove(REPEAT);
-    let repeated = jobs
-        .iter()
-        .any(|job| job.params.get(REPEAT).is_some_and(|value| value.as_i64() != Some(0)));
+    let repeated =
+        jobs.iter().any(|job| job.params.get(REPEAT).is_some_and(|value| *value != Value::Int(0)));
     if repeated {
         names.insert(REPEAT);
     }
@@ -232,12 +231,10 @@ fn some_text(text: &str) -> Cell {
 /// Returns an axis value with its type and its spelling: `8192` is a number, `"8192"` is text.
 fn value(value: Option<&Value>) -> Cell {
     match value {
-        None | Some(Value::Null) => Cell::Empty,
+        None => Cell::Empty,
         Some(Value::Bool(truth)) => Cell::Bool(*truth),
-        Some(Value::String(text)) => Cell::Text(text.clone()),
-        Some(Value::Number(number)) => {
-            number.as_i64().map_or_else(|| Cell::Spelled(number.clone()), Cell::Int)
-        }
-        Some(other @ (Value::Array(_) | Value::Object(_))) => Cell::Text(other.to_string()),
+        Some(Value::Str(text)) => Cell::Text(text.clone()),
+        Some(Value::Int(number)) => Cell::Int(*number),
+        Some(Value::Float { spelled, .. }) => Cell::Spelled(spelled.clone()),
     }
 }

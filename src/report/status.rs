@@ -5,10 +5,10 @@
 use indexmap::IndexMap;
 use jiff::Timestamp;
 use serde::Serialize;
-use serde_json::{Map, Value};
 
 use crate::ids::{Attempt, HostName, JobId};
 use crate::lifecycle::event::HostState;
+use crate::plan::Params;
 use crate::state::State;
 use crate::store::{AttemptRow, JobRow, SetupRow, Snapshot};
 
@@ -100,7 +100,7 @@ pub struct JobStatus {
     /// Place in the plan.
     pub index: Option<u32>,
     /// Axis values by name.
-    pub params: Map<String, Value>,
+    pub params: Params,
     /// Present state.
     pub state: State,
     /// Reason code; empty where there is none.

@@ -8,11 +8,13 @@ use std::io::{self, Write};
 
 use comfy_table::{ColumnConstraint, ContentArrangement, Table as Drawn, presets};
 use jiff::tz::TimeZone;
-use serde_json::{Map, Value, json};
+use serde::ser::SerializeMap as _;
+use serde::{Serialize, Serializer};
 use unicode_width::UnicodeWidthStr as _;
 
 use super::results::{Cell, Column, Table};
 use super::text::{local, utc, visible};
+use crate::plan::JsonNumber;
 
 /// CSV with a header, `\n` line ends, quotes only where they are needed.
 pub fn csv(table: &Table, out: &mut dyn Write) -> io::Result<()> {
@@ -56,16 +58,23 @@ pub fn tsv(table: &Table, out: &mut dyn Write) -> io::Result<()> {
 /// One JSON object a row; axes below `params`, what is missing is `null`.
 pub fn jsonl(table: &Table, out: &mut dyn Write) -> io::Result<()> {
     for row in &table.rows {
-        serde_json::to_writer(&mut *out, &object(table, row))?;
+        serde_json::to_writer(&mut *out, &Object(table, row))?;
         out.write_all(b"\n")?;
     }
     Ok(())
 }
 
-/// One JSON document.
-pub fn json_document(table: &Table, campaign: &str) -> Value {
-    let rows: Vec<Value> = table.rows.iter().map(|row| object(table, row)).collect();
-    json!({ "schema": 1, "campaign": campaign, "rows": rows })
+/// Writes one JSON document.
+pub fn json_document(table: &Table, campaign: &str, out: &mut dyn Write) -> io::Result<()> {
+    let rows = table.rows.iter().map(|row| Object(table, row)).collect();
+    serde_json::to_writer(out, &Document { schema: 1, campaign, rows }).map_err(io::Error::from)
+}
+
+#[derive(Serialize)]
+struct Document<'t> {
+    schema: u32,
+    campaign: &'t str,
+    rows: Vec<Object<'t>>,
 }
 
 /// A Markdown table; short ids, times to the second.
@@ -202,7 +211,7 @@ fn float(number: f64) -> String {
     } else if number.is_infinite() {
         if number > 0.0 { "inf" } else { "-inf" }.to_owned()
     } else {
-        Value::from(number).to_string()
+        serde_json::Value::from(number).to_string()
     }
 }
 
@@ -221,7 +230,7 @@ fn plain(cell: &Cell) -> String {
         Cell::Text(text) => text.clone(),
         Cell::Int(number) => number.to_string(),
         Cell::Float(number) => float(*number),
-        Cell::Spelled(number) => number.to_string(),
+        Cell::Spelled(number) => number.clone(),
         Cell::Bool(truth) => truth.to_string(),
         Cell::Time(moment) => utc(*moment),
     }
@@ -239,41 +248,55 @@ fn shown(cell: &Cell, column: &Column, zone: &TimeZone) -> String {
     }
 }
 
-fn object(table: &Table, row: &[Cell]) -> Value {
-    let mut fields = Map::new();
-    for (column, cell) in table.columns.iter().zip(row) {
-        match column {
-            Column::Fixed(name) => {
-                // Also where there is no axis: the place of `params` is after the head.
-                if matches!(*name, "started_at" | "queued_at") && !fields.contains_key("params") {
-                    fields.insert("params".to_owned(), json!({}));
-                }
-                fields.insert((*name).to_owned(), json_value(cell));
+/// A row as an object. Axes stand together below `params`, in front of the times.
+struct Object<'t>(&'t Table, &'t [Cell]);
+
+impl Serialize for Object<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self(table, row) = self;
+        let columns = || table.columns.iter().zip(*row);
+        let mut object = serializer.serialize_map(None)?;
+        for (column, cell) in columns() {
+            let Column::Fixed(name) = column else { continue };
+            if matches!(*name, "started_at" | "queued_at") {
+                object.serialize_entry("params", &Axes(table, row))?;
             }
-            Column::Axis(name) => {
-                let params = fields.entry("params").or_insert_with(|| json!({}));
-                if let Some(params) = params.as_object_mut() {
-                    params.insert(name.clone(), json_value(cell));
-                }
-            }
+            object.serialize_entry(name, &Json(cell))?;
         }
+        object.end()
     }
-    Value::Object(fields)
 }
 
-/// JSON has no NaN and no infinity: they are told as text, not dropped as `null`.
-fn json_value(cell: &Cell) -> Value {
-    match cell {
-        Cell::Empty => Value::Null,
-        Cell::Text(text) => Value::from(text.as_str()),
-        Cell::Int(number) => Value::from(*number),
-        Cell::Float(number) if number.is_nan() => Value::from("NaN"),
-        Cell::Float(number) if number.is_infinite() => {
-            Value::from(if *number > 0.0 { "Infinity" } else { "-Infinity" })
+/// The axes of a row as an object.
+struct Axes<'t>(&'t Table, &'t [Cell]);
+
+impl Serialize for Axes<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let axes = self.0.columns.iter().zip(self.1).filter_map(|(column, cell)| match column {
+            Column::Axis(name) => Some((name, Json(cell))),
+            Column::Fixed(_) => None,
+        });
+        serializer.collect_map(axes)
+    }
+}
+
+/// A cell as JSON, which has no NaN and no infinity: they are told as text, not dropped as `null`.
+struct Json<'t>(&'t Cell);
+
+impl Serialize for Json<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Cell::Empty => serializer.serialize_unit(),
+            Cell::Text(text) => serializer.serialize_str(text),
+            Cell::Int(number) => serializer.serialize_i64(*number),
+            Cell::Float(number) if number.is_nan() => serializer.serialize_str("NaN"),
+            Cell::Float(number) if number.is_infinite() => {
+                serializer.serialize_str(if *number > 0.0 { "Infinity" } else { "-Infinity" })
+            }
+            Cell::Float(number) => serializer.serialize_f64(*number),
+            Cell::Spelled(number) => JsonNumber(number).serialize(serializer),
+            Cell::Bool(truth) => serializer.serialize_bool(*truth),
+            Cell::Time(moment) => serializer.serialize_str(&utc(*moment)),
         }
-        Cell::Float(number) => Value::from(*number),
-        Cell::Spelled(number) => Value::Number(number.clone()),
-        Cell::Bool(truth) => Value::from(*truth),
-        Cell::Time(moment) => Value::from(utc(*moment)),
     }
 }

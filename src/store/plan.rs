@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 
 use rusqlite::params;
-use serde_json::{Map, Value};
 
 use super::{Store, StoreError};
 use crate::ids::JobId;
-use crate::plan::{CellKey, Parts};
+use crate::plan::{CellKey, Params, Parts};
 
 /// A job of the plan, as far as the checkpoint keeps it.
 #[derive(Debug, Clone, Copy)]
@@ -21,7 +20,7 @@ pub struct PlannedJob<'a> {
     /// Place in the plan.
     pub index: u32,
     /// Axis values by name, in file order, derived ones and `repeat` as columns want them.
-    pub params: &'a Map<String, Value>,
+    pub params: &'a Params,
     /// What its id was computed from.
     pub parts: &'a Parts,
 }
@@ -61,7 +60,7 @@ impl Store {
                 })
                 .map_err(&failed)?;
             for job in jobs {
-                let params = json(job.params);
+                let params = job.params.to_json();
                 let old = present.remove(&job.id.0[..]);
                 let same = old.as_ref().is_some_and(|old| {
                     old.index == Some(job.index)

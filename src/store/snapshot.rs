@@ -7,13 +7,14 @@ use indexmap::IndexMap;
 use jiff::Timestamp;
 use rusqlite::Row;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::known::{attempt, parsed};
 use super::setups::{SetupRow, read_setups};
 use super::{Store, StoreError};
 use crate::ids::{ApplyId, Attempt, HostName, JobId};
 use crate::lifecycle::{AttemptState, Tree};
+use crate::plan::Params;
 use crate::state::State;
 
 /// Under what circumstances attempts were handed over. The rendered command is a part of the job, see [`Store::parts`].
@@ -108,7 +109,7 @@ pub struct JobRow {
     /// Whether it was ever planned here; else only a host has told of it.
     pub planned_here: bool,
     /// Axis values by name.
-    pub params: Map<String, Value>,
+    pub params: Params,
     /// The job whose result counts for this one, as long as no later attempt does.
     pub accepted_from: Option<JobId>,
     /// Its attempts, oldest first.

@@ -9,3 +9,4 @@ mod homes;
 mod identity;
 mod selection;
 pub(crate) mod support;
+mod texts;

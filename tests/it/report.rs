@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan as _};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use solverpilot::ids::{Attempt, JobId};
 use solverpilot::lifecycle::event::HostState;
 use solverpilot::lifecycle::{AttemptState, Final};
+use solverpilot::plan::Params;
 use solverpilot::report::{
     Cell, Column, HostView, Table, attempts, results, status, status_table, text, write,
 };
@@ -52,7 +53,7 @@ fn attempt(n: u32, state: AttemptState) -> AttemptRow {
 }
 
 fn job(index: u8, name: &str, params: &Value, attempts: Vec<AttemptRow>) -> JobRow {
-    let params: Map<String, Value> = params.as_object().unwrap().clone();
+    let params: Params = serde_json::from_str(&params.to_string()).unwrap();
     JobRow {
         planned_here: true,
         id: JobId([index + 1; 16]),

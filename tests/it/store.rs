@@ -8,11 +8,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use proptest::prelude::*;
 use rusqlite::Connection;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use solverpilot::ids::{ApplyId, Attempt, CampaignName, HostName, JobId};
 use solverpilot::lifecycle::record::parse_lines;
 use solverpilot::lifecycle::{AttemptState, Fact, Final, HostFact, JournalPosition};
-use solverpilot::plan::{CellKey, Parts};
+use solverpilot::plan::{CellKey, Params, Parts};
 use solverpilot::state::State;
 use solverpilot::store::{
     Holder, HostMemory, HostReport, Intended, Intent, Opened, PlannedJob, Provenance, Recorded,
@@ -95,7 +95,7 @@ fn id(n: u32) -> JobId {
 pub(crate) struct Planned {
     id: JobId,
     name: String,
-    params: Map<String, Value>,
+    params: Params,
     parts: Parts,
 }
 
@@ -103,7 +103,7 @@ pub(crate) fn planned(numbers: impl IntoIterator<Item = u32>) -> Vec<Planned> {
     let make = |n: u32| Planned {
         id: id(n),
         name: format!("n={n}"),
-        params: json!({"n": n, "kind": "x"}).as_object().unwrap().clone(),
+        params: serde_json::from_value(json!({"n": n, "kind": "x"})).unwrap(),
         parts: Parts {
             shell_command: Some(format!("./bench --n {n} --out {{{{ job.out_dir }}}}")),
             shell: vec!["bash".to_owned()],

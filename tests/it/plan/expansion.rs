@@ -186,7 +186,7 @@ fn a_spec_holds_what_a_host_needs() {
         Some(vec!["done [0-9]+ bf16".to_owned()])
     );
     assert_eq!(spec.markers.count.as_ref().map(|count| count.min), Some(3));
-    assert_eq!(spec.params_json().to_string(), r#"{"seq":1024,"dtype":"bf16"}"#);
+    assert_eq!(spec.params.to_json(), r#"{"seq":1024,"dtype":"bf16"}"#);
     assert_eq!((spec.index, spec.name.as_str()), (1, "seq=1024,dtype=bf16"));
 }
 
