@@ -1,4 +1,4 @@
-//! The states of a job: the one list of words that files, tables and JSON use.
+//! The states of a job and of its files: the lists of words that files, tables and JSON use.
 //!
 //! No rule how a state comes about; that is `lifecycle`.
 
@@ -91,5 +91,59 @@ impl FromStr for State {
     type Err = StateError;
     fn from_str(word: &str) -> Result<Self, StateError> {
         Self::ALL.into_iter().find(|state| state.word() == word).ok_or_else(|| StateError::of(word))
+    }
+}
+
+/// What a host has of an attempt that has ended; the state does not depend on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Files {
+    /// Its records and its files, as far as is known.
+    #[default]
+    Kept,
+    /// Its records: `sp gc` removed the files.
+    RemovedByGc,
+    /// Nothing: the records are gone, since the root was deleted or rolled back. The state rests on the checkpoint alone.
+    RecordsGone,
+}
+
+impl Files {
+    const ALL: [Self; 3] = [Self::Kept, Self::RemovedByGc, Self::RecordsGone];
+
+    /// Returns the word of tables, JSON and the checkpoint.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Kept => "kept",
+            Self::RemovedByGc => "removed-by-gc",
+            Self::RecordsGone => "records-gone",
+        }
+    }
+
+    /// Returns what people are told; nothing where all is there.
+    pub fn told(self) -> Option<&'static str> {
+        match self {
+            Self::Kept => None,
+            Self::RemovedByGc => Some("files removed by gc"),
+            Self::RecordsGone => Some("the host's records of it are gone"),
+        }
+    }
+}
+
+/// A word that is none of [`Files`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` says nothing of an attempt's files")]
+pub struct FilesError(String);
+
+impl FromStr for Files {
+    type Err = FilesError;
+
+    fn from_str(text: &str) -> Result<Self, FilesError> {
+        let found = Self::ALL.into_iter().find(|files| files.word() == text);
+        found.ok_or_else(|| FilesError(text.to_owned()))
+    }
+}
+
+impl fmt::Display for Files {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
     }
 }

@@ -10,7 +10,12 @@ journal() { # LINE…
   JOURNAL_TORN=''
 }
 
-# Every end and every accepted result of the campaign C, from their own files.
+# Whether `gc` removed the files of an ended attempt.
+is_removed() { # ATTEMPT_FOLDER
+  [ -e "$1/removed" ] && [ ! -e "$1/out" ]
+}
+
+# Every end, every removal and every accepted result of the campaign C, from their own files.
 known_ends() {
   local _file _new _old
   (
@@ -19,6 +24,11 @@ known_ends() {
     printf '%s\n' */[1-9]*/state | xargs awk '
       FNR == 1 { told = 0 }
       !told && /^end id=.* \.$/ { print; told = 1 }' 2>/dev/null
+    for _file in */[1-9]*/removed; do
+      _old=${_file%/removed}
+      is_id "${_old%/*}" && is_number "${_old#*/}" && is_removed "$_old" || continue
+      printf 'removed id=%s n=%s .\n' "${_old%/*}" "${_old#*/}"
+    done
     for _file in */accepted; do
       _new=${_file%/*}
       is_id "$_new" && read -r _old <"$_file" && is_id "$_old" || continue

@@ -26,6 +26,7 @@ verb_gc() { # INSTANCE list|remove
   if [ "$2" = remove ]; then
     # Large trees were measured meanwhile: so all is looked at again.
     _found=$(gc_found)
+    gc_mark "$_found"
     while read -r _kind _unit _path; do
       gc_is_waste "$_kind" "$_unit" "$_path" && gc_remove "$_kind" "$_path"
       case $? in
@@ -36,6 +37,9 @@ verb_gc() { # INSTANCE list|remove
     done <<LIST
 $_found
 LIST
+    # On a full disk the first marks may have failed.
+    gc_mark "$_found"
+    gc_tell "$_asked"
   fi
   printf '%s\n' "$_sizes" . "$_other" . "$_found" | awk '
     $0 == "" { next }
@@ -59,6 +63,26 @@ LIST
       seen[of, $1, $2] = 1
     }
     END { for (of in count) print "gc kind=" of " count=" count[of] " kib=" kib[of] + 0 " ." }'
+}
+
+# Marks attempts whose files go, so that a journal that is made anew says so, too.
+gc_mark() { # LINES_OF_gc_found
+  local _attempt
+  for _attempt in $(printf '%s\n' "$1" | sed -n 's/^attempts \([^ ]*\) .*/\1/p' | sort -u); do
+    { true >"$C/jobs/$_attempt/removed"; } 2>/dev/null
+  done
+}
+
+# Tells in the journal of which attempts the files are gone, also of those that an earlier removal came to no end with.
+gc_tell() { # LINES
+  local _what _id _n
+  [ -z "$(tail -c 1 "$C/journal" 2>/dev/null)" ] || JOURNAL_TORN=1
+  while read -r _what _id _n; do
+    [ "$_what" = attempt ] && is_id "$_id" && is_number "$_n" && is_removed "$C/jobs/$_id/$_n" || continue
+    journal "removed id=$_id n=$_n ."
+  done <<LIST
+$1
+LIST
 }
 
 # The last look, since what was removed before may have taken its time. Fails with 2 for what stays.

@@ -32,6 +32,8 @@ pub struct HostAnswer {
     pub tmux: Option<String>,
     /// Programs that every job needs and that are not there.
     pub missing: Vec<String>,
+    /// Ended attempts whose records are found to be gone.
+    pub records_gone: usize,
     /// Lines of its answer that were refused.
     pub refused: Vec<LineError>,
     /// Other instances of the campaign's name there.
@@ -170,6 +172,7 @@ impl Workspace {
             state: HostState::Unreachable,
             tmux: None,
             missing: Vec::new(),
+            records_gone: 0,
             refused: Vec::new(),
             others: Vec::new(),
             trouble: Some(Arc::new(error)),
@@ -210,6 +213,11 @@ impl Workspace {
                 last_seen: Some(now),
             },
             read_from: before.journal.clone(),
+            // Of an instance that is not there nothing is; another process may have made it since the host was asked.
+            whole: probe.whole_journal
+                && probe.refused.is_empty()
+                && (probe.journal.is_some()
+                    || (!probe.knows_instance && memory.journal == before.journal)),
             facts: &facts,
         })?;
         self.store.keep_lists(&probe.dealt_by)?;
@@ -219,6 +227,7 @@ impl Workspace {
             state: HostState::Reachable,
             tmux: probe.host.tmux.clone(),
             missing: probe.host.missing.clone(),
+            records_gone: recorded.records_gone,
             refused: probe.refused.clone(),
             others: probe.others.clone(),
             trouble: None,

@@ -143,6 +143,7 @@ impl Follower<'_> {
             host: &host,
             memory: HostMemory::default(),
             read_from: None,
+            whole: false,
             facts: &facts,
         };
         match workspace.store.record(&report) {

@@ -12,7 +12,7 @@ use crate::host::Waste;
 use crate::host::sync::Memory;
 use crate::ids::{ApplyId, Attempt, HostName, JobId};
 use crate::lifecycle::AttemptState;
-use crate::state::State;
+use crate::state::{Files, State};
 use crate::store::{AttemptRow, Snapshot, older_copies};
 
 /// What nobody wants of a host.
@@ -22,6 +22,8 @@ pub struct Useless {
     pub attempts: Vec<(JobId, Attempt)>,
     /// Jobs that left the matrix and of which nothing is queued, runs or is kept.
     pub obsolete: Vec<JobId>,
+    /// Ended attempts of obsolete jobs, those too that have no files on the host any more: logs of them may lie here.
+    pub logs: Vec<(JobId, Attempt)>,
     /// Attempts that would be among them, had this folder handed them over and not another one of the instance.
     pub others: usize,
 }
@@ -76,12 +78,14 @@ impl Workspace {
             let mut kept = keep.others && job.attempts.iter().any(theirs);
             for row in rows {
                 let young = row.ended_at.is_some_and(|ended| ended.as_millisecond() > since);
+                let has_files = row.files == Files::Kept;
                 if keep.others && theirs(row) {
-                    useless.others += 1;
+                    useless.others += usize::from(has_files);
                 } else if young {
                     kept = true;
                 } else {
-                    useless.attempts.push((job.id, row.attempt));
+                    useless.logs.extend(obsolete.then_some((job.id, row.attempt)));
+                    useless.attempts.extend(has_files.then_some((job.id, row.attempt)));
                 }
             }
             if obsolete && !kept && job.attempts.iter().any(|row| row.host == *host) {
@@ -133,9 +137,7 @@ impl Workspace {
     /// Logs here of jobs that are obsolete.
     pub fn obsolete_logs(&self, useless: &Useless) -> Vec<PathBuf> {
         let folder = self.state_folder();
-        let obsolete: BTreeSet<&JobId> = useless.obsolete.iter().collect();
-        let attempts = useless.attempts.iter().filter(|(job, _)| obsolete.contains(job));
-        let files = attempts.map(|(job, attempt)| log_file(&folder, *job, *attempt));
+        let files = useless.logs.iter().map(|(job, attempt)| log_file(&folder, *job, *attempt));
         files.filter(|file| file.exists()).collect()
     }
 

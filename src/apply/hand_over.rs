@@ -212,6 +212,7 @@ impl Workspace {
             host,
             memory: HostMemory::default(),
             read_from: None,
+            whole: false,
             facts: &facts,
         })?;
         Ok(())

@@ -108,7 +108,7 @@ impl Missing {
             let (id, attempt, fact) = match fact {
                 HostFact::Attempt { job, attempt, fact, .. } => (*job, *attempt, fact),
                 HostFact::Setup { id, attempt, fact, .. } => (*id, *attempt, fact),
-                HostFact::Accepted { .. } => continue,
+                HostFact::Accepted { .. } | HostFact::FilesRemoved { .. } => continue,
             };
             match fact {
                 // It stands in the journal still when there is nothing else left.

@@ -37,7 +37,7 @@ impl Follower<'_> {
             let last_seen = Some(workspace.clock().now());
             let read_from = lane.read.replace(journal.clone());
             let memory = HostMemory { journal: Some(journal), last_seen, ..HostMemory::default() };
-            let report = HostReport { host: &name, memory, read_from, facts: &facts };
+            let report = HostReport { host: &name, memory, read_from, whole: false, facts: &facts };
             match workspace.store.record(&report) {
                 Ok(recorded) => self.told(workspace, at, facts, &recorded)?,
                 Err(error) => self.failed(workspace, at, error.into())?,
@@ -74,6 +74,18 @@ impl Follower<'_> {
                 detail: format!("attempt {attempt}: {illegal}"),
                 host: Some(name.clone()),
                 id: Some(*job),
+            };
+            self.observer.event(&Event { ts: workspace.clock().now(), kind });
+        }
+        if recorded.records_gone > 0 {
+            let kind = EventKind::Warning {
+                code: "records-gone".to_owned(),
+                detail: format!(
+                    "{} ended attempts have no records there any more: its root was deleted or rolled back",
+                    recorded.records_gone
+                ),
+                host: Some(name.clone()),
+                id: None,
             };
             self.observer.event(&Event { ts: workspace.clock().now(), kind });
         }

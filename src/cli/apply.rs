@@ -14,7 +14,7 @@ use super::exit::Exit;
 use super::farewell::interrupted;
 use super::observer::Screen;
 use super::other_apply::{follow_other, say_holder};
-use super::plan::{count, options, show};
+use super::plan::{count, options, say_without_records, show};
 use super::saved_plan::SavedPlan;
 use super::session::{Reach, Session};
 use super::tables::Tables;
@@ -99,6 +99,7 @@ async fn apply(
         saved.check(&SavedPlan::of(loaded, &plan, choice, selection, digest)?)?;
     }
     code::say_changed(context, workspace, policy, now.as_ref(), &plan)?;
+    say_without_records(context, &plan);
     drop(now);
     let task = Task { context, loaded, arguments, began, hosts };
     let exit = task.execute(workspace, plan, wanted, &collected, &lock, &mut interrupts).await?;

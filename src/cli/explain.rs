@@ -232,6 +232,7 @@ impl Told<'_> {
                 attempt.elapsed_s.map_or_else(String::new, |time| format!(", ran {}", span(time)));
             lines.push(format!("    started {}{ran}", local(at, &self.context.zone())));
         }
+        lines.extend(attempt.files.told().map(|told| format!("    {told}")));
         if let Some(witness) = &attempt.witness {
             lines.push(format!("    told by {}", told_by(witness)));
         }

@@ -25,6 +25,16 @@ fn show(context: &Context, session: &Session<'_>, arguments: &OneJob) -> Result<
             "`sp apply` runs it",
         ));
     };
+    if let Some(told) = had.files.told() {
+        let job = &arguments.job;
+        return Err(CliError::person(
+            "no-files",
+            format!("attempt {attempt} of job `{job}` has no files: {told}"),
+            format!(
+                "`sp logs {job}` shows its log where that was kept; `sp apply --rerun {job}` runs it again"
+            ),
+        ));
+    }
     let host = session.answering(session.workspace.host_of(had)?)?;
     let name = session.workspace.instance();
     let (folder, state) = context.block_on(async {

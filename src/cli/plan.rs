@@ -65,8 +65,20 @@ fn make(
     out.flush()?;
     neighbours::say(context, &others);
     code::say_changed(context, workspace, policy, now.as_ref(), &plan)?;
+    say_without_records(context, &plan);
     say_next(context, &plan, arguments);
     Ok(exit(&plan, arguments.detailed_exitcode))
+}
+
+/// Says that ended jobs rest on the checkpoint alone.
+pub(super) fn say_without_records(context: &Context, plan: &Plan) {
+    if plan.summary.without_records > 0 {
+        let jobs = count(plan.summary.without_records, "ended job");
+        context.note(&format!(
+            "warning: {jobs} without records on a host: its root was deleted or rolled back since; \
+             `sp apply --rerun JOB` runs them again"
+        ));
+    }
 }
 
 /// The command that comes next, where it is clear which.

@@ -7,6 +7,7 @@
 use super::context::{Context, Loaded, resolve};
 use super::error::CliError;
 use super::exit::Exit;
+use super::plan::count;
 use super::printable::printable;
 use crate::apply::{ApplyError, Collected, Settings, Workspace};
 use crate::host::Host;
@@ -101,6 +102,13 @@ impl Session<'_> {
             self.say_last_known(name)?;
         }
         for (name, host) in &collected.hosts {
+            if host.records_gone > 0 {
+                let attempts = count(host.records_gone, "ended attempt");
+                self.context.note(&format!(
+                    "warning: host `{name}` has no records of {attempts} any more: its root was deleted or rolled back\n         \
+                     what is told of them is what this checkpoint remembers"
+                ));
+            }
             for error in &host.refused {
                 let text =
                     format!("warning: host `{name}`: a line of its answer was refused: {error}");

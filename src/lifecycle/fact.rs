@@ -34,6 +34,13 @@ pub enum HostFact {
         /// What holds of it.
         fact: Fact,
     },
+    /// `sp gc` removed the files of an attempt that has ended; its records stay.
+    FilesRemoved {
+        /// The job.
+        job: JobId,
+        /// Which of its attempts.
+        attempt: Attempt,
+    },
     /// `sp accept`: the result of `from` counts for `job`.
     Accepted {
         /// The job that has no result of its own.

@@ -85,6 +85,7 @@ const RECORDS: &[(Kind, Read)] = &[
         end,
     ),
     (Kind { word: "accept", fields: &["id", "from"] }, accept),
+    (Kind { word: "removed", fields: &["id", "n"] }, removed),
     (
         Kind {
             word: "open",
@@ -133,6 +134,13 @@ fn accept(fields: &Fields<'_>) -> Result<HostFact, LineError> {
         return Err(LineError::Contradiction("a job cannot accept its own result"));
     }
     Ok(HostFact::Accepted { job, from })
+}
+
+fn removed(fields: &Fields<'_>) -> Result<HostFact, LineError> {
+    Ok(HostFact::FilesRemoved {
+        job: fields.get("id", parsed)?,
+        attempt: fields.get("n", attempt)?,
+    })
 }
 
 fn end(fields: &Fields<'_>) -> Result<HostFact, LineError> {

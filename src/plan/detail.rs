@@ -27,7 +27,7 @@ pub(crate) fn of_known(
     prefixes: &Prefixes,
 ) -> Detail {
     let place = place(known);
-    match reason {
+    let text: Detail = match reason {
         Reason::Accepted => match known.accepted_from {
             Some(from) => format!("result of {} taken over", prefixes.short(from)).into(),
             None => "result taken over".into(),
@@ -42,6 +42,12 @@ pub(crate) fn of_known(
             let end = end(known);
             if place.is_empty() { end.into() } else { format!("{end}; {place}").into() }
         }
+    };
+    match known.files.told() {
+        Some(told) if known.state.is_final() && !text.is_empty() => {
+            format!("{text}; {told}").into()
+        }
+        _ => text,
     }
 }
 

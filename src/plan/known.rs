@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{Attempt, HostName, JobId};
-use crate::state::State;
+use crate::state::{Files, State};
 
 /// Hash of a cell: axis values as typed values by name and `repeat`, nothing else. Two jobs of one cell are versions of
 /// each other.
@@ -71,6 +71,8 @@ pub struct KnownJob {
     pub elapsed_s: Option<f64>,
     /// Whether the checkpoint has this state; `false` when only a host has told it so far.
     pub stored: bool,
+    /// What became of the files of the newest attempt.
+    pub files: Files,
     /// Digest of the code that the newest ended attempt, or the accepted one, ran with.
     pub code: Option<[u8; 32]>,
 }

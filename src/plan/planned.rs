@@ -20,7 +20,7 @@ use crate::plan::job::CellKeys;
 use crate::plan::known::{CellKey, Known, KnownJob, Parts};
 use crate::plan::past::Past;
 use crate::plan::prefix::Prefixes;
-use crate::state::State;
+use crate::state::{Files, State};
 
 /// What a plan rests on for one host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,6 +106,8 @@ pub struct Summary {
     pub obsolete: usize,
     /// Jobs of other clients of the instance, which are left alone.
     pub others: usize,
+    /// Of those that are left as they are, how many have no records on their host any more.
+    pub without_records: usize,
 }
 
 /// A plan.
@@ -168,7 +170,11 @@ pub fn plan(
     // A selection is about jobs of the file.
     let all = options.selection.is_none() && options.hosts.is_none();
     let (obsolete, others) = if all { planner.obsolete() } else { (Vec::new(), 0) };
-    let summary = summarize(&decisions, &obsolete, others);
+    let summary = Summary {
+        others,
+        without_records: without_records(&expansion, evidence.known, &decisions),
+        ..summarize(&decisions, &obsolete)
+    };
     Ok(Plan { expansion, hosts, decisions, obsolete, summary })
 }
 
@@ -181,7 +187,7 @@ fn hold_back(decisions: &mut [Decision], limit: usize) {
     }
 }
 
-fn summarize(decisions: &[Decision], obsolete: &[Obsolete], others: usize) -> Summary {
+fn summarize(decisions: &[Decision], obsolete: &[Obsolete]) -> Summary {
     let count = |action| decisions.iter().filter(|d| d.action == action).count();
     Summary {
         total: decisions.len(),
@@ -192,8 +198,14 @@ fn summarize(decisions: &[Decision], obsolete: &[Obsolete], others: usize) -> Su
         withdraw: obsolete.iter().filter(|o| o.action == Action::Withdraw).count(),
         blocked: count(Action::Blocked),
         obsolete: obsolete.len(),
-        others,
+        ..Summary::default()
     }
+}
+
+fn without_records(expansion: &Expansion, known: &Known, decisions: &[Decision]) -> usize {
+    let left = decisions.iter().filter(|d| matches!(d.action, Action::Skip | Action::Adopt));
+    let jobs = left.filter_map(|decision| known.get(expansion.ids()[decision.job]));
+    jobs.filter(|job| job.state.is_final() && job.files == Files::RecordsGone).count()
 }
 
 struct Planner<'a> {

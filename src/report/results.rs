@@ -70,7 +70,7 @@ pub fn results(snapshot: &Snapshot, axes: &[&str], obsolete: bool) -> Table {
     let rows = jobs.iter().map(|job| result_row(job, &axes, &by_id)).collect();
     let head =
         ["job_id", "name", "index", "attempt", "state", "exit_code", "signal", "reason", "host"];
-    let tail = ["started_at", "ended_at", "elapsed_s", "snapshot", "git_rev", "dirty"];
+    let tail = ["started_at", "ended_at", "elapsed_s", "files", "snapshot", "git_rev", "dirty"];
     Table { columns: columns(&head, &axes, &tail), rows }
 }
 
@@ -102,6 +102,7 @@ pub fn attempts(snapshot: &Snapshot, axes: &[&str], obsolete: bool) -> Table {
         "elapsed_s",
         "slot",
         "orphan",
+        "files",
         "snapshot",
         "git_rev",
         "dirty",
@@ -175,6 +176,7 @@ fn result_row(job: &JobRow, axes: &[String], by_id: &BTreeMap<JobId, &JobRow>) -
         of(shown.and_then(|row| row.started_at), Cell::Time),
         of(shown.and_then(|row| row.ended_at), Cell::Time),
         of(shown.and_then(|row| row.elapsed_s), Cell::Float),
+        of(shown, files),
     ]);
     cells.extend(provenance(shown));
     cells
@@ -202,9 +204,15 @@ fn attempt_row(job: &JobRow, row: &AttemptRow, axes: &[String]) -> Vec<Cell> {
         of(row.elapsed_s, Cell::Float),
         of(row.slot, int),
         Cell::Bool(row.orphan),
+        files(row),
     ]);
     cells.extend(provenance(Some(row)));
     cells
+}
+
+/// What became of the files; nothing to tell where they are there, or are still being written.
+fn files(row: &AttemptRow) -> Cell {
+    some_text(row.files.told().map_or("", |_| row.files.word()))
 }
 
 fn provenance(row: Option<&AttemptRow>) -> [Cell; 3] {

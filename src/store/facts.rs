@@ -1,9 +1,11 @@
 //! From the facts of a host's answer to rows: each fact is one step of the life cycle, or is refused, or tells nothing new.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension as _, Transaction, params};
 
-use super::known::parsed;
+use super::known::{attempt, parsed};
 use super::memory::{Change, HostReport, Recorded, provenance_ordinal, read_host};
 use super::setups::record_setup;
 use super::snapshot::Provenance;
@@ -14,6 +16,7 @@ use crate::lifecycle::sentence::{Context, sentence};
 use crate::lifecycle::{
     AttemptState, Ending, Fact, HostFact, IllegalEvent, Marker, Reason, Tree, Verdict,
 };
+use crate::state::Files;
 
 /// Of an attempt that another machine claimed in the same root: neither its life nor its end can be seen from here.
 const ELSEWHERE: &str = "its records belong to another machine that uses the same root; only that machine can tell how it ends";
@@ -30,6 +33,9 @@ pub(super) fn record_report(
     for (index, fact) in report.facts.iter().enumerate() {
         match fact {
             HostFact::Accepted { job, from } => accept(transaction, *job, *from, reading)?,
+            HostFact::FilesRemoved { job, attempt } => {
+                Place { transaction, host, job: *job, attempt: *attempt }.files_removed()?;
+            }
             HostFact::Setup { id, attempt, apply, fact } => {
                 match record_setup(transaction, host, (*id, *attempt, apply), fact)? {
                     Ok(to) => recorded.setups.extend(to.map(|to| (index, to))),
@@ -51,6 +57,9 @@ pub(super) fn record_report(
                 }
             }
         }
+    }
+    if report.whole && reading != Reading::Behind {
+        recorded.records_gone = compare_records(transaction, host, report.facts)?;
     }
     let memory = &report.memory;
     let journal = memory.journal.as_ref().filter(|_| reading != Reading::Behind);
@@ -75,12 +84,60 @@ pub(super) fn record_report(
     Ok(recorded)
 }
 
+/// Marks ended attempts of a host that an answer with all of its records does not name, and takes the mark from those that it
+/// names again. Returns how many were marked.
+fn compare_records(
+    transaction: &Transaction<'_>,
+    host: i64,
+    facts: &[HostFact],
+) -> rusqlite::Result<usize> {
+    let named: BTreeSet<(JobId, Attempt)> = facts
+        .iter()
+        .filter_map(|fact| match fact {
+            HostFact::Attempt { fact: Fact::RootGone, .. } => None,
+            HostFact::Attempt { job, attempt, .. } => Some((*job, *attempt)),
+            HostFact::Setup { .. } | HostFact::FilesRemoved { .. } | HostFact::Accepted { .. } => {
+                None
+            }
+        })
+        .collect();
+    // What was lost with an older root never had records in this one, and says so.
+    let mut ended = transaction.prepare(
+        "SELECT attempt.ordinal, job.id, n, state, files FROM attempt JOIN job ON job.ordinal = attempt.job
+         WHERE host = ?1 AND moved_to IS NULL AND reason <> ?2",
+    )?;
+    let mut changed = Vec::new();
+    let mut rows = ended.query(params![host, Reason::RootGone.word()])?;
+    while let Some(row) = rows.next()? {
+        let state: AttemptState = parsed(row, 3)?;
+        let files: Files = parsed(row, 4)?;
+        let is_named = named.contains(&(JobId(row.get(1)?), attempt(row, 2)?));
+        if !matches!(state, AttemptState::Ended(_)) {
+            continue;
+        }
+        match (is_named, files) {
+            (false, Files::Kept | Files::RemovedByGc) => {
+                changed.push((row.get(0)?, Files::RecordsGone));
+            }
+            (true, Files::RecordsGone) => changed.push((row.get(0)?, Files::Kept)),
+            _ => {}
+        }
+    }
+    let mut update = transaction.prepare("UPDATE attempt SET files = ?2 WHERE ordinal = ?1")?;
+    for (ordinal, files) in &changed {
+        let ordinal: &i64 = ordinal;
+        update.execute(params![ordinal, files.word()])?;
+    }
+    Ok(changed.iter().filter(|(_, files)| *files == Files::RecordsGone).count())
+}
+
 /// How an answer's stretch of journal lies to what was read before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reading {
     /// It goes on.
     On,
-    /// It starts a journal over, or tells some of it again, or there is none in the answer.
+    /// It starts a journal over, since it is another one or was rolled back, or tells some of it again, or there is none in the
+    /// answer.
     Anew,
     /// Another process was faster and has read further.
     Behind,
@@ -90,12 +147,11 @@ impl Reading {
     fn of(before: Option<&JournalPosition>, report: &HostReport<'_>) -> Self {
         match (before, &report.memory.journal) {
             (Some(before), Some(now)) if before.generation == now.generation => {
-                if now.offset < before.offset {
-                    Self::Behind
-                } else if report.read_from.as_ref() == Some(before) {
-                    Self::On
-                } else {
-                    Self::Anew
+                let asked_from_there = report.read_from.as_ref() == Some(before);
+                match (asked_from_there, now.offset < before.offset) {
+                    (true, false) if !report.whole => Self::On,
+                    (true, _) | (false, false) => Self::Anew,
+                    (false, true) => Self::Behind,
                 }
             }
             (_, Some(_) | None) => Self::Anew,
@@ -141,6 +197,16 @@ struct Place<'a> {
 type Step = Result<Option<(Option<AttemptState>, AttemptState)>, IllegalEvent>;
 
 impl Place<'_> {
+    fn files_removed(&self) -> rusqlite::Result<()> {
+        let mut update = self.transaction.prepare_cached(
+            "UPDATE attempt SET files = ?4
+             WHERE job = (SELECT ordinal FROM job WHERE id = ?1) AND host = ?2 AND n = ?3",
+        )?;
+        let removed = Files::RemovedByGc.word();
+        update.execute(params![&self.job.0[..], self.host, self.attempt.number(), removed])?;
+        Ok(())
+    }
+
     fn record(&self, apply: &ApplyId, fact: &Fact) -> rusqlite::Result<Step> {
         let found: Option<(i64, AttemptState)> = self
             .transaction

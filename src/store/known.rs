@@ -11,7 +11,7 @@ use super::{Store, StoreError};
 use crate::ids::{ApplyId, Attempt, HostName, JobId};
 use crate::lifecycle::AttemptState;
 use crate::plan::{CellKey, KnownJob, Parts};
-use crate::state::State;
+use crate::state::{Files, State};
 
 /// An attempt that has not ended, as far as the checkpoint knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -146,6 +146,7 @@ impl Store {
                 ours: false,
                 elapsed_s: None,
                 stored: true,
+                files: Files::Kept,
                 code: None,
             };
             jobs.push((index, job));
@@ -222,7 +223,7 @@ impl Store {
             .collect::<Result<_, _>>()?;
         // In the order they were written, which is the order of the file: no index, no sort.
         let mut rows = self.connection.prepare(
-            "SELECT job, n, state, host, reason, detail, exit_code, signal, elapsed_s, provenance, moved_to, apply
+            "SELECT job, n, state, host, reason, detail, exit_code, signal, elapsed_s, provenance, moved_to, apply, files
              FROM attempt ORDER BY ordinal",
         )?;
         let mut rows = rows.query([])?;
@@ -247,6 +248,7 @@ impl Store {
             job.attempt = Some(n);
             job.moved_to = moved_to;
             job.ours = ours.contains(&row.get(11)?);
+            job.files = parsed(row, 12)?;
             if job.moved_to.is_some() {
                 // The other host is the home now, and nobody has it yet.
                 (job.state, job.host) = (State::Pending, None);

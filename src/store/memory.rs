@@ -39,6 +39,8 @@ pub struct HostReport<'a> {
     pub memory: HostMemory,
     /// Where in its journal the answer begins; `None`: with the journal, or it has nothing of it.
     pub read_from: Option<JournalPosition>,
+    /// Whether it names every attempt that has records there: what it does not name has none any more.
+    pub whole: bool,
     /// What it said, in its order.
     pub facts: &'a [HostFact],
 }
@@ -65,6 +67,8 @@ pub struct Recorded {
     pub changes: Vec<Change>,
     /// Attempts of setups whose state changed: index of the fact in the report, and the state now.
     pub setups: Vec<(usize, AttemptState)>,
+    /// Ended attempts whose records are gone from the host.
+    pub records_gone: usize,
     /// Facts that were refused; to be told as warnings.
     pub illegal: Vec<(JobId, Attempt, IllegalEvent)>,
 }

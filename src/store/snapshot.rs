@@ -15,7 +15,7 @@ use super::{Store, StoreError};
 use crate::ids::{ApplyId, Attempt, HostName, JobId};
 use crate::lifecycle::{AttemptState, Tree};
 use crate::plan::Params;
-use crate::state::State;
+use crate::state::{Files, State};
 
 /// Under what circumstances attempts were handed over. The rendered command is a part of the job, see [`Store::parts`].
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -159,6 +159,8 @@ pub struct AttemptRow {
     pub elapsed_s: Option<f64>,
     /// The host that got the job instead, before this one started it: then this is no end of the job.
     pub moved_to: Option<HostName>,
+    /// What became of its files, where it has ended.
+    pub files: Files,
     /// Circumstances; for one that was adopted as much as the host's record has of them.
     pub provenance: Option<Arc<Provenance>>,
 }
@@ -221,7 +223,7 @@ impl Store {
         let mut jobs = read_jobs(&transaction)?;
         let mut rows = transaction.prepare(
             "SELECT job, host, n, apply, state, reason, detail, exit_code, signal, witness, marker, leftovers, slot,
-                session, orphan, queued_at, started_at, ended_at, elapsed_s, provenance, batch, moved_to
+                session, orphan, queued_at, started_at, ended_at, elapsed_s, provenance, batch, moved_to, files
              FROM attempt ORDER BY n, ordinal",
         )?;
         let mut rows = rows.query([])?;
@@ -252,6 +254,7 @@ impl Store {
                 ended_at: moment(row, 17)?,
                 elapsed_s: row.get(18)?,
                 moved_to: moved_to(row, 21)?,
+                files: parsed(row, 22)?,
                 provenance: row
                     .get::<_, Option<i64>>(19)?
                     .and_then(|ordinal| provenances.get(&ordinal).cloned()),

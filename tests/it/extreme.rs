@@ -142,6 +142,7 @@ fn good_lines(kind: &str, id: &str) -> Vec<String> {
         ]),
         "queued" => of(&["apply=a1"]),
         "accept" => vec![format!("id={id} from={OTHER}")],
+        "removed" => vec![attempt],
         other => panic!("a good line of the kind `{other}` is missing here"),
     }
 }
@@ -241,6 +242,7 @@ fn report<'a>(host: &'a HostName, facts: &'a [HostFact]) -> HostReport<'a> {
             ..HostMemory::default()
         },
         read_from: None,
+        whole: false,
         facts,
     }
 }

@@ -13,6 +13,7 @@ use solverpilot::plan::Params;
 use solverpilot::report::{
     Cell, Column, HostView, Table, attempts, results, status, status_table, text, write,
 };
+use solverpilot::state::Files;
 use solverpilot::store::{ApplyRow, AttemptRow, HostRow, JobRow, Provenance, Snapshot};
 
 fn at(second: i64) -> Timestamp {
@@ -43,6 +44,7 @@ fn attempt(n: u32, state: AttemptState) -> AttemptRow {
         ended_at: ended.then(|| at(i64::from(n) * 10 + 4)),
         elapsed_s: ended.then_some(4.25),
         moved_to: None,
+        files: Files::Kept,
         provenance: Some(Arc::new(Provenance {
             snapshot: Some("feedfacefeedfacefeed".to_owned()),
             git_rev: Some("0badc0de0badc0de0badc0de".to_owned()),

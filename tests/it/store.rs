@@ -176,9 +176,11 @@ pub(crate) fn report(
         last_seen: Some(now()),
         ..HostMemory::default()
     };
-    // Nobody has read further than the checkpoint says.
+    // Nobody has read further than the checkpoint says, but who has read less and was slower: that one began before.
     let read_from = store.host(&host(name)).unwrap().journal;
-    store.record(&HostReport { host: &host(name), memory, read_from, facts }).unwrap()
+    let further = |read: &JournalPosition| journal.is_some_and(|(_, offset)| offset < read.offset);
+    let read_from = read_from.filter(|read| !further(read));
+    store.record(&HostReport { host: &host(name), memory, read_from, whole: false, facts }).unwrap()
 }
 
 fn states(store: &Store) -> Vec<(u32, State, u32)> {
@@ -422,6 +424,15 @@ fn a_slower_reader_does_not_set_the_journal_back() {
     report(&mut store, "local", Some(("g", 200)), &[]);
     report(&mut store, "local", Some(("g", 100)), &[]);
     assert_eq!(offset(&store).offset, 200);
+    // Who asked from there and is told of less found a journal that was rolled back.
+    let mut position = offset(&store);
+    let read_from = Some(position.clone());
+    position.offset = 150;
+    let memory = HostMemory { journal: Some(position), ..HostMemory::default() };
+    let host_name = host("local");
+    let rolled = HostReport { host: &host_name, memory, read_from, whole: true, facts: &[] };
+    store.record(&rolled).unwrap();
+    assert_eq!(offset(&store).offset, 150);
     report(&mut store, "local", Some(("new", 10)), &[]);
     assert_eq!((offset(&store).generation.as_str(), offset(&store).offset), ("new", 10));
     assert_eq!(store.host(&host("never")).unwrap(), HostMemory::default());

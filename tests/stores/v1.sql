@@ -88,13 +88,14 @@ CREATE TABLE attempt (
     elapsed_s  REAL,
     moved_to   TEXT,                     -- the host that got the job instead; only where `reason` is `moved`
     provenance INTEGER REFERENCES provenance (ordinal),
+    files      TEXT NOT NULL DEFAULT 'kept' CHECK (files IN ('kept', 'removed-by-gc', 'records-gone')),
     UNIQUE (job, host, n),
     CHECK (state <> 'succeeded' OR exit_code IS NOT NULL)
 ) STRICT;
-INSERT INTO attempt VALUES(1,1,1,1,1,'b1','succeeded','ok','',0,NULL,'runner',NULL,'none',NULL,NULL,0,1700000000000,1700000000250,1700000002500,2.25,NULL,1);
-INSERT INTO attempt VALUES(2,2,1,1,1,'b1','failed','marker-missing','',0,NULL,'runner','files.0','none',NULL,NULL,0,1700000000000,1700000000250,1700000002500,2.25,NULL,1);
-INSERT INTO attempt VALUES(3,3,1,1,1,'b1','intended','','',NULL,NULL,NULL,NULL,NULL,NULL,NULL,0,1700000000000,NULL,NULL,NULL,NULL,1);
-INSERT INTO attempt VALUES(4,2,1,2,1,NULL,'running','','',NULL,NULL,NULL,NULL,NULL,0,NULL,0,NULL,1700000000000,NULL,NULL,NULL,NULL);
+INSERT INTO attempt VALUES(1,1,1,1,1,'b1','succeeded','ok','',0,NULL,'runner',NULL,'none',NULL,NULL,0,1700000000000,1700000000250,1700000002500,2.25,NULL,1,'kept');
+INSERT INTO attempt VALUES(2,2,1,1,1,'b1','failed','marker-missing','',0,NULL,'runner','files.0','none',NULL,NULL,0,1700000000000,1700000000250,1700000002500,2.25,NULL,1,'kept');
+INSERT INTO attempt VALUES(3,3,1,1,1,'b1','intended','','',NULL,NULL,NULL,NULL,NULL,NULL,NULL,0,1700000000000,NULL,NULL,NULL,NULL,1,'kept');
+INSERT INTO attempt VALUES(4,2,1,2,1,NULL,'running','','',NULL,NULL,NULL,NULL,NULL,0,NULL,0,NULL,1700000000000,NULL,NULL,NULL,NULL,'kept');
 CREATE TABLE setup (
     ordinal    INTEGER PRIMARY KEY,
     id         BLOB NOT NULL CHECK (length(id) = 16),

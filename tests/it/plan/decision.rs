@@ -12,7 +12,7 @@ use solverpilot::plan::{
     Action, BY_USER, Evidence, Expansion, HostList, HostStatus, Job, Known, KnownJob, Options,
     Parts, Plan, PlanView, Reason, Rerun, decide, plan,
 };
-use solverpilot::state::State;
+use solverpilot::state::{Files, State};
 
 use super::support::*;
 
@@ -34,6 +34,7 @@ pub(crate) fn known(job: Job<'_>, state: State) -> KnownJob {
         ours: true,
         elapsed_s: None,
         stored: true,
+        files: Files::Kept,
         code: None,
     }
 }
