@@ -183,7 +183,7 @@ gc_tries() {
     [ -d "$_try" ] || continue
     _rid=${_try##*/try-*.}
     case $_rid in
-      cancel-*) [ ! -d "/proc/${_rid#cancel-}" ] || continue ;;
+      cancel-* | adopt-*) [ ! -d "/proc/${_rid#*-}" ] || continue ;;
       *) ! rid_lives "$_rid" || continue ;;
     esac
     # Who is gone by now claims nothing any more: so this is looked at after that.

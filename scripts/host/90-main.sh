@@ -53,7 +53,7 @@ is_same_root() {
 answer() { # VERB NONCE ARGUMENTS…
   local _verb
   case $1 in
-    probe | wait | account | hand_over | kick | cancel | move | withdraw | accept | evidence | window | log | logs | \
+    probe | wait | account | hand_over | kick | cancel | move | withdraw | accept | ends | adopt | evidence | window | log | logs | \
       snapshot_begin | snapshot_fill | snapshot_publish | snapshot_drop | snapshot_set_up | doctor | shell_secrets | gc) ;;
     *) exit 64 ;;
   esac

@@ -110,6 +110,8 @@ pub(super) enum Command {
     Apply(Apply),
     /// Take an old result over to the job that its cell is now
     Accept(Accept),
+    /// Take results over from another copy of the campaign
+    Adopt(Adopt),
     /// Show where every job is
     Status(Status),
     /// Show the evidence behind a job's state
@@ -276,6 +278,25 @@ pub(super) struct Accept {
     pub jobs: Vec<String>,
     #[command(flatten)]
     pub file: File,
+}
+
+/// `sp adopt`.
+#[derive(Debug, Args)]
+pub(super) struct Adopt {
+    /// The instance that has them, as `sp plan` names it
+    #[arg(value_name = "FROM")]
+    pub from: String,
+    /// Jobs; without any, all that have no result here
+    #[arg(value_name = "JOB")]
+    pub jobs: Vec<String>,
+    #[command(flatten)]
+    pub file: File,
+    /// Only list
+    #[arg(short = 'n', long, conflicts_with = "yes")]
+    pub dry_run: bool,
+    /// Yes to the question
+    #[arg(short, long)]
+    pub yes: bool,
 }
 
 /// `sp status`.

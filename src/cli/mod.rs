@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand, thin; the only place that prints, reads the environment and adds hints.
 
 mod accept;
+mod adopt;
 mod apply;
 mod args;
 mod attach;
@@ -119,6 +120,7 @@ fn run(context: &Context, command: &Command) -> Result<Exit, CliError> {
         Command::Plan(arguments) => plan::run(context, arguments),
         Command::Apply(arguments) => apply::run(context, arguments),
         Command::Accept(arguments) => accept::run(context, arguments),
+        Command::Adopt(arguments) => adopt::run(context, arguments),
         Command::Status(arguments) => status::run(context, arguments),
         Command::Explain(arguments) => explain::run(context, arguments),
         Command::Logs(arguments) => logs::run(context, arguments),

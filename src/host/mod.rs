@@ -4,6 +4,7 @@
 //! The only layer that starts processes. It decides nothing: what a host said comes back as facts, and whether that is
 //! an end, a question or an error of a job is `lifecycle`'s and `apply`'s matter. Every call may be repeated.
 
+mod adopt;
 mod answer;
 mod batch;
 mod channels;

@@ -20,6 +20,7 @@ pub(crate) const TEXT: &str = concat!(
     include_str!("../../scripts/host/71-attempt.sh"),
     include_str!("../../scripts/host/72-setup.sh"),
     include_str!("../../scripts/host/80-answers.sh"),
+    include_str!("../../scripts/host/81-adopt.sh"),
     include_str!("../../scripts/host/82-logs.sh"),
     include_str!("../../scripts/host/83-gc.sh"),
     include_str!("../../scripts/host/84-index.sh"),

@@ -1,5 +1,6 @@
 //! Behaviour of `sp` through its public face; one binary, one module a subject.
 
+mod adopt;
 mod adoption;
 mod apply;
 mod campaign;

@@ -1,0 +1,66 @@
+//! What another instance of the campaign's name has on a host, and taking it over.
+
+use std::time::Duration;
+
+use super::answer::{fields, nonsense};
+use super::conversation::{Host, PATIENCE};
+use super::error::HostError;
+use crate::ids::{Attempt, Instance, JobId};
+use crate::lifecycle::fields::{Kind, attempt};
+use crate::lifecycle::{HostFact, parse_lines};
+
+/// Files are copied.
+const COPYING: Duration = Duration::from_mins(10);
+
+const ADOPTED: Kind = Kind { word: "adopted", fields: &["id", "n"] };
+
+impl Host {
+    /// Returns every end that an instance has on record; lines that cannot be read are left out.
+    pub async fn ends(&self, instance: &Instance) -> Result<Vec<HostFact>, HostError> {
+        let body = self.ask("ends", &[instance.as_str()], &[], PATIENCE).await?;
+        Ok(parse_lines(&body).facts)
+    }
+
+    /// Copies ended attempts of another instance into this one, and returns those that were, with their numbers here.
+    pub async fn adopt(
+        &self,
+        instance: &Instance,
+        from: &Instance,
+        attempts: &[(JobId, Attempt)],
+    ) -> Result<Vec<(JobId, Attempt)>, HostError> {
+        let lines: Vec<String> =
+            attempts.iter().map(|(job, attempt)| format!("{job} {attempt}\n")).collect();
+        let lines = lines.concat();
+        let words = [instance.as_str(), from.as_str()];
+        let body = self.ask("adopt", &words, lines.as_bytes(), COPYING).await?;
+        parse(self.name().as_str(), &body)
+    }
+}
+
+/// Reads the body of the answer.
+fn parse(host: &str, body: &[u8]) -> Result<Vec<(JobId, Attempt)>, HostError> {
+    let lines = body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    lines
+        .map(|line| {
+            let wrong = || nonsense(host, "adopt", line);
+            let text = std::str::from_utf8(line).map_err(|_| wrong())?;
+            let fields = fields(&ADOPTED, text).ok_or_else(wrong)?;
+            let job = fields.get("id", |id| id.parse().ok()).map_err(|_| wrong())?;
+            Ok((job, fields.get("n", attempt).map_err(|_| wrong())?))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_was_cut_off_is_no_answer() {
+        let whole = "adopted id=0123456789abcdef0123456789abcdef n=2 .";
+        assert_eq!(parse("box", whole.as_bytes()).expect("an answer")[0].1.number(), 2);
+        for end in 1..whole.len() {
+            assert!(parse("box", &whole.as_bytes()[..end]).is_err(), "{}", &whole[..end]);
+        }
+    }
+}
