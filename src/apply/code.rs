@@ -97,7 +97,7 @@ impl Workspace {
             &campaign.sync,
             &self.settings.file,
             &campaign.working_dir,
-            campaign.results_dir.as_deref(),
+            self.own_files(),
             &self.state_folder(),
         )
         .map_err(|error| ApplyError::Host(error.into()))

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::host::HostError;
 use crate::ids::{Attempt, JobId};
 use crate::plan::PlanError;
-use crate::store::{LockError, StoreError};
+use crate::store::{LockError, ResultsError, StoreError};
 
 /// Why a step came to nothing.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +22,9 @@ pub enum ApplyError {
     /// The plan.
     #[error(transparent)]
     Plan(Box<PlanError>),
+    /// The folder of the tables.
+    #[error(transparent)]
+    Results(#[from] ResultsError),
     /// A root that cannot be a path.
     #[error("host `{host}`: {why}")]
     Root {
@@ -108,6 +111,7 @@ impl ApplyError {
             Self::Store(error) => !matches!(error, StoreError::Unwritable { .. }),
             Self::Lock(_)
             | Self::Plan(_)
+            | Self::Results(_)
             | Self::Shallow { .. }
             | Self::SameName { .. }
             | Self::Signals(_) => true,

@@ -18,6 +18,7 @@ mod logs;
 mod missing;
 mod open;
 mod repository;
+mod results;
 mod run;
 mod tell;
 mod withdraw;
@@ -33,6 +34,7 @@ pub use interrupt::{Interrupt, Interrupts};
 pub use lane::{SetupFailure, Trouble};
 pub use logs::log_file;
 pub use open::Named;
+pub use results::results_folder;
 pub use run::{Ended, How, RunOptions, new_apply_id, until};
 pub use workspace::{Settings, Workspace, hosts_of};
 

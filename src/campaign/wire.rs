@@ -97,7 +97,7 @@ pub(super) struct WireCampaign {
     pub(super) sync: Option<At<WireSync>>,
     /// The machines, by name. Default: this one, as `local`.
     pub(super) hosts: Option<At<Entries<WireHost>>>,
-    /// Where results go.
+    /// Where the tables go.
     pub(super) results: Option<At<WireResults>>,
 }
 
@@ -273,12 +273,12 @@ pub(super) struct WireHost {
     pub(super) host_key_check: Option<At<String>>,
 }
 
-/// Where results go.
+/// Where the tables go.
 #[derive(Debug, Default, JsonSchema)]
 #[schemars(rename_all = "kebab-case", deny_unknown_fields)]
 #[schemars(rename = "results")]
 pub(super) struct WireResults {
-    /// Folder for tables, logs and artifacts, beside the campaign file. Default: `.sp/<campaign>`.
+    /// Folder of the tables: the campaign file's (`.`) or one below it. Default: `.sp/<campaign>`.
     pub(super) dir: Option<At<String>>,
 }
 

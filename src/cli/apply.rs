@@ -17,13 +17,14 @@ use super::other_apply::{follow_other, say_holder};
 use super::plan::{count, options, say_without_records, show};
 use super::saved_plan::SavedPlan;
 use super::session::{Reach, Session};
+use super::summary::{self, Chosen};
 use super::tables::Tables;
 use crate::apply::{
     Collected, How, Interrupts, Observer as _, RunOptions, Trouble, Workspace, new_apply_id,
 };
+use crate::ids::HostName;
 use crate::lifecycle::{Event, EventKind};
-use crate::plan::{Action, Decision, Options, Plan, Prefixes, Reason};
-use crate::report::span;
+use crate::plan::{Action, Decision, Options, Plan, Reason};
 use crate::state::State;
 use crate::store::{ApplyLock, Lock};
 
@@ -81,6 +82,9 @@ async fn apply(
         }
     };
     session.ask(Reach::SomeHost, Some(&lock)).await?;
+    // A folder that is not the campaign's is told of before jobs run for hours.
+    let tables = Tables::new(&session.workspace, &session.loaded.expansion);
+    tables.claim()?;
     let mut wanted = options(session, choice, selection)?;
     if watched {
         // What the apply before was there for has had its attempt; only what it never came to is left.
@@ -102,7 +106,8 @@ async fn apply(
     say_without_records(context, &plan);
     drop(now);
     let task = Task { context, loaded, arguments, began, hosts };
-    let exit = task.execute(workspace, plan, wanted, &collected, &lock, &mut interrupts).await?;
+    let work = Work { plan, wanted, collected: &collected, tables };
+    let exit = task.execute(workspace, work, &lock, &mut interrupts).await?;
     workspace.end(exit.code())?;
     Ok(exit)
 }
@@ -116,17 +121,24 @@ struct Task<'a> {
     hosts: Exit,
 }
 
+/// What is to be done, and what it was decided by.
+struct Work<'a> {
+    plan: Plan,
+    wanted: Options,
+    collected: &'a Collected,
+    tables: Tables,
+}
+
 impl Task<'_> {
     async fn execute(
         &self,
         workspace: &mut Workspace,
-        plan: Plan,
-        wanted: Options,
-        collected: &Collected,
+        work: Work<'_>,
         lock: &ApplyLock,
         interrupts: &mut Interrupts,
     ) -> Result<Exit, CliError> {
         let context = self.context;
+        let Work { plan, wanted, collected, tables } = work;
         let mut exit = self.hosts;
         if !context.quiet() && !context.json() {
             let text = show(context, &plan, Show::Work)?;
@@ -134,14 +146,13 @@ impl Task<'_> {
             context.say("");
         }
         let hosts = wanted.hosts.clone();
+        let chosen = Chosen::by(&plan);
         let (plan, left) = self.ask(workspace, plan, wanted.clone(), collected)?;
         let (plan, unsent) = self.ask_to_send(workspace, plan, wanted, collected)?;
         if left + unsent > 0 {
             exit = exit.and(Exit::Unfinished);
         }
         exit = exit.and(blocked(&plan));
-        let folder = self.loaded.file.parent().unwrap_or(std::path::Path::new("/"));
-        let tables = Tables::new(folder, workspace.state_folder(), &self.loaded.expansion);
         let work = plan.summary.run + plan.summary.wait;
         let mut screen = Screen::new(context, tables, &self.loaded.campaign, work as u64);
         let apply = new_apply_id();
@@ -174,21 +185,7 @@ impl Task<'_> {
         };
         let ended =
             workspace.run(&plan, collected, lock, &run_options, &mut screen, interrupts).await?;
-        for (host, trouble) in &ended.troubles {
-            match trouble {
-                Trouble::Stuck => {
-                    exit = exit.and(Exit::Unfinished);
-                    context.say(&format!(
-                        "warning: the queue of host `{host}` does not move; its runners' messages are in v2/run/errors \
-                         below its root"
-                    ));
-                }
-                Trouble::Error(error) => exit = exit.and(context.say_trouble(host, error)),
-                Trouble::Setup(failure) => {
-                    exit = exit.and(super::setup::say_failure(context, workspace, host, failure));
-                }
-            }
-        }
+        exit = exit.and(say_troubles(context, workspace, &ended.troubles));
         match ended.how {
             How::Interrupted(interrupt) => {
                 screen.finish();
@@ -202,21 +199,30 @@ impl Task<'_> {
             context.note(&handed_over(ended.handed_over, plan.summary.wait));
             return Ok(exit);
         }
-        let (counts, failed) = outcome(workspace, &plan)?;
-        if failed {
+        if screen.lacks_tables() {
+            exit = exit.and(Exit::Person);
+        }
+        let outcome = chosen.outcome(workspace)?;
+        if outcome.failed.is_some() {
             exit = exit.and(Exit::JobsFailed);
         }
-        if plan.summary.total == 0 {
+        if plan.summary.total == 0 && left + unsent == 0 {
             exit = exit.and(Exit::NothingSelected);
         }
         let elapsed_s = self.began.elapsed().as_secs_f64();
         screen.event(&self.event(EventKind::Summary {
-            counts: counts.clone(),
+            counts: outcome.counts.clone(),
             elapsed_s,
             exit_code: exit.code(),
         }));
+        let lacks_tables = screen.lacks_tables();
         let tables = screen.finish();
-        self.summarize(workspace, &plan, &counts, elapsed_s, &tables)?;
+        if !context.json() && !context.quiet() {
+            outcome.say(context, self.loaded, elapsed_s);
+            if !lacks_tables {
+                summary::say_table(context, &tables);
+            }
+        }
         Ok(exit)
     }
 
@@ -303,40 +309,31 @@ impl Task<'_> {
         wanted.selection = Some(rest.collect());
         Ok((workspace.plan(Some(collected), &wanted)?, left))
     }
+}
 
-    fn summarize(
-        &self,
-        workspace: &Workspace,
-        plan: &Plan,
-        counts: &IndexMap<State, u64>,
-        elapsed_s: f64,
-        tables: &Tables,
-    ) -> Result<(), CliError> {
-        let context = self.context;
-        if context.json() || context.quiet() {
-            return Ok(());
-        }
-        let words: Vec<String> =
-            counts.iter().map(|(state, number)| format!("{number} {state}")).collect();
-        let total = count(plan.summary.total, "job");
-        context.say(&format!("   Summary [{:>7}] {total}: {}", span(elapsed_s), words.join(", ")));
-        let snapshot = workspace.store().snapshot()?;
-        let prefixes = Prefixes::new(self.loaded.expansion.ids().iter().copied());
-        let chosen: BTreeSet<_> =
-            plan.decisions.iter().map(|decision| plan.expansion.ids()[decision.job]).collect();
-        let failed = snapshot.jobs.iter().find(|job| {
-            chosen.contains(&job.id) && job.state().is_final() && job.state() != State::Succeeded
+/// Says why hosts have something left, and what that means for the exit code.
+fn say_troubles(
+    context: &Context,
+    workspace: &Workspace,
+    troubles: &[(HostName, Trouble)],
+) -> Exit {
+    let mut exit = Exit::Done;
+    for (host, trouble) in troubles {
+        exit = exit.and(match trouble {
+            Trouble::Stuck => {
+                context.say(&format!(
+                    "warning: the queue of host `{host}` does not move; its runners' messages are in v2/run/errors \
+                     below its root"
+                ));
+                Exit::Unfinished
+            }
+            Trouble::Error(error) => context.say_trouble(host, error),
+            Trouble::Setup(failure) => {
+                super::setup::say_failure(context, workspace, host, failure)
+            }
         });
-        if let Some(job) = failed {
-            let short = prefixes.short(job.id);
-            context.say(&format!("           why: sp explain {short}   output: sp logs {short}"));
-        }
-        let shown = tables.folder().join("results.csv");
-        let here = std::env::current_dir().unwrap_or_default();
-        let shown = shown.strip_prefix(&here).unwrap_or(&shown).display().to_string();
-        context.say(&format!("           table: sp results   file: {shown}"));
-        Ok(())
     }
+    exit
 }
 
 /// What `--detach` says at its end: how many jobs arrived at hosts, and how many were there before.
@@ -368,24 +365,4 @@ fn numbers(plan: &Plan) -> IndexMap<String, u64> {
         return IndexMap::new();
     };
     numbers.into_iter().filter_map(|(name, number)| Some((name, number.as_u64()?))).collect()
-}
-
-/// Number of the plan's jobs by state, and whether one ended otherwise than `succeeded`.
-fn outcome(workspace: &Workspace, plan: &Plan) -> Result<(IndexMap<State, u64>, bool), CliError> {
-    let snapshot = workspace.store().snapshot()?;
-    let chosen: BTreeSet<_> =
-        plan.decisions.iter().map(|decision| plan.expansion.ids()[decision.job]).collect();
-    let mut counts: IndexMap<State, u64> = IndexMap::new();
-    for state in State::ALL {
-        let number = snapshot
-            .jobs
-            .iter()
-            .filter(|job| chosen.contains(&job.id) && job.state() == state)
-            .count();
-        if number > 0 {
-            counts.insert(state, number as u64);
-        }
-    }
-    let failed = counts.keys().any(|state| state.is_final() && *state != State::Succeeded);
-    Ok((counts, failed))
 }

@@ -325,6 +325,7 @@ fn apply_help(error: &ApplyError) -> (Exit, &'static str, String) {
         ApplyError::Store(_) => ("checkpoint", String::new()),
         ApplyError::Plan(error) => ("plan", error.help()),
         ApplyError::Lock(_) => ("lock", String::new()),
+        ApplyError::Results(error) => ("results", error.help()),
         ApplyError::Root { .. } => ("root", "correct `root` in `[hosts]`".to_owned()),
         ApplyError::HostRemoved { .. } => (
             "host-removed",

@@ -30,6 +30,7 @@ mod session;
 mod setup;
 mod shell;
 mod status;
+mod summary;
 mod sync;
 mod tables;
 mod validate;

@@ -41,6 +41,8 @@ pub(super) struct Screen<'a> {
     failures: Vec<(String, String, String)>,
     last_line: Instant,
     output_gone: bool,
+    /// Why the tables were not written the last time.
+    tables_trouble: Option<String>,
 }
 
 impl<'a> Screen<'a> {
@@ -64,12 +66,18 @@ impl<'a> Screen<'a> {
             failures: Vec::new(),
             last_line: Instant::now(),
             output_gone: false,
+            tables_trouble: None,
         }
     }
 
     /// Says in the bar that jobs are being handed over, until the first has been.
     pub(super) fn handing_over(&self) {
         self.progress().set_handing_over(true);
+    }
+
+    /// Whether the tables as files are not what the checkpoint knows.
+    pub(super) fn lacks_tables(&self) -> bool {
+        self.tables_trouble.is_some()
     }
 
     /// Takes the bar away and says again what failed.
@@ -238,13 +246,21 @@ impl Observer for Screen<'_> {
     }
 
     fn tables(&mut self, snapshot: &Snapshot) {
-        if let Err(error) = self.tables.write(snapshot) {
-            let text = format!(
-                "warning: cannot write the tables in {}: {error}",
-                self.tables.folder().display()
-            );
-            self.line(&text);
+        let trouble = self.tables.write(snapshot).err().map(|error| {
+            format!(
+                "the tables in {} are not written anew: {error} ({}); nothing is lost: `sp results` prints them, and `sp apply` \
+                 writes them once this is put right",
+                self.tables.folder().display(),
+                error.help()
+            )
+        });
+        // Tables are written often; the same is said once.
+        if let Some(detail) = trouble.clone().filter(|_| trouble != self.tables_trouble) {
+            let kind =
+                EventKind::Warning { code: "results".to_owned(), detail, host: None, id: None };
+            self.event(&Event { ts: self.context.clock().now(), kind });
         }
+        self.tables_trouble = trouble;
         if self.bar.is_none() && self.last_line.elapsed() >= STILL_THERE {
             let text = self.progress().text(Instant::now(), usize::MAX);
             self.line(&format!("{:>10} {text}", ""));

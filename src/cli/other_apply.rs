@@ -29,8 +29,7 @@ pub(super) async fn follow_other(
 ) -> Result<Ended, CliError> {
     let (context, loaded) = (session.context, &session.loaded);
     let workspace = &mut session.workspace;
-    let folder = loaded.file.parent().unwrap_or(std::path::Path::new("/"));
-    let tables = Tables::new(folder, workspace.state_folder(), &loaded.expansion);
+    let tables = Tables::new(workspace, &loaded.expansion);
     let mut screen = Screen::new(context, tables, &loaded.campaign, 0);
     let ended = workspace.watch(None, true, None, &mut screen, interrupts).await;
     screen.finish();

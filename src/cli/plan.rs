@@ -66,6 +66,7 @@ fn make(
     neighbours::say(context, &others);
     code::say_changed(context, workspace, policy, now.as_ref(), &plan)?;
     say_without_records(context, &plan);
+    workspace.check_results(session.collected().is_some())?;
     say_next(context, &plan, arguments);
     Ok(exit(&plan, arguments.detailed_exitcode))
 }

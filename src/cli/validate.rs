@@ -1,5 +1,7 @@
 //! `sp validate`: the file, its templates and its globs; no host, no checkpoint.
 
+use std::path::Path;
+
 use serde_json::json;
 
 use super::args::FileArgument;
@@ -8,6 +10,7 @@ use super::error::CliError;
 use super::exit::Exit;
 use super::plan::count;
 use super::printable::printable;
+use crate::apply::{ApplyError, results_folder};
 use crate::campaign::template::Template;
 use crate::plan::programs_without_inputs;
 
@@ -18,6 +21,7 @@ pub(super) fn run(context: &Context, arguments: &FileArgument) -> Result<Exit, C
         job.spec()?;
     }
     warn_programs(context, &loaded);
+    check_results(&loaded)?;
     let jobs = loaded.expansion.len();
     let mut out = context.out();
     if context.json() {
@@ -31,6 +35,14 @@ pub(super) fn run(context: &Context, arguments: &FileArgument) -> Result<Exit, C
     }
     out.flush()?;
     Ok(Exit::Done)
+}
+
+/// Refuses a folder of the tables that holds what is not the campaign's, as far as that shows without the checkpoint.
+fn check_results(loaded: &Loaded) -> Result<(), CliError> {
+    let (campaign, folder) = (&loaded.campaign, loaded.file.parent().unwrap_or(Path::new("/")));
+    let Some(folder) = results_folder(folder, campaign) else { return Ok(()) };
+    folder.check(&campaign.name, campaign.id.as_ref()).map_err(ApplyError::Results)?;
+    Ok(())
 }
 
 /// Says which of the campaign's own programs may change without a job running again.

@@ -65,8 +65,7 @@ async fn wait(
         context.note("Nothing is queued or running.");
     }
     let (loaded, workspace) = (&session.loaded, &mut session.workspace);
-    let folder = loaded.file.parent().unwrap_or(std::path::Path::new("/"));
-    let tables = Tables::new(folder, workspace.state_folder(), &loaded.expansion);
+    let tables = Tables::new(workspace, &loaded.expansion);
     let mut screen = Screen::new(context, tables, &loaded.campaign, open as u64);
     let watched =
         workspace.watch(chosen.as_deref(), false, deadline, &mut screen, &mut interrupts).await;

@@ -1,6 +1,7 @@
-//! The checkpoint: the client's memory of a campaign, one SQLite file beside the campaign file.
+//! What this machine keeps of a campaign: the checkpoint, one SQLite file beside the campaign file, and whose the folder of its
+//! tables is.
 //!
-//! It remembers what hosts said; it never decides what is true and asks no host. Deleting it loses nothing that the
+//! The checkpoint remembers what hosts said; it never decides what is true and asks no host. Deleting it loses nothing that the
 //! hosts do not know. Every write is one `BEGIN IMMEDIATE` transaction with a crash point before and after it.
 
 mod error;
@@ -11,6 +12,8 @@ mod lock;
 mod memory;
 mod open;
 mod plan;
+mod results_error;
+mod results_folder;
 mod setups;
 mod snapshot;
 
@@ -25,6 +28,8 @@ pub use lock::{ApplyLock, Holder, Lock, LockError};
 pub use memory::{Change, HostMemory, HostReport, Intended, Intent, Recorded};
 pub use open::{Opened, folder_of, older_copies, set_aside};
 pub use plan::PlannedJob;
+pub use results_error::ResultsError;
+pub use results_folder::{OWN_PREFIX, OwnedFolder, ResultsFolder, TABLES};
 pub use setups::SetupRow;
 pub use snapshot::{ApplyRow, AttemptRow, HostRow, JobRow, Provenance, Snapshot};
 

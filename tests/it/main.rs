@@ -32,6 +32,7 @@ mod output;
 mod plan;
 mod records_gone;
 mod report;
+mod results_folder;
 mod secrets;
 mod server_db;
 mod setup;

@@ -23,5 +23,5 @@ pub use hash::{Content, Tree, TreeEntry, changed_paths};
 pub use list::{Entry, Kind, Listing, Stat};
 pub use memory::Memory;
 pub use rsync::Destination;
-pub use rules::Rules;
+pub use rules::{OwnFiles, Rules};
 pub use snapshot::{Made, Question, Reading, Snapshot, Source, Survey};

@@ -14,14 +14,35 @@ use super::error::SyncError;
 use super::list::text;
 use crate::campaign::Sync;
 
+/// What `sp` itself writes into a folder of the campaign.
+#[derive(Debug, Clone)]
+pub struct OwnFiles {
+    /// The folder, absolute.
+    pub folder: PathBuf,
+    /// Names of the files.
+    pub names: Vec<&'static str>,
+    /// So begin names of other files of its own.
+    pub prefix: &'static str,
+}
+
+impl OwnFiles {
+    fn has(&self, path: &Path) -> bool {
+        path.parent() == Some(&self.folder)
+            && path.file_name().is_some_and(|name| {
+                self.names.iter().any(|own| name == *own)
+                    || name.as_bytes().starts_with(self.prefix.as_bytes())
+            })
+    }
+}
+
 /// The rules of one campaign, for paths relative to `sync.root`.
 #[derive(Debug, Clone)]
 pub struct Rules {
     chosen: Gitignore,
     not_code: Gitignore,
     keep: Vec<PathBuf>,
-    /// The results, and the campaign file: what this campaign itself writes or reads.
-    results: Option<PathBuf>,
+    /// The tables, and the campaign file: what this campaign itself writes or reads.
+    own: Option<OwnFiles>,
     campaign_file: Option<PathBuf>,
     /// Folders or files where included ones may lie.
     starts: Vec<PathBuf>,
@@ -39,35 +60,35 @@ pub(super) enum Choice {
 }
 
 impl Rules {
-    /// The rules; `root` and `file` are absolute and without `..`, `results` is relative to the file's folder.
+    /// The rules; `root` and `file` are absolute and without `..`.
     pub fn new(
         sync: &Sync,
         root: &Path,
         file: &Path,
-        results: Option<&str>,
+        own: Option<OwnFiles>,
     ) -> Result<Self, SyncError> {
         let excluded = sync.exclude.iter().cloned();
         let included = sync.include.iter().map(|pattern| format!("!{pattern}"));
         let lines = std::iter::once("__pycache__/".to_owned()).chain(excluded).chain(included);
         let below = |path: PathBuf| path.strip_prefix(root).ok().map(Path::to_owned);
-        let folder = file.parent().unwrap_or(Path::new("/"));
+        let own = own.and_then(|own| Some(OwnFiles { folder: below(own.folder)?, ..own }));
         Ok(Self {
             chosen: patterns(lines)?,
             not_code: patterns(sync.not_code.iter().cloned())?,
             keep: sync.keep.iter().map(PathBuf::from).collect(),
-            results: results.and_then(|dir| below(folder.join(dir))),
+            own,
             campaign_file: below(file.to_owned()),
             starts: sync.include.iter().map(|pattern| start(pattern)).collect(),
         })
     }
 
-    /// Whether a path can never be in the list: git's and sp's own folders, the results, and what each snapshot keeps.
+    /// Whether a path can never be in the list: git's and sp's own folders and files, and what each snapshot keeps.
     pub(super) fn is_never(&self, path: &Path) -> bool {
         let own = |part: Component<'_>| {
             part.as_os_str() == OsStr::new(".git") || part.as_os_str() == OsStr::new(".sp")
         };
         path.components().any(own)
-            || self.results.as_ref().is_some_and(|results| path.starts_with(results))
+            || self.own.as_ref().is_some_and(|own| own.has(path))
             || self.keep.iter().any(|keep| path.starts_with(keep))
     }
 
@@ -135,7 +156,8 @@ mod tests {
             not_code: words(&["*.md", "/data/"]),
             ..Sync::default()
         };
-        Rules::new(&sync, Path::new("/r"), Path::new("/r/x/campaign.toml"), Some("out"))
+        let own = OwnFiles { folder: "/r/x/out".into(), names: vec!["t.csv"], prefix: ".own" };
+        Rules::new(&sync, Path::new("/r"), Path::new("/r/x/campaign.toml"), Some(own))
             .expect("rules")
     }
 
@@ -160,10 +182,22 @@ mod tests {
     #[test]
     fn what_is_never_sent_and_what_is_no_code() {
         let rules = rules(&[], &[]);
-        for path in [".git/config", "m/.git", "x/.sp/c/y", "x/out/t.csv", "target/x", "a/b/c"] {
+        for path in [".git/config", "m/.git", "x/.sp/c/y", "target/x", "a/b/c"] {
             assert!(rules.is_never(Path::new(path)), "{path}");
         }
-        for path in ["out/t.csv", "targets/x", "a/bc", "x/campaign.toml", ".gitignore"] {
+        for path in ["x/out/t.csv", "x/out/.own", "x/out/.own-3f"] {
+            assert!(rules.is_never(Path::new(path)), "{path}");
+        }
+        for path in [
+            "out/t.csv",
+            "x/out/u.csv",
+            "x/out/a/t.csv",
+            "x/.own",
+            "targets/x",
+            "a/bc",
+            "x/campaign.toml",
+            ".gitignore",
+        ] {
             assert!(!rules.is_never(Path::new(path)), "{path}");
         }
         assert!(!rules.is_code(b"x/campaign.toml"));

@@ -15,7 +15,7 @@ use super::hash::{Contents, Tree, hash};
 use super::list::{Entry, Kind, Listing, list, root};
 use super::memory::{List, Memory};
 use super::rsync::Sent;
-use super::rules::Rules;
+use super::rules::{OwnFiles, Rules};
 use super::transfer::Transfer;
 use crate::campaign::Sync;
 use crate::crash::crash_point;
@@ -122,17 +122,17 @@ impl Reading {
 }
 
 impl Source {
-    /// The tree of a campaign file, which is absolute; `results` is relative to its folder.
+    /// The tree of a campaign file, which is absolute, less what `sp` itself writes there.
     pub fn open(
         sync: &Sync,
         file: &Path,
         working_dir: &str,
-        results: Option<&str>,
+        own: Option<OwnFiles>,
         state_folder: &Path,
     ) -> Result<Self, SyncError> {
         let folder = file.parent().unwrap_or(Path::new("/"));
         let root = root(folder, sync)?;
-        let rules = Rules::new(sync, &root, file, results)?;
+        let rules = Rules::new(sync, &root, file, own)?;
         let (state_folder, max_size) = (state_folder.to_owned(), sync.max_size);
         Ok(Self {
             root,
