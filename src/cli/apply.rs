@@ -265,7 +265,7 @@ impl Task<'_> {
             }
         } else {
             self.context.note(&format!(
-                "{jobs} that succeeded would run again; nobody is here to say yes, so they are left (`-y` says yes)"
+                "{jobs} that succeeded would run again, and without a terminal nobody can be asked, so they are left; `-y` runs them"
             ));
         }
         let left: BTreeSet<usize> = again.iter().copied().collect();

@@ -129,3 +129,24 @@ fn offline_asks_no_host() {
     }
     assert!(!sandbox.place("choices").exists());
 }
+
+/// The last line does not pass an earlier result off as that of a run that did not take place.
+#[test]
+fn summary_says_what_did_not_run_again() {
+    let sandbox = sandbox();
+    let summary = |code: i32, arguments: &[&str]| {
+        let run = sandbox.expect(code, arguments);
+        let line = run.stderr.lines().find(|line| line.contains(" Summary [")).expect("a summary");
+        line.split_once("] ").expect("a time").1.to_owned()
+    };
+    let all = "4 jobs: 3 succeeded, 1 failed";
+    assert_eq!(summary(100, &["apply"]), all);
+    let left = format!("{all}; 3 of them were to run again and did not");
+    assert_eq!(summary(75, &["apply", "--rerun", "all"]), left);
+    assert_eq!(
+        summary(75, &["apply", "--rerun", "x=1,code=0", "-F", "x == 1"]),
+        "1 job: 1 succeeded, by its earlier run: it was to run again and did not"
+    );
+    assert_eq!(summary(100, &["apply", "--rerun", "all", "-y"]), all);
+    assert_eq!(summary(4, &["apply", "-F", "x == 9"]), "0 jobs");
+}
