@@ -46,18 +46,21 @@ pub struct Copied {
 }
 
 impl Identified {
-    /// Finds out which instance the campaign file of `settings` is. A state folder that belongs to another instance is set
+    /// Finds out which instance the campaign file of `settings` is. A state folder `folder` that belongs to another instance is set
     /// aside; else only the record beside the checkpoint is brought up to date.
-    pub(super) fn of(settings: &Settings, machine: &str) -> Result<Self, ApplyError> {
+    pub(super) fn of(
+        settings: &Settings,
+        folder: &Path,
+        machine: &str,
+    ) -> Result<Self, ApplyError> {
         let name = &settings.campaign.name;
-        let folder = folder_of(settings.folder(), name);
-        let mut record = Identity::read(&folder)?;
+        let mut record = Identity::read(folder)?;
         let mut copied = None;
         if let Some(then) = &record {
             let from = copied_from(then, machine, settings)?;
             let other = settings.campaign.id.as_ref().is_some_and(|said| *said != then.id);
             if from.is_some() || (other && then.settled) {
-                let aside = set_folder_aside(&folder, &Instance::new(name, &then.id))?;
+                let aside = set_folder_aside(folder, &Instance::new(name, &then.id))?;
                 copied = from.map(|from| Copied { from, aside });
                 record = None;
             }
@@ -68,10 +71,10 @@ impl Identified {
         let now =
             Identity { id, settled, machine: machine.to_owned(), file: settings.file.clone() };
         let record = match record {
-            None => now.write_first(&folder)?,
+            None => now.write_first(folder)?,
             Some(then) if then == now => then,
             Some(_) => {
-                now.write(&folder)?;
+                now.write(folder)?;
                 now
             }
         };
@@ -124,7 +127,7 @@ impl Workspace {
             let record = &mut self.identified.record;
             record.id = self.identified.instance.id();
             record.settled = true;
-            record.write(&folder_of(self.settings.folder(), &self.settings.campaign.name))?;
+            record.write(&self.state_folder)?;
             self.identified.known = Known::Settled;
         }
         Ok(())

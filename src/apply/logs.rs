@@ -13,7 +13,7 @@ use crate::ids::{Attempt, HostName, JobId};
 use crate::lifecycle::AttemptState;
 
 /// Where the log of an attempt is kept: `logs/<id>.<attempt>.log` in the checkpoint's folder.
-pub fn log_file(state_folder: &Path, job: JobId, attempt: Attempt) -> PathBuf {
+pub(super) fn log_file(state_folder: &Path, job: JobId, attempt: Attempt) -> PathBuf {
     state_folder.join("logs").join(format!("{job}.{attempt}.log"))
 }
 

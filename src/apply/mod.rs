@@ -32,11 +32,11 @@ pub use hand_over::programs_of;
 pub use instance::Copied;
 pub use interrupt::{Interrupt, Interrupts};
 pub use lane::{SetupFailure, Trouble};
-pub use logs::log_file;
+use logs::log_file;
 pub use open::Named;
 pub use results::results_folder;
 pub use run::{Ended, How, RunOptions, new_apply_id, until};
-pub use workspace::{Settings, Workspace, hosts_of};
+pub use workspace::{Access, Settings, Workspace, hosts_of};
 
 use tokio::task::JoinError;
 

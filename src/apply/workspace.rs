@@ -6,15 +6,16 @@ use std::sync::Arc;
 
 use super::code::Code;
 use super::instance::Identified;
+use super::logs::log_file;
 use super::repository::Asked;
 use super::{ApplyError, Collected};
 use crate::campaign::{Campaign, HostKeyCheck};
 use crate::clock::Clock;
 use crate::host::sync::Source;
 use crate::host::{ControlFolder, Destination, Host, Revision, local_root, machine_id, revision};
-use crate::ids::{ApplyId, HostName, JobId};
+use crate::ids::{ApplyId, Attempt, HostName, JobId};
 use crate::plan::{Evidence, Expansion, HostStatus, Known, KnownJob, Options, Parts, Plan, plan};
-use crate::store::{ApplyLock, Holder, Lock, Store, folder_of};
+use crate::store::{ApplyLock, Borrowed, Holder, Lock, Store, folder_of, is_writable};
 
 /// What the caller knows of the world.
 pub struct Settings {
@@ -32,9 +33,20 @@ pub struct Settings {
     pub environment: BTreeMap<String, String>,
 }
 
+/// What a command is going to do with the state of a campaign.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Keep what comes of it.
+    Work,
+    /// Only look: where the state cannot be written, a copy of it does.
+    Look,
+}
+
 /// A campaign with all that works on it.
 pub struct Workspace {
     pub(super) settings: Settings,
+    pub(super) state_folder: PathBuf,
+    borrowed: Option<Borrowed>,
     pub(super) store: Store,
     pub(super) hosts: Vec<Host>,
     pub(super) identified: Identified,
@@ -49,10 +61,15 @@ pub struct Workspace {
 
 impl Workspace {
     /// Opens the checkpoint; no host is asked. A checkpoint that was damaged has been set aside, see [`Workspace::set_aside`].
-    pub fn open(settings: Settings) -> Result<Self, ApplyError> {
-        let folder = folder_of(settings.folder(), &settings.campaign.name);
+    pub fn open(settings: Settings, access: Access) -> Result<Self, ApplyError> {
+        let mut folder = folder_of(settings.folder(), &settings.campaign.name);
+        let mut borrowed = None;
+        if access == Access::Look && !is_writable(&folder) {
+            let copy = borrowed.insert(Borrowed::of(&folder)?);
+            copy.path().clone_into(&mut folder);
+        }
         let us = settings.holder();
-        let identified = Identified::of(&settings, &machine_id())?;
+        let identified = Identified::of(&settings, &folder, &machine_id())?;
         let opened = Store::open(&folder, &settings.campaign.name, &us)?;
         let hosts = hosts_of(&settings.campaign, &settings.environment)?;
         let (store, set_aside) = (opened.store, opened.set_aside);
@@ -66,6 +83,8 @@ impl Workspace {
             code: BTreeMap::new(),
             shared_source: None,
             revision: Asked::of(settings.folder(), revision),
+            state_folder: folder,
+            borrowed,
             settings,
         })
     }
@@ -73,6 +92,11 @@ impl Workspace {
     /// Where a damaged checkpoint was put, to be said loudly.
     pub fn set_aside(&self) -> Option<&Path> {
         self.set_aside.as_deref()
+    }
+
+    /// Whether the state cannot be written, so that nothing is kept of what this command learns.
+    pub fn keeps_nothing(&self) -> bool {
+        self.borrowed.is_some()
     }
 
     /// Whether jobs were sent to a host, which may have got them.
@@ -121,9 +145,15 @@ impl Workspace {
         self.settings.clock
     }
 
-    /// Folder of the checkpoint, below the campaign's.
+    /// Folder of the checkpoint: below the campaign's, or a copy of that for this command.
     pub fn state_folder(&self) -> PathBuf {
-        folder_of(self.settings.folder(), &self.settings.campaign.name)
+        self.state_folder.clone()
+    }
+
+    /// Where the log of an attempt is kept.
+    pub fn kept_log(&self, job: JobId, attempt: Attempt) -> PathBuf {
+        let folder = folder_of(self.settings.folder(), &self.settings.campaign.name);
+        log_file(&folder, job, attempt)
     }
 
     /// Takes the campaign's lock, or says who has it.

@@ -167,7 +167,7 @@ impl From<StoreError> for CliError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Damaged { .. } => Self::Damaged(Box::new(error)),
-            error => Self::person("checkpoint", error.to_string(), ""),
+            error => Self::person("checkpoint", error.to_string(), error.help()),
         }
     }
 }
@@ -322,7 +322,7 @@ impl From<HostError> for CliError {
 fn apply_help(error: &ApplyError) -> (Exit, &'static str, String) {
     let (code, help) = match error {
         ApplyError::Host(error) => return host_help(error),
-        ApplyError::Store(_) => ("checkpoint", String::new()),
+        ApplyError::Store(error) => ("checkpoint", error.help()),
         ApplyError::Plan(error) => ("plan", error.help()),
         ApplyError::Lock(_) => ("lock", String::new()),
         ApplyError::Results(error) => ("results", error.help()),

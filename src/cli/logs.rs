@@ -12,7 +12,7 @@ use super::exit::Exit;
 use super::plan::count;
 use super::session::{Reach, Session};
 use super::setup;
-use crate::apply::{ApplyError, Interrupts, log_file};
+use crate::apply::{ApplyError, Interrupts};
 use crate::host::Host;
 use crate::ids::{Attempt, Instance, JobId};
 use crate::lifecycle::AttemptState;
@@ -60,7 +60,7 @@ pub(super) fn show(
     let row = rows.rev().find(|row| row.attempt == attempt);
     let ended = row.is_some_and(|row| matches!(row.state, AttemptState::Ended(_)));
     let host = row.map_or(Err(ApplyError::NoHost), |row| workspace.host(&row.host));
-    let kept = log_file(&workspace.state_folder(), job.id, attempt);
+    let kept = workspace.kept_log(job.id, attempt);
     let path = match &host {
         Ok(host) if !host.is_here() && !kept.exists() => {
             let wanted = (job.id, attempt);

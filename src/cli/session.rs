@@ -4,12 +4,14 @@
 //! warning names the host, the cause, and whether that may pass; and the command ends with 75, or with 1 where a person must
 //! act. A command gets a session only by [`Context::session`], which puts that into its exit code, so it cannot forget it.
 
+use std::path::Path;
+
 use super::context::{Context, Loaded, resolve};
 use super::error::CliError;
 use super::exit::Exit;
 use super::plan::count;
 use super::printable::printable;
-use crate::apply::{ApplyError, Collected, Settings, Workspace};
+use crate::apply::{Access, ApplyError, Collected, Settings, Workspace};
 use crate::host::Host;
 use crate::ids::HostName;
 use crate::plan::{JobRef, Known};
@@ -27,6 +29,16 @@ pub(super) enum Reach {
     Hosts,
     /// All hosts, of which one at least must answer: else there is nothing that the command could do.
     SomeHost,
+}
+
+impl Reach {
+    /// Who shows what is known, whoever answers, only looks.
+    fn access(self) -> Access {
+        match self {
+            Self::UnlessOffline(_) | Self::Hosts => Access::Look,
+            Self::Nobody | Self::SomeHost => Access::Work,
+        }
+    }
 }
 
 /// A campaign opened for one command.
@@ -47,14 +59,22 @@ impl Context {
         reach: Reach,
         body: impl FnOnce(&mut Session<'_>) -> Result<Exit, CliError>,
     ) -> Result<Exit, CliError> {
-        let workspace = Workspace::open(Settings {
+        let settings = Settings {
             file: loaded.file.clone(),
             campaign: loaded.campaign.clone(),
             expansion: loaded.expansion.clone(),
             clock: self.clock(),
             command_line: super::context::command_line(),
             environment: self.environment().clone(),
-        })?;
+        };
+        let workspace = Workspace::open(settings, reach.access())?;
+        if workspace.keeps_nothing() {
+            let folder = loaded.file.parent().unwrap_or(Path::new("/")).join(".sp");
+            self.note(&printable(&format!(
+                "note: you may not write `{}`, so nothing of this is kept",
+                folder.display()
+            )));
+        }
         if let Some(copied) = workspace.copied() {
             self.say(&printable(&format!(
                 "warning: `.sp` was copied here from `{}`, which is still there: this is a copy of its own now\n         \

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::context::Context;
 use super::exit::Exit;
 use super::printable::printable;
-use crate::apply::{SetupFailure, Workspace, log_file};
+use crate::apply::{SetupFailure, Workspace};
 use crate::ids::{Attempt, HostName, JobId};
 use crate::report::{span, visible};
 use crate::state::State;
@@ -106,7 +106,7 @@ pub(super) fn document(workspace: &Workspace, row: &SetupRow) -> Value {
 
 /// Its log: kept beside the checkpoint when it has ended, else on the host.
 fn log(workspace: &Workspace, host: &HostName, id: JobId, attempt: Attempt) -> PathBuf {
-    let kept = log_file(&workspace.state_folder(), id, attempt);
+    let kept = workspace.kept_log(id, attempt);
     let root = workspace.host(host).ok().and_then(|host| host.root_here());
     match root {
         Some(root) if !kept.exists() => {

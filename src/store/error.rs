@@ -1,5 +1,6 @@
 //! What can go wrong with the checkpoint, told with the next step.
 
+use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -184,6 +185,38 @@ impl StoreError {
                 Self::Unwritable { host: host.clone(), cause: source.to_string() }
             }
             _ => of(source),
+        }
+    }
+
+    /// Whether this user may not do what was tried with a file.
+    pub fn is_denied(&self) -> bool {
+        match self {
+            Self::ReadOnly { .. } => true,
+            Self::Io { source, .. } => matches!(
+                source.kind(),
+                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
+            ),
+            Self::Sqlite { source, .. } => {
+                source.sqlite_error_code() == Some(ErrorCode::CannotOpen)
+            }
+            _ => false,
+        }
+    }
+
+    /// What to do next, where the sentence does not say it.
+    pub fn help(&self) -> String {
+        let (Self::Io { path, .. } | Self::Sqlite { path, .. } | Self::ReadOnly { path }) = self
+        else {
+            return String::new();
+        };
+        let state = path.ancestors().find(|path| path.file_name() == Some(OsStr::new(".sp")));
+        match state.filter(|_| self.is_denied()) {
+            Some(state) => format!(
+                "`{}` must be a folder that you may write: have it made for you, or work in a copy or clone of the campaign \
+                 that is yours; to look, `sp plan`, `status`, `results`, `explain`, `logs` and `path` do without",
+                state.display()
+            ),
+            None => String::new(),
         }
     }
 

@@ -4,6 +4,7 @@
 //! The checkpoint remembers what hosts said; it never decides what is true and asks no host. Deleting it loses nothing that the
 //! hosts do not know. Every write is one `BEGIN IMMEDIATE` transaction with a crash point before and after it.
 
+mod borrowed;
 mod error;
 mod facts;
 mod identity;
@@ -21,6 +22,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior};
 
+pub use borrowed::{Borrowed, is_writable};
 pub use error::StoreError;
 pub use identity::{Identity, set_folder_aside};
 pub use known::OpenAttempt;

@@ -22,7 +22,7 @@ use crate::ids::CampaignName;
 const MIGRATIONS: &[M<'_>] = &[M::up(include_str!("../../schema/checkpoint.sql"))];
 /// `application_id` of a checkpoint, as in the schema.
 const APPLICATION: i64 = 0x7370_5f63;
-const FILE: &str = "checkpoint.db";
+pub(super) const FILE: &str = "checkpoint.db";
 /// Bytes of the smallest page of SQLite. A shorter file would pass for an empty database.
 const SMALLEST: u64 = 512;
 /// How long a writer waits for another one: transactions last milliseconds.
@@ -118,6 +118,15 @@ impl Store {
         let connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_ONLY, PATIENCE)?;
         check_format(&connection, &path)?;
         Ok(Some(Self { connection, path }))
+    }
+
+    /// Writes a copy, as of one moment, to a file that is not there yet.
+    pub(super) fn copy_to(&self, path: &Path) -> Result<(), StoreError> {
+        let target = path.to_string_lossy();
+        self.connection
+            .execute("VACUUM INTO ?1", [&*target])
+            .map_err(StoreError::of(&self.path))?;
+        Ok(())
     }
 
     /// Whether every page is sound; reads the whole file.

@@ -30,6 +30,7 @@ mod moves;
 mod outcomes;
 mod output;
 mod plan;
+mod read_only;
 mod records_gone;
 mod report;
 mod results_folder;

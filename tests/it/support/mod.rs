@@ -11,6 +11,7 @@ mod network;
 mod over;
 mod places;
 mod sshd;
+mod user;
 
 use std::fs;
 use std::io::Write as _;
