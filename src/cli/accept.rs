@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::{Value, json};
+
 use super::args;
 use super::context::Context;
 use super::error::CliError;
@@ -27,6 +29,15 @@ pub(super) fn run(context: &Context, arguments: &args::Accept) -> Result<Exit, C
         for (_, old, name) in pairs.iter().filter(|(new, ..)| written.contains(new)) {
             let short: String = old.to_string().chars().take(8).collect();
             context.note(&format!("{name} counts as done by the result of {short}"));
+        }
+        if context.json() {
+            let accepted = pairs.iter().filter(|(new, ..)| written.contains(new));
+            let accepted: Vec<Value> = accepted
+                .map(|(new, old, name)| json!({ "id": new, "name": name, "accepted_from": old }))
+                .collect();
+            let campaign = &session.loaded.campaign.name;
+            let document = json!({ "schema": 1, "campaign": campaign, "accepted": accepted });
+            writeln!(context.out(), "{document}")?;
         }
         Ok(Exit::Done)
     })

@@ -174,6 +174,10 @@ impl Task<'_> {
                 id: None,
             }));
         }
+        if let Some(detail) = inside_a_job(context, workspace).filter(|_| work > 0) {
+            let code = "inside-a-job".to_owned();
+            screen.event(&self.event(EventKind::Warning { code, detail, host: None, id: None }));
+        }
         let run_options = RunOptions {
             apply,
             detach: self.arguments.detach,
@@ -265,7 +269,7 @@ impl Task<'_> {
             }
         } else {
             self.context.note(&format!(
-                "{jobs} that succeeded would run again, and without a terminal nobody can be asked, so they are left; `-y` runs them"
+                "{jobs} that succeeded would run again; without a terminal nobody can be asked, so the old results stay; `-y` runs them"
             ));
         }
         let left: BTreeSet<usize> = again.iter().copied().collect();
@@ -309,6 +313,17 @@ impl Task<'_> {
         wanted.selection = Some(rest.collect());
         Ok((workspace.plan(Some(collected), &wanted)?, left))
     }
+}
+
+/// What a job should know that hands jobs over to its own machine: it has a slot that they may be waiting for.
+fn inside_a_job(context: &Context, workspace: &Workspace) -> Option<String> {
+    context.variable("SP_JOB_ID")?;
+    let name = context.variable("SP_JOB_NAME").unwrap_or("without a name");
+    let host = workspace.hosts().iter().find(|host| host.is_here())?.name();
+    Some(format!(
+        "this runs in the job `{name}`, which keeps its slot on this machine until it ends; jobs for host `{host}` wait for \
+         another one, for ever where there is none: `slots = 2` or more in `[hosts.{host}]`, or `sp apply -d` here"
+    ))
 }
 
 /// Says why hosts have something left, and what that means for the exit code.

@@ -26,7 +26,7 @@ pub(super) struct Arguments {
 /// Flags that every command takes.
 #[derive(Debug, Clone, Args)]
 pub(super) struct Global {
-    /// Print JSON: one document, or a line per event for `apply`
+    /// Print JSON: one document, or a line per event for `apply` and `wait`; `logs` prints the log all the same
     #[arg(long, global = true, help_heading = "Everywhere")]
     pub json: bool,
     /// Say less

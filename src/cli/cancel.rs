@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::{Value, json};
+
 use super::args;
 use super::context::Context;
 use super::error::CliError;
@@ -42,6 +44,10 @@ pub(super) fn run(context: &Context, arguments: &args::Cancel) -> Result<Exit, C
         let attempts = context.block_on(end(session, is_chosen, grace))??;
         if arguments.all && !arguments.others {
             say_others(session, is_there)?;
+        }
+        if context.json() {
+            let document = document(&session.workspace, &attempts)?;
+            writeln!(context.out(), "{document}")?;
         }
         if attempts.is_empty() {
             context.note("Nothing to cancel: no such job is queued or running.");
@@ -99,6 +105,22 @@ fn say_others(session: &Session<'_>, is_there: impl Fn(&HostName) -> bool) -> Re
         ));
     }
     Ok(())
+}
+
+/// What became of the attempts, for programs.
+fn document(workspace: &Workspace, attempts: &[Chosen]) -> Result<Value, CliError> {
+    let snapshot = workspace.store().snapshot()?;
+    let rows: BTreeMap<JobId, &JobRow> = snapshot.jobs.iter().map(|row| (row.id, row)).collect();
+    let jobs = attempts.iter().filter_map(|(id, attempt, _)| {
+        let job = rows.get(id)?;
+        let row = job.attempts.iter().find(|row| row.attempt == *attempt)?;
+        Some(json!({
+            "id": id, "name": job.name, "attempt": attempt, "host": row.host, "state": row.state.shown(),
+            "reason": row.reason, "detail": row.detail,
+        }))
+    });
+    let jobs: Vec<Value> = jobs.collect();
+    Ok(json!({ "schema": 1, "campaign": snapshot.campaign, "jobs": jobs }))
 }
 
 /// Says what became of the attempts.

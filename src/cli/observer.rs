@@ -115,10 +115,8 @@ impl<'a> Screen<'a> {
         if self.output_gone {
             return;
         }
-        let line = serde_json::to_string(event).expect("events are JSON");
-        let mut out = std::io::stdout().lock();
         // A reader that has left is no reason to leave the jobs alone.
-        self.output_gone = writeln!(out, "{line}").and_then(|()| out.flush()).is_err();
+        self.output_gone = print(event).is_err();
     }
 
     fn host_column(&self, host: &HostName) -> String {
@@ -142,6 +140,13 @@ impl<'a> Screen<'a> {
         // A panic while it was held would have ended this process.
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Prints an event as a line of JSON.
+pub(super) fn print(event: &Event) -> std::io::Result<()> {
+    let line = serde_json::to_string(event).expect("events are JSON");
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}").and_then(|()| out.flush())
 }
 
 fn count_of_files(files: u64) -> String {

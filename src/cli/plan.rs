@@ -190,7 +190,9 @@ pub(super) fn show(context: &Context, plan: &Plan, what: Show) -> Result<String,
         let line = format!("  {symbol} {short}  {:width$}  {}{why}", job.name(), home.of(decision));
         writeln!(text, "{}", paint.line(symbol, line.trim_end())).expect("a string takes all");
         if what == Show::Commands {
-            writeln!(text, "      {}", command_line(&job.command()?)).expect("a string takes all");
+            for line in command_lines(&job.command()?) {
+                writeln!(text, "      {line}").expect("a string takes all");
+            }
         }
         if what == Show::Files {
             for (path, digest) in job.parts()?.inputs {
@@ -329,9 +331,10 @@ fn symbol(action: Action, reason: Reason) -> char {
     }
 }
 
-fn command_line(command: &CommandSpec) -> String {
-    match command {
-        CommandSpec::Shell(text) => visible(&told(text)).into_owned(),
+/// A command as it would be typed. Its own line ends are line ends, so that `\n` is the two characters it looks like.
+fn command_lines(command: &CommandSpec) -> Vec<String> {
+    let text = match command {
+        CommandSpec::Shell(text) => told(text),
         CommandSpec::Argv(words) => {
             let words: Vec<String> = words
                 .iter()
@@ -340,9 +343,10 @@ fn command_line(command: &CommandSpec) -> String {
                     crate::shell::quote(&word).unwrap_or(word)
                 })
                 .collect();
-            visible(&words.join(" ")).into_owned()
+            words.join(" ")
         }
-    }
+    };
+    text.trim_end_matches('\n').split('\n').map(|line| visible(line).into_owned()).collect()
 }
 
 /// `1 job`, `2 jobs`.

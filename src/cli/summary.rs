@@ -28,6 +28,11 @@ impl Chosen {
         Self { jobs: jobs.collect() }
     }
 
+    /// Jobs that nothing was planned for.
+    pub(super) fn only(jobs: impl Iterator<Item = JobId>) -> Self {
+        Self { jobs: jobs.map(|job| (job, (false, None))).collect() }
+    }
+
     /// How they stand now.
     pub(super) fn outcome(&self, workspace: &Workspace) -> Result<Outcome, CliError> {
         let mut counts: BTreeMap<State, u64> = BTreeMap::new();
@@ -41,6 +46,11 @@ impl Chosen {
                 old += u64::from(*to_run && newest <= *before);
                 failed = failed.or_else(|| (state != State::Succeeded).then_some(job.id));
             }
+        }
+        // What was never planned is in no checkpoint.
+        let unknown = self.jobs.len() as u64 - counts.values().sum::<u64>();
+        if unknown > 0 {
+            *counts.entry(State::Pending).or_default() += unknown;
         }
         let counts = State::ALL.into_iter().filter_map(|state| Some((state, *counts.get(&state)?)));
         Ok(Outcome { counts: counts.collect(), failed, old })

@@ -7,12 +7,14 @@ use super::args;
 use super::context::Context;
 use super::error::CliError;
 use super::exit::Exit;
-use super::observer::Screen;
+use super::observer::{Screen, print};
 use super::session::{Reach, Session};
+use super::summary::Chosen;
 use super::tables::Tables;
 use crate::apply::{How, Interrupts, Trouble, until};
 use crate::campaign::duration;
 use crate::ids::JobId;
+use crate::lifecycle::{Event, EventKind};
 use crate::state::State;
 
 pub(super) fn run(context: &Context, arguments: &args::Wait) -> Result<Exit, CliError> {
@@ -30,17 +32,30 @@ pub(super) fn run(context: &Context, arguments: &args::Wait) -> Result<Exit, Cli
     let deadline = patience.map(|patience: Duration| Instant::now() + patience);
     let loaded = context.load(&arguments.file.file)?;
     context.check(&arguments.selection, &loaded.expansion)?;
+    let began = Instant::now();
     context.session(loaded, Reach::Nobody, |session| {
-        context.block_on(wait(context, session, arguments, deadline))?
+        let mut chosen = None;
+        let exit = context.block_on(wait(context, session, arguments, deadline, &mut chosen))??;
+        if context.json() {
+            let chosen = chosen.unwrap_or_else(|| session.loaded.expansion.ids().to_vec());
+            let counts = Chosen::only(chosen.into_iter()).outcome(&session.workspace)?.counts;
+            let (elapsed_s, exit_code) =
+                (began.elapsed().as_secs_f64(), exit.and(session.exit()).code());
+            let kind = EventKind::Summary { counts, elapsed_s, exit_code };
+            print(&Event { ts: context.clock().now(), kind })?;
+        }
+        Ok(exit)
     })
 }
 
-/// Waits until the chosen jobs have ended, the time is over, or a person has had enough.
+/// Waits until the chosen jobs have ended, the time is over, or a person has had enough. `told`: which jobs are waited for, as
+/// soon as it is known.
 async fn wait(
     context: &Context,
     session: &mut Session<'_>,
     arguments: &args::Wait,
     deadline: Option<Instant>,
+    told: &mut Option<Vec<JobId>>,
 ) -> Result<Exit, CliError> {
     let mut interrupts = Interrupts::new()?;
     let asked = tokio::select! {
@@ -59,6 +74,7 @@ async fn wait(
         None => ids.iter().copied().collect(),
         Some(chosen) => chosen.iter().map(|job| ids[*job]).collect(),
     };
+    *told = Some(ids.iter().copied().collect());
     let open = session.workspace.attempts_by_host(|job| ids.contains(&job))?;
     let open: usize = open.values().map(|named| named.attempts.len()).sum();
     if open == 0 {

@@ -87,7 +87,7 @@ fn a_rerun_of_what_succeeded_wants_a_yes() {
     sandbox.expect(100, &["apply"]);
     ran(&sandbox);
     let left = sandbox.expect(75, &["apply", "--rerun", "x=1"]);
-    assert!(left.stderr.contains("`-y` says yes"), "{}", left.stderr);
+    assert!(left.stderr.contains("`-y` runs them"), "{}", left.stderr);
     // What needs no question is done.
     assert_eq!(ran(&sandbox), "4 ");
     sandbox.expect(0, &["apply", "--no-failed", "-F", "x != 4", "--rerun", "x=1", "-y"]);

@@ -210,3 +210,53 @@ fn wrong_words_end_with_64_and_a_guess() {
     let topic = sandbox.expect(64, &["help", "mtrix"]);
     assert!(topic.stderr.contains("did you mean `matrix`?"), "{}", topic.stderr);
 }
+
+/// Whoever reads JSON gets some, also where there was nothing to do.
+#[test]
+fn every_command_that_tells_of_jobs_has_an_object() {
+    let sandbox = Sandbox::with("name = 'idle'\ncommand = 'echo {{ n }}'\n[matrix]\nn = [1]\n");
+    let wait = sandbox.json(&["wait"]);
+    let expected = serde_json::json!({ "pending": 1 });
+    assert_eq!((&wait["event"], &wait["counts"]), (&"summary".into(), &expected), "{wait}");
+    assert_eq!(sandbox.json(&["cancel", "--all"])["jobs"], serde_json::json!([]));
+    sandbox.write(
+        "campaign.toml",
+        "name = 'idle'\ncommand = 'until [ -e ~/go ]; do sleep 0.02; done'\n[matrix]\nn = [1]\n",
+    );
+    sandbox.expect(0, &["apply", "-d"]);
+    let ended = sandbox.json(&["cancel", "--all", "--now"]);
+    assert_eq!(
+        (&ended["jobs"][0]["name"], &ended["jobs"][0]["state"]),
+        (&"n=1".into(), &"cancelled".into())
+    );
+}
+
+/// A line end in a command and a backslash before an `n` do not look the same.
+#[test]
+fn commands_are_shown_with_their_own_line_ends() {
+    let sandbox = Sandbox::with(
+        "name = 'lines'\ncommand = '''\nprintf '%s\\n' {{ v }}\necho end'''\n[matrix]\nv = ['a\\nb', \"a\\nb\"]\n",
+    );
+    let plan = sandbox.expect(0, &["plan", "--show", "commands"]).stdout;
+    assert!(plan.contains("\n      printf '%s\\n' \"a\\\\nb\"\n      echo end\n"), "{plan}");
+    assert!(plan.contains("\n      printf '%s\\n' 'a\n      b'\n      echo end\n"), "{plan}");
+}
+
+/// It has a slot itself, for which its jobs would wait for ever.
+#[test]
+fn apply_in_a_job_says_that_the_job_has_a_slot() {
+    let sandbox = Sandbox::new();
+    sandbox.write("inner.toml", "name = 'inner'\ncommand = 'true'\n");
+    let text = format!(
+        "name = 'outer'\ncommand = '{{{{ vars.sp }}}} apply -d inner.toml'\n[vars]\nsp = {:?}\n",
+        env!("CARGO_BIN_EXE_sp")
+    );
+    sandbox.write("campaign.toml", &text);
+    sandbox.expect(0, &["apply"]);
+    let row = sandbox.json(&["results"])["rows"][0].clone();
+    let log = sandbox.expect(0, &["logs", row["job_id"].as_str().expect("an id")]).stdout;
+    assert!(log.contains("this runs in the job"), "{log}");
+    assert!(log.contains("in `[hosts.local]`"), "{log}");
+    let outside = sandbox.expect(0, &["apply", "inner.toml"]);
+    assert!(!outside.stderr.contains("this runs in the job"), "{outside:?}");
+}
