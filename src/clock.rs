@@ -1,5 +1,7 @@
 //! The wall clock, injected so that outputs can be compared byte for byte.
 
+use std::time::SystemTime;
+
 use jiff::Timestamp;
 
 /// Where the time comes from.
@@ -15,7 +17,8 @@ impl Clock {
     /// The present moment.
     pub fn now(self) -> Timestamp {
         match self {
-            Self::System => Timestamp::now(),
+            // A clock that was set beyond the last moment that can be told stands at that one.
+            Self::System => Timestamp::try_from(SystemTime::now()).unwrap_or(Timestamp::MAX),
             Self::Fixed(moment) => moment,
         }
     }

@@ -71,6 +71,12 @@ pub enum ApplyError {
         /// The name.
         name: String,
     },
+    /// A folder that jobs are to start in and that no host can be told.
+    #[error("jobs cannot start in `{}`: its name is not UTF-8", folder.display())]
+    WorkDir {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// Two hosts of the file are one.
     #[error("the hosts `{one}` and `{other}` are the same place: they show one root")]
     SamePlace {
@@ -80,7 +86,7 @@ pub enum ApplyError {
         other: String,
     },
     /// A secret is not in the environment.
-    #[error("`[env]` takes {} from the environment, which does not have {}", names.join(", "), if names.len() == 1 { "it" } else { "them" })]
+    #[error("`[env]` takes {} from the environment, which does not have {} as UTF-8 text", names.join(", "), if names.len() == 1 { "it" } else { "them" })]
     Secrets {
         /// The variables.
         names: Vec<String>,
@@ -113,6 +119,7 @@ impl ApplyError {
             | Self::Plan(_)
             | Self::Results(_)
             | Self::Shallow { .. }
+            | Self::WorkDir { .. }
             | Self::SameName { .. }
             | Self::Signals(_) => true,
             Self::Host(_)

@@ -132,9 +132,12 @@ impl Workspace {
         let dealt_by = HostList::of(&campaign);
         self.store.keep_lists(std::slice::from_ref(&dealt_by))?;
         let dealt_by = dealt_by.json();
-        let work_dir = code.work_dir.to_string_lossy();
+        let work_dir = code
+            .work_dir
+            .to_str()
+            .ok_or_else(|| ApplyError::WorkDir { folder: code.work_dir.clone() })?;
         let place = code.folder.as_deref().map_or(
-            SetupPlace::Folder { path: &work_dir, code: code.digest, apply: hand.apply },
+            SetupPlace::Folder { path: work_dir, code: code.digest, apply: hand.apply },
             SetupPlace::Snapshot,
         );
         let setup = Setup::of(&campaign, name, &host, place)?;
@@ -144,7 +147,7 @@ impl Workspace {
             host: name,
             client: &self.identified.client,
             tree: &tree,
-            work_dir: &work_dir,
+            work_dir,
             setup: setup.as_ref(),
             account,
             // A path or a zone of this machine means nothing on another one.

@@ -29,7 +29,7 @@ pub(super) struct Context {
     clock: Clock,
     handed_over: Cell<bool>,
     /// For all that talks to hosts: a conversation lives as long as the runtime that it was begun in.
-    runtime: OnceCell<Runtime>,
+    pub(super) runtime: OnceCell<Runtime>,
 }
 
 /// A campaign file that was read and expanded.
@@ -366,24 +366,13 @@ impl Context {
         }
         Ok(Some(chosen))
     }
-
-    /// Runs what talks to hosts to its end.
-    pub(super) fn block_on<T>(&self, future: impl Future<Output = T>) -> Result<T, CliError> {
-        let runtime = if let Some(runtime) = self.runtime.get() {
-            runtime
-        } else {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            let failed = |error| CliError::person("runtime", format!("cannot start: {error}"), "");
-            let runtime = runtime.map_err(failed)?;
-            self.runtime.get_or_init(|| runtime)
-        };
-        Ok(runtime.block_on(future))
-    }
 }
 
 /// How this process was called, for people.
 pub(super) fn command_line() -> String {
-    std::env::args().collect::<Vec<_>>().join(" ")
+    let words: Vec<String> =
+        std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    words.join(" ")
 }
 
 /// The job that a person names.

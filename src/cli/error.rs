@@ -344,6 +344,7 @@ fn apply_help(error: &ApplyError) -> (Exit, &'static str, String) {
         ApplyError::SameName { .. } => {
             ("same-name", "give one of them another `name`: jobs and results go by it".to_owned())
         }
+        ApplyError::WorkDir { .. } => ("work-dir", "rename the folder".to_owned()),
         ApplyError::SamePlace { other, .. } => (
             "same-place",
             format!("take one of them out of the file, or give `{other}` another `root`"),

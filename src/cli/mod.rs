@@ -25,6 +25,7 @@ mod plan;
 mod printable;
 mod progress;
 mod results;
+mod runtime;
 mod saved_plan;
 mod session;
 mod setup;

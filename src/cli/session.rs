@@ -59,6 +59,7 @@ impl Context {
         reach: Reach,
         body: impl FnOnce(&mut Session<'_>) -> Result<Exit, CliError>,
     ) -> Result<Exit, CliError> {
+        self.survive_file_limits()?;
         let settings = Settings {
             file: loaded.file.clone(),
             campaign: loaded.campaign.clone(),

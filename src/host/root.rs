@@ -67,12 +67,21 @@ pub fn local_root(
             Piece::Text(text) => path.push_str(&text),
             Piece::Variable(name) => {
                 let value = variable(&name).filter(|value| !value.is_empty());
-                path.push_str(&value.ok_or_else(|| format!("`${name}` is not set"))?);
+                path.push_str(
+                    &value.ok_or_else(|| format!("`${name}` is not set, or is not UTF-8"))?,
+                );
             }
         }
     }
     if !path.starts_with('/') {
         return Err(format!("`{path}` is no absolute path; begin it with `/`, `~/` or `$HOME/`"));
+    }
+    // The script there reads paths line by line.
+    if path.contains(char::is_control) {
+        let shown = path.escape_debug();
+        return Err(format!(
+            "`{shown}` holds a line end or another control character; use another root"
+        ));
     }
     Ok(PathBuf::from(path))
 }

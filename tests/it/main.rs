@@ -27,6 +27,7 @@ mod hostile;
 mod instances;
 mod lifecycle;
 mod moves;
+mod odd_worlds;
 mod outcomes;
 mod output;
 mod plan;
