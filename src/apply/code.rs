@@ -9,10 +9,14 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
-use super::{ApplyError, Observer, Workspace, joined};
-use crate::campaign::CodeChange;
-use crate::host::sync::{Made, Question, Reading, Snapshot, Source, Survey};
-use crate::ids::HostName;
+use super::repository::Asked;
+use super::results::own_files;
+use super::{ApplyError, Observer, Settings, Workspace, joined};
+use crate::campaign::{Campaign, CodeChange};
+use crate::host::sync::{
+    Made, Question, Reading, Revision, Snapshot, Source, Survey, SyncError,
+};
+use crate::ids::{HostName, InstanceId};
 use crate::lifecycle::{Event, EventKind};
 use crate::plan::Plan;
 use crate::state::State;
@@ -69,18 +73,18 @@ impl CodeNow {
 
     /// What a person should know that stops nothing. In a campaign's own folder a file that cannot be read is among it.
     pub fn warnings(&self, snapshot: bool) -> Vec<String> {
+        let mut warnings = self.reading.missing.clone();
         if snapshot {
-            return self.reading.warnings.clone();
+            warnings.extend_from_slice(&self.reading.warnings);
+            return warnings;
         }
         // Links and pipes are no matter where nothing is sent.
-        match self.reading.problems.iter().find(|(_, why)| why.starts_with("cannot be read")) {
-            Some((path, why)) => {
-                vec![format!(
-                    "`{path}` {why}; a change of it is not seen (`[sync] exclude` leaves it out)"
-                )]
-            }
-            None => Vec::new(),
-        }
+        let mut problems = self.reading.problems.iter();
+        let unread = problems.find(|(_, why)| why.starts_with("cannot be read"));
+        warnings.extend(unread.map(|(path, why)| {
+            format!("`{path}` {why}; a change of it is not seen (`[sync] exclude` leaves it out)")
+        }));
+        warnings
     }
 
     /// Files as the list has them, with sizes, for people.
@@ -89,18 +93,39 @@ impl CodeNow {
     }
 }
 
+/// Opens the tree of a campaign on this machine.
+fn open_source(
+    campaign: &Campaign,
+    file: &Path,
+    id: &InstanceId,
+    state_folder: &Path,
+) -> Result<Source, SyncError> {
+    let folder = file.parent().unwrap_or(Path::new("/"));
+    let own = own_files(folder, campaign, id);
+    Source::open(&campaign.sync, file, &campaign.working_dir, own, state_folder)
+}
+
+/// The commit that the tree stands at, not asked for yet. Where there is no tree, the sending of it says so.
+pub(super) fn revision_of(
+    settings: &Settings,
+    id: InstanceId,
+    state_folder: &Path,
+) -> Asked<Revision> {
+    let (campaign, file) = (Arc::clone(&settings.campaign), settings.file.clone());
+    let state_folder = state_folder.to_owned();
+    Asked::of(move || {
+        let source = open_source(&campaign, &file, &id, &state_folder);
+        source.as_ref().map(Source::revision).unwrap_or_default()
+    })
+}
+
 impl Workspace {
     /// The campaign's tree on this machine.
     pub fn source(&self) -> Result<Source, ApplyError> {
-        let campaign = &self.settings.campaign;
-        Source::open(
-            &campaign.sync,
-            &self.settings.file,
-            &campaign.working_dir,
-            self.own_files(),
-            &self.state_folder(),
-        )
-        .map_err(|error| ApplyError::Host(error.into()))
+        let Settings { campaign, file, .. } = &self.settings;
+        let id = self.instance().id();
+        open_source(campaign, file, &id, &self.state_folder)
+            .map_err(|error| ApplyError::Host(error.into()))
     }
 
     /// Whether a host of the campaign gets snapshots.

@@ -1,6 +1,6 @@
 //! What git says of the campaign's folder: asked once a command, beside the questions to hosts, since it may take as long.
 
-use std::path::{Path, PathBuf};
+use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use tokio::task::spawn_blocking;
@@ -8,17 +8,22 @@ use tokio::task::spawn_blocking;
 use super::joined;
 
 /// An answer of git, shared by all who need it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Asked<T> {
-    folder: PathBuf,
-    ask: fn(&Path) -> T,
+    ask: Arc<dyn Fn() -> T + Send + Sync>,
     cell: Arc<OnceLock<T>>,
+}
+
+impl<T: fmt::Debug> fmt::Debug for Asked<T> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_tuple("Asked").field(&self.cell.get()).finish()
+    }
 }
 
 impl<T: Clone + Send + Sync + 'static> Asked<T> {
     /// Not asked yet.
-    pub(super) fn of(folder: &Path, ask: fn(&Path) -> T) -> Self {
-        Self { folder: folder.to_owned(), ask, cell: Arc::default() }
+    pub(super) fn of(ask: impl Fn() -> T + Send + Sync + 'static) -> Self {
+        Self { ask: Arc::new(ask), cell: Arc::default() }
     }
 
     /// The answer, beside what else goes on.
@@ -33,6 +38,6 @@ impl<T: Clone + Send + Sync + 'static> Asked<T> {
 
     /// The answer.
     pub(super) fn get(&self) -> &T {
-        self.cell.get_or_init(|| (self.ask)(&self.folder))
+        self.cell.get_or_init(|| (self.ask)())
     }
 }

@@ -6,11 +6,19 @@ use super::instance::Known;
 use super::{ApplyError, Workspace};
 use crate::campaign::Campaign;
 use crate::host::sync::OwnFiles;
+use crate::ids::InstanceId;
 use crate::store::{OWN_PREFIX, OwnedFolder, ResultsFolder};
 
 /// The folder that `[results] dir` of the campaign in `folder` names; `None` where the tables lie beside the checkpoint.
 pub fn results_folder(folder: &Path, campaign: &Campaign) -> Option<ResultsFolder> {
     campaign.results_dir.as_ref().map(|dir| ResultsFolder::new(folder, dir))
+}
+
+/// What `sp` itself writes into that folder.
+pub(super) fn own_files(folder: &Path, campaign: &Campaign, id: &InstanceId) -> Option<OwnFiles> {
+    let folder = results_folder(folder, campaign)?;
+    let names = folder.own_tables(&campaign.name, id);
+    Some(OwnFiles { folder: folder.path().to_owned(), names, prefix: OWN_PREFIX })
 }
 
 impl Workspace {
@@ -31,12 +39,5 @@ impl Workspace {
     pub fn results(&self) -> Option<OwnedFolder> {
         let (name, id) = (&self.settings.campaign.name, self.instance().id());
         self.results_folder().map(|folder| folder.of(name, &id, &self.state_folder()))
-    }
-
-    /// What `sp` itself writes into that folder.
-    pub(super) fn own_files(&self) -> Option<OwnFiles> {
-        let folder = self.results_folder()?;
-        let names = folder.own_tables(&self.settings.campaign.name, &self.instance().id());
-        Some(OwnFiles { folder: folder.path().to_owned(), names, prefix: OWN_PREFIX })
     }
 }

@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::code::Code;
+use super::code::{Code, revision_of};
 use super::instance::Identified;
 use super::logs::log_file;
 use super::repository::Asked;
 use super::{ApplyError, Collected};
 use crate::campaign::{Campaign, HostKeyCheck};
 use crate::clock::Clock;
-use crate::host::sync::Source;
-use crate::host::{ControlFolder, Destination, Host, Revision, local_root, machine_id, revision};
+use crate::host::sync::{Revision, Source};
+use crate::host::{ControlFolder, Destination, Host, local_root, machine_id};
 use crate::ids::{ApplyId, Attempt, HostName, JobId};
 use crate::plan::{Evidence, Expansion, HostStatus, Known, KnownJob, Options, Parts, Plan, plan};
 use crate::store::{ApplyLock, Borrowed, Holder, Lock, Store, folder_of, is_writable};
@@ -73,6 +73,7 @@ impl Workspace {
         let opened = Store::open(&folder, &settings.campaign.name, &us)?;
         let hosts = hosts_of(&settings.campaign, &settings.environment)?;
         let (store, set_aside) = (opened.store, opened.set_aside);
+        let revision = revision_of(&settings, identified.instance.id(), &folder);
         Ok(Self {
             store,
             hosts,
@@ -82,7 +83,7 @@ impl Workspace {
             begun: None,
             code: BTreeMap::new(),
             shared_source: None,
-            revision: Asked::of(settings.folder(), revision),
+            revision,
             state_folder: folder,
             borrowed,
             settings,

@@ -37,7 +37,7 @@ pub use doctor::{Examination, Facts, Greeting, RootFacts, Stray};
 pub use error::{HostError, RootTrouble, SshTrouble};
 pub use folder::CampaignFolder;
 pub use gc::Waste;
-pub use git::{Repository, Revision, repository, revision};
+pub use git::{Repository, repository};
 pub use logs::WantedLog;
 pub use root::local_root;
 pub use script::version as script_version;

@@ -4,6 +4,7 @@
 
 mod lies;
 mod markers;
+mod repository;
 mod terminal;
 
 use std::fs;

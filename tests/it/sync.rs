@@ -11,6 +11,7 @@ use crate::support::{Sandbox, shell};
 mod code;
 mod files;
 mod packs;
+mod revision;
 mod snapshots;
 
 /// One job in a snapshot; `command` is a script.

@@ -296,7 +296,10 @@ mod tests {
 
     fn one(path: &str, kind: Kind, content: Content, mtime: i64) -> TreeEntry {
         let stat = Stat { size: 1, mtime: (mtime, 0), ctime: (mtime, 0), inode: 1 };
-        TreeEntry { entry: Entry { path: path.as_bytes().to_vec(), kind, stat }, content }
+        TreeEntry {
+            entry: Entry { path: path.as_bytes().to_vec(), kind, stat, tracked: true },
+            content,
+        }
     }
 
     #[test]

@@ -17,7 +17,7 @@ use ignore::WalkBuilder;
 use super::error::{SyncError, failed};
 use super::rules::{Choice, Rules};
 use crate::campaign::Sync;
-use crate::host::git;
+use crate::host::git::{Standing, WorkTree, has_git, top};
 
 /// What tells one version of a file from another without reading it. Times as seconds and nanoseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +67,8 @@ pub struct Entry {
     pub kind: Kind,
     /// How it looked.
     pub stat: Stat,
+    /// Whether it is part of what git commits, or will; without git nothing is.
+    pub tracked: bool,
 }
 
 /// The list.
@@ -76,8 +78,12 @@ pub struct Listing {
     pub entries: Vec<Entry>,
     /// Paths that cannot be sent, and why; reads after the path.
     pub problems: Vec<(String, String)>,
-    /// What a person should know that stops nothing.
+    /// What a person should know of what is sent, that stops nothing.
     pub warnings: Vec<String>,
+    /// What a person should know of what is not there, whether or not anything is sent.
+    pub missing: Vec<String>,
+    /// Folders of the repositories that were asked for the list; none without git.
+    pub(super) repositories: Vec<PathBuf>,
 }
 
 /// A path for people.
@@ -99,11 +105,8 @@ pub(super) fn root(folder: &Path, sync: &Sync) -> Result<PathBuf, SyncError> {
     }
     // Up, but not out: a `..` too many would take a whole home along.
     let folder = folder.canonicalize().map_err(failed("look at", folder))?;
-    if !root.starts_with(&folder) {
-        let top = git::work_tree(&folder);
-        if !top.is_some_and(|top| root.starts_with(top)) {
-            return Err(wrong("leads out of the git work tree of the campaign file".to_owned()));
-        }
+    if !root.starts_with(&folder) && !top(&folder).is_some_and(|top| root.starts_with(top)) {
+        return Err(wrong("leads out of the git work tree of the campaign file".to_owned()));
     }
     Ok(root)
 }
@@ -112,8 +115,8 @@ pub(super) fn root(folder: &Path, sync: &Sync) -> Result<PathBuf, SyncError> {
 pub(super) fn list(root: &Path, rules: &Rules) -> Result<Listing, SyncError> {
     let (paths, folders, listing) = (BTreeMap::new(), BTreeMap::new(), Listing::default());
     let mut found = Found { root, rules, paths, folders, listing };
-    if git::work_tree(root).is_some() {
-        found.repository(Path::new(""))?;
+    if top(root).is_some() {
+        found.repository(Path::new(""), true)?;
     } else {
         found.walk()?;
     }
@@ -124,34 +127,46 @@ pub(super) fn list(root: &Path, rules: &Rules) -> Result<Listing, SyncError> {
 struct Found<'a> {
     root: &'a Path,
     rules: &'a Rules,
-    /// Paths with what lies there.
-    paths: BTreeMap<Vec<u8>, Metadata>,
+    /// Paths with what lies there, and whether git tracks it.
+    paths: BTreeMap<Vec<u8>, (Metadata, bool)>,
     /// Folders on the way to them, and whether each is one by itself and not by a link.
     folders: BTreeMap<OsString, bool>,
     listing: Listing,
 }
 
 impl Found<'_> {
-    /// What git lists in the work tree at `at`, submodules and other repositories asked in themselves.
-    fn repository(&mut self, at: &Path) -> Result<(), SyncError> {
+    /// What git lists in the work tree at `at`, submodules and other repositories asked in themselves; `is_named`: a commit
+    /// of the repository around it says which commit it stands at.
+    fn repository(&mut self, at: &Path, is_named: bool) -> Result<(), SyncError> {
         let folder = self.root.join(at);
-        let listed = git::list(&folder).map_err(|why| SyncError::Git { folder, why })?;
-        for path in listed {
+        let asked = WorkTree::open(&folder).and_then(|tree| match tree {
+            Some(tree) => tree.list(),
+            None => Err("its `.git` is gone".to_owned()),
+        });
+        let listed = match asked {
+            Ok(listed) => listed,
+            Err(why) => return Err(SyncError::Git { folder, why }),
+        };
+        self.listing.repositories.push(folder);
+        for (path, standing) in listed {
             let path = path.strip_suffix(b"/").unwrap_or(&path);
             let path = at.join(OsStr::from_bytes(path));
             if self.rules.is_never(&path) || self.rules.choice(&path) == Choice::Out {
                 continue;
             }
-            let Some(about) = self.look(&path)? else { continue };
-            if !about.is_dir() {
-                self.paths.insert(path.into_os_string().into_vec(), about);
-            } else if self.root.join(&path).join(".git").exists() {
-                self.repository(&path)?;
-            } else if is_empty(&self.root.join(&path)) {
-                self.listing.warnings.push(format!(
-                    "the submodule `{}` is not checked out, so its files are missing; `git submodule update --init` brings them",
-                    text(path.as_os_str().as_bytes())
+            let about = self.look(&path)?;
+            let is_folder = about.as_ref().is_some_and(Metadata::is_dir);
+            if is_folder && has_git(&self.root.join(&path)) {
+                self.repository(&path, is_named && standing == Standing::Submodule)?;
+            } else if standing == Standing::Submodule {
+                let path = text(path.as_os_str().as_bytes());
+                self.listing.missing.push(format!(
+                    "the submodule `{path}` is not checked out, so its files are missing; \
+                     `git submodule update --init {path}` brings them"
                 ));
+            } else if let Some(about) = about.filter(|about| !about.is_dir()) {
+                let tracked = is_named && standing == Standing::Tracked;
+                self.paths.insert(path.into_os_string().into_vec(), (about, tracked));
             }
         }
         Ok(())
@@ -171,7 +186,7 @@ impl Found<'_> {
                 return false;
             }
             let is_folder = entry.file_type().is_some_and(|kind| kind.is_dir());
-            if entry.depth() > 0 && is_folder && entry.path().join(".git").exists() {
+            if entry.depth() > 0 && is_folder && has_git(entry.path()) {
                 note.lock().unwrap_or_else(PoisonError::into_inner).push(path.to_owned());
                 return false;
             }
@@ -179,7 +194,7 @@ impl Found<'_> {
         });
         self.take(&builder, |path| !rules.is_never(path) && rules.choice(path) != Choice::Out)?;
         let nested = nested.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        nested.iter().try_for_each(|at| self.repository(at))
+        nested.iter().try_for_each(|at| self.repository(at, false))
     }
 
     /// Adds what `include` names and the list does not have.
@@ -218,7 +233,8 @@ impl Found<'_> {
                 continue;
             }
             if let Some(about) = self.look(path)? {
-                self.paths.insert(path.as_os_str().as_bytes().to_vec(), about);
+                // What git has said of it holds.
+                self.paths.entry(path.as_os_str().as_bytes().to_vec()).or_insert((about, false));
             }
         }
         Ok(())
@@ -281,12 +297,17 @@ impl Found<'_> {
     fn finish(self) -> Listing {
         let mut listing = self.listing;
         listing.entries.reserve(self.paths.len());
-        for (path, about) in self.paths {
+        for (path, (about, tracked)) in self.paths {
             let kind = about.file_type();
             let stat = Stat::of(&about);
             if kind.is_file() {
                 let executable = about.mode() & 0o100 != 0;
-                listing.entries.push(Entry { path, kind: Kind::File { executable }, stat });
+                listing.entries.push(Entry {
+                    path,
+                    kind: Kind::File { executable },
+                    stat,
+                    tracked,
+                });
             } else if kind.is_symlink() {
                 let full = self.root.join(OsStr::from_bytes(&path));
                 match fs::read_link(&full) {
@@ -299,7 +320,12 @@ impl Found<'_> {
                             ));
                         }
                         let target = target.into_os_string().into_vec();
-                        listing.entries.push(Entry { path, kind: Kind::Link { target }, stat });
+                        listing.entries.push(Entry {
+                            path,
+                            kind: Kind::Link { target },
+                            stat,
+                            tracked,
+                        });
                     }
                     Err(error) => {
                         listing.problems.push((text(&path), format!("cannot be read: {error}")));
@@ -316,10 +342,6 @@ impl Found<'_> {
         }
         listing
     }
-}
-
-fn is_empty(folder: &Path) -> bool {
-    fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none())
 }
 
 /// Whether a link at `path` leads out of the root by its own words.

@@ -1,7 +1,8 @@
 //! Sync: one list of files, its digest, and a snapshot of it on a host.
 //!
 //! In the order of the work: `rules` (what `[sync]` says), `list` (git's list, or a walk), `hash` (contents, with a
-//! `cache` of what was hashed before), `memory` (former lists, to tell what changed), `transfer` (the way that files go,
+//! `cache` of what was hashed before), `memory` (former lists, to tell what changed), `revision` (the
+//! commit, and whether the list differs from it), `transfer` (the way that files go,
 //! in a `pack` or by `rsync`), `ask` (what the host is asked), and `snapshot` (all of it in its order). Nothing here
 //! decides whether a job runs, and nothing is ever deleted from a tree that has been published.
 
@@ -13,6 +14,7 @@ mod hash;
 mod list;
 mod memory;
 mod pack;
+mod revision;
 mod rsync;
 mod rules;
 mod snapshot;
@@ -22,6 +24,7 @@ pub use error::SyncError;
 pub use hash::{Content, Tree, TreeEntry, changed_paths};
 pub use list::{Entry, Kind, Listing, Stat};
 pub use memory::Memory;
+pub use revision::Revision;
 pub use rsync::Destination;
 pub use rules::{OwnFiles, Rules};
 pub use snapshot::{Made, Question, Reading, Snapshot, Source, Survey};

@@ -48,8 +48,10 @@ pub struct Reading {
     pub code: [u8; 32],
     /// Paths that cannot be sent, and why.
     pub problems: Vec<(String, String)>,
-    /// What a person should know that stops nothing.
+    /// What a person should know of what is sent, that stops nothing.
     pub warnings: Vec<String>,
+    /// What a person should know of what is not there, whether or not anything is sent.
+    pub missing: Vec<String>,
     cache: Cache,
     /// For whoever sends it first.
     contents: std::sync::Mutex<Contents>,
@@ -186,9 +188,9 @@ impl Source {
         let (tree, contents) = hash(&self.root, &mut listing, &mut cache, large);
         cache.save()?;
         let code = tree.code(&self.rules);
-        let Listing { problems, warnings, .. } = listing;
+        let Listing { problems, warnings, missing, .. } = listing;
         let (tree, contents) = (Arc::new(tree), std::sync::Mutex::new(contents));
-        Ok(Ok(Reading { tree, code, problems, warnings, cache, contents }))
+        Ok(Ok(Reading { tree, code, problems, warnings, missing, cache, contents }))
     }
 
     /// Whether so much would be sent to a host that a person should say yes first, as far as is known here.
@@ -205,7 +207,8 @@ impl Source {
     /// What there is, and what of it a host was not sent yet, by the looks of the files.
     pub fn survey(&self, host: &str) -> Result<Survey, SyncError> {
         let sent = self.memory().newest_snapshot(host).unwrap_or_default();
-        let Listing { entries, problems, mut warnings } = self.list()?;
+        let Listing { entries, problems, mut warnings, missing, .. } = self.list()?;
+        warnings.extend(missing);
         warnings.extend(problems.into_iter().map(|(path, why)| format!("`{path}` {why}")));
         let mut survey = Survey { warnings, files: entries.len(), ..Survey::default() };
         for entry in &entries {
@@ -282,7 +285,7 @@ impl Source {
                 files: reading.tree.entries.len(),
                 bytes: reading.tree.bytes(),
                 sent: None,
-                warnings: reading.warnings.clone(),
+                warnings: [&reading.missing[..], &reading.warnings[..]].concat(),
             };
             let keeps = !self.rules.keep().is_empty();
             let patience = patience(snapshot.files, snapshot.bytes, keeps);
