@@ -15,6 +15,7 @@ pub enum Clock {
 
 impl Clock {
     /// The present moment.
+    #[expect(clippy::disallowed_methods, reason = "this is the clock that others are given")]
     pub fn now(self) -> Timestamp {
         match self {
             // A clock that was set beyond the last moment that can be told stands at that one.

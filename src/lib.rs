@@ -10,7 +10,7 @@
 //! lifecycle/               pure: events, states, verdicts of the host's evidence
 //! plan/                    pure: matrix expansion, identity, diff against what is known, reasons
 //! campaign/                pure: text -> wire types -> checked `Campaign`, all diagnostics with spans
-//! ids  state  clock  crash  shell  atomic_file
+//! ids  state  clock  crash  shell  atomic_file  plain_file
 //! ```
 //!
 //! `campaign`, `plan`, `lifecycle` and `report` touch no file, process, network, environment or clock: what they need
@@ -26,6 +26,7 @@ pub mod crash;
 pub mod host;
 pub mod ids;
 pub mod lifecycle;
+pub mod plain_file;
 pub mod plan;
 pub mod report;
 pub mod shell;

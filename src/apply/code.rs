@@ -13,8 +13,9 @@ use super::repository::Asked;
 use super::results::own_files;
 use super::{ApplyError, Observer, Settings, Workspace, joined};
 use crate::campaign::{Campaign, CodeChange};
+use crate::host::local_root;
 use crate::host::sync::{
-    Made, Question, Reading, Revision, Snapshot, Source, Survey, SyncError,
+    Made, Own, Question, Reading, Revision, Snapshot, Source, Survey, SyncError,
 };
 use crate::ids::{HostName, InstanceId};
 use crate::lifecycle::{Event, EventKind};
@@ -93,16 +94,39 @@ impl CodeNow {
     }
 }
 
-/// Opens the tree of a campaign on this machine.
-fn open_source(
-    campaign: &Campaign,
-    file: &Path,
-    id: &InstanceId,
-    state_folder: &Path,
-) -> Result<Source, SyncError> {
-    let folder = file.parent().unwrap_or(Path::new("/"));
-    let own = own_files(folder, campaign, id);
-    Source::open(&campaign.sync, file, &campaign.working_dir, own, state_folder)
+/// What opens the tree of a campaign on this machine. Nothing is read before that.
+struct Tree {
+    campaign: Arc<Campaign>,
+    file: PathBuf,
+    id: InstanceId,
+    state_folder: PathBuf,
+    /// Where roots of hosts would be on this machine.
+    roots: Vec<PathBuf>,
+}
+
+impl Tree {
+    fn of(settings: &Settings, id: InstanceId, state_folder: &Path) -> Self {
+        let variable = |name: &str| settings.environment.get(name).cloned();
+        // Whether a host is this machine by another way, nobody knows; a folder of that place is `sp`'s all the same.
+        let roots = settings.campaign.hosts.values().filter_map(|host| {
+            let root = local_root(host.root.as_deref(), variable).ok()?;
+            Some(root.join("v2"))
+        });
+        Self {
+            campaign: Arc::clone(&settings.campaign),
+            file: settings.file.clone(),
+            id,
+            state_folder: state_folder.to_owned(),
+            roots: roots.collect(),
+        }
+    }
+
+    fn open(&self) -> Result<Source, SyncError> {
+        let Self { campaign, file, id, state_folder, roots } = self;
+        let folder = file.parent().unwrap_or(Path::new("/"));
+        let own = Own { folders: roots.clone(), files: own_files(folder, campaign, id) };
+        Source::open(&campaign.sync, file, &campaign.working_dir, own, state_folder)
+    }
 }
 
 /// The commit that the tree stands at, not asked for yet. Where there is no tree, the sending of it says so.
@@ -111,21 +135,15 @@ pub(super) fn revision_of(
     id: InstanceId,
     state_folder: &Path,
 ) -> Asked<Revision> {
-    let (campaign, file) = (Arc::clone(&settings.campaign), settings.file.clone());
-    let state_folder = state_folder.to_owned();
-    Asked::of(move || {
-        let source = open_source(&campaign, &file, &id, &state_folder);
-        source.as_ref().map(Source::revision).unwrap_or_default()
-    })
+    let tree = Tree::of(settings, id, state_folder);
+    Asked::of(move || tree.open().as_ref().map(Source::revision).unwrap_or_default())
 }
 
 impl Workspace {
     /// The campaign's tree on this machine.
     pub fn source(&self) -> Result<Source, ApplyError> {
-        let Settings { campaign, file, .. } = &self.settings;
-        let id = self.instance().id();
-        open_source(campaign, file, &id, &self.state_folder)
-            .map_err(|error| ApplyError::Host(error.into()))
+        let tree = Tree::of(&self.settings, self.instance().id(), &self.state_folder);
+        tree.open().map_err(|error| ApplyError::Host(error.into()))
     }
 
     /// Whether a host of the campaign gets snapshots.
@@ -269,7 +287,10 @@ impl Workspace {
             }
         }
         // By components, so that `.` leaves no trace in what jobs see.
-        let work_dir = source.root().join(&campaign.working_dir).components().collect();
+        let work_dir: PathBuf = source.root().join(&campaign.working_dir).components().collect();
+        if work_dir.to_str().is_none() {
+            return Err(ApplyError::FolderName { folder: work_dir });
+        }
         Ok(Code { work_dir, snapshot: None, folder: None, digest })
     }
 

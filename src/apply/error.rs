@@ -71,12 +71,6 @@ pub enum ApplyError {
         /// The name.
         name: String,
     },
-    /// A folder that jobs are to start in and that no host can be told.
-    #[error("jobs cannot start in `{}`: its name is not UTF-8", folder.display())]
-    WorkDir {
-        /// The folder.
-        folder: PathBuf,
-    },
     /// Two hosts of the file are one.
     #[error("the hosts `{one}` and `{other}` are the same place: they show one root")]
     SamePlace {
@@ -84,6 +78,12 @@ pub enum ApplyError {
         one: String,
         /// The other one.
         other: String,
+    },
+    /// Jobs cannot be told the folder that they would run in.
+    #[error("the name of the folder `{}` is not UTF-8, so jobs cannot be told to run in it", folder.display())]
+    FolderName {
+        /// The folder.
+        folder: PathBuf,
     },
     /// A secret is not in the environment.
     #[error("`[env]` takes {} from the environment, which does not have {} as UTF-8 text", names.join(", "), if names.len() == 1 { "it" } else { "them" })]
@@ -119,8 +119,8 @@ impl ApplyError {
             | Self::Plan(_)
             | Self::Results(_)
             | Self::Shallow { .. }
-            | Self::WorkDir { .. }
             | Self::SameName { .. }
+            | Self::FolderName { .. }
             | Self::Signals(_) => true,
             Self::Host(_)
             | Self::SamePlace { .. }

@@ -135,7 +135,7 @@ impl Workspace {
         let work_dir = code
             .work_dir
             .to_str()
-            .ok_or_else(|| ApplyError::WorkDir { folder: code.work_dir.clone() })?;
+            .ok_or_else(|| ApplyError::FolderName { folder: code.work_dir.clone() })?;
         let place = code.folder.as_deref().map_or(
             SetupPlace::Folder { path: work_dir, code: code.digest, apply: hand.apply },
             SetupPlace::Snapshot,

@@ -9,10 +9,13 @@ use super::{ApplyError, Collected, Settings, Workspace};
 use crate::campaign::Campaign;
 use crate::host::{Client, OtherInstance, Repository, random_word, repository};
 use crate::ids::{CampaignName, Instance, InstanceId};
+use crate::plain_file;
 use crate::store::{Identity, folder_of, set_folder_aside};
 
 /// Digits of an id that was found out or drawn.
 const DIGITS: usize = 12;
+/// Bytes of a campaign file that is read to see whose it is.
+const FILE_MAX: u64 = 64 << 20;
 
 /// How an instance is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -213,7 +216,8 @@ fn is_same_file(a: &Path, b: &Path) -> bool {
 
 /// Whether a file is a campaign of this name. One that cannot be read is taken for it: then nothing of it is touched.
 fn is_campaign(file: &Path, name: &CampaignName) -> bool {
-    let Ok(text) = std::fs::read_to_string(file) else { return true };
+    let text = plain_file::open(file).and_then(|(file, _)| plain_file::read(&file, FILE_MAX));
+    let Some(text) = text.ok().and_then(|text| String::from_utf8(text).ok()) else { return true };
     Campaign::parse(&file.display().to_string(), &text)
         .map_or(true, |(campaign, _)| campaign.name == *name)
 }

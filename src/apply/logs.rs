@@ -7,10 +7,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{ApplyError, Workspace};
-use crate::atomic_file::private_folder;
 use crate::host::{HostError, WantedLog};
 use crate::ids::{Attempt, HostName, JobId};
 use crate::lifecycle::AttemptState;
+use crate::plain_file::{self, own_folder};
 
 /// Where the log of an attempt is kept: `logs/<id>.<attempt>.log` in the checkpoint's folder.
 pub(super) fn log_file(state_folder: &Path, job: JobId, attempt: Attempt) -> PathBuf {
@@ -97,12 +97,12 @@ impl Workspace {
 
 fn make_folder(state_folder: &Path) -> Result<(), ApplyError> {
     let path = state_folder.join("logs");
-    private_folder(&path)
+    own_folder(&path)
         .map_err(|source| HostError::Io { what: "make the folder", path, source }.into())
 }
 
 fn copy(source: &Path, target: &Path) -> io::Result<()> {
-    let mut from = fs::File::open(source)?;
+    let (mut from, _) = plain_file::open(source)?;
     crate::atomic_file::replace_with(target, crate::atomic_file::Durability::Cached, |to| {
         io::copy(&mut from, to).map(drop)
     })

@@ -11,6 +11,7 @@ use jiff::tz::TimeZone;
 use tokio::runtime::Runtime;
 
 use super::args::{Color, Global, Selection};
+use super::campaign_file;
 use super::error::{CliError, render_diagnostic, told};
 use super::exit::Exit;
 use super::printable::{printable, printable_warning};
@@ -212,14 +213,7 @@ impl Context {
     /// Reads and checks a campaign file; prints its warnings.
     pub(super) fn read(&self, file: &Path) -> Result<(PathBuf, Campaign), CliError> {
         let shown = file.display().to_string();
-        let text = std::fs::read_to_string(file).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => CliError::person(
-                "no-file",
-                format!("there is no file `{shown}` here"),
-                "`sp init` writes one to begin with; `-C DIR` looks in another folder",
-            ),
-            _ => CliError::person("file", format!("cannot read `{shown}`: {error}"), ""),
-        })?;
+        let (file, text) = campaign_file::read(file)?;
         let (campaign, warnings) = Campaign::parse(&shown, &text)?;
         if !self.global.quiet && !self.global.json {
             for warning in &warnings {
@@ -235,10 +229,6 @@ impl Context {
                 );
             }
         }
-        let file =
-            std::path::absolute(file).and_then(|file| file.canonicalize()).map_err(|error| {
-                CliError::person("file", format!("cannot find `{shown}`: {error}"), "")
-            })?;
         Ok((file, campaign))
     }
 

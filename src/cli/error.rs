@@ -338,13 +338,14 @@ fn apply_help(error: &ApplyError) -> (Exit, &'static str, String) {
         ),
         ApplyError::Shallow { .. } => (
             "shallow-clone",
-            "`git fetch --unshallow` (in CI `fetch-depth: 0`), or write `id = \"…\"` into the file, the same in every clone"
-                .to_owned(),
+            "`git fetch --unshallow` (in CI `fetch-depth: 0`), or the same `id = \"…\"` in the file of every clone".to_owned(),
         ),
         ApplyError::SameName { .. } => {
             ("same-name", "give one of them another `name`: jobs and results go by it".to_owned())
         }
-        ApplyError::WorkDir { .. } => ("work-dir", "rename the folder".to_owned()),
+        ApplyError::FolderName { .. } => {
+            ("folder-name", "rename it, or give the host `snapshot = true`".to_owned())
+        }
         ApplyError::SamePlace { other, .. } => (
             "same-place",
             format!("take one of them out of the file, or give `{other}` another `root`"),

@@ -16,6 +16,7 @@ use crate::apply::{ApplyError, Interrupts};
 use crate::host::Host;
 use crate::ids::{Attempt, Instance, JobId};
 use crate::lifecycle::AttemptState;
+use crate::plain_file;
 
 /// How often a growing log is looked at.
 const LOOK: Duration = Duration::from_millis(200);
@@ -83,8 +84,8 @@ pub(super) fn show(
         }
         _ => kept,
     };
-    let mut file = match File::open(&path) {
-        Ok(file) => file,
+    let mut file = match plain_file::open(&path) {
+        Ok((file, _)) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             return no_log(context, arguments, host?, ended);
         }

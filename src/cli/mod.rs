@@ -5,6 +5,7 @@ mod adopt;
 mod apply;
 mod args;
 mod attach;
+mod campaign_file;
 mod cancel;
 mod code;
 mod context;

@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::args::{Choice, CodeChange, Selection};
+use super::campaign_file;
 use super::context::Loaded;
 use super::error::CliError;
 use crate::atomic_file::{Durability, replace};
+use crate::plain_file;
 use crate::plan::Plan;
 
 const KIND: &str = "sp-plan";
@@ -49,8 +51,7 @@ impl SavedPlan {
         selection: &Selection,
         code: Option<String>,
     ) -> Result<Self, CliError> {
-        let text =
-            std::fs::read(&loaded.file).map_err(|error| failed("read", &loaded.file, &error))?;
+        let text = read(&loaded.file).map_err(|error| failed("read", &loaded.file, &error))?;
         let mut ids = blake3::Hasher::new();
         for id in loaded.expansion.ids() {
             ids.update(&id.0);
@@ -92,7 +93,7 @@ impl SavedPlan {
 
     /// Reads a file that is a saved plan; `None` for any other file, a campaign file for instance.
     pub(super) fn read(path: &Path) -> Option<Self> {
-        let text = std::fs::read(path).ok().filter(|text| text.starts_with(b"{"))?;
+        let text = read(path).ok().filter(|text| text.starts_with(b"{"))?;
         serde_json::from_slice::<Self>(&text)
             .ok()
             .filter(|plan| plan.kind == KIND && plan.format == 1)
@@ -130,6 +131,12 @@ impl SavedPlan {
             "make it anew with `sp plan --out`",
         ))
     }
+}
+
+/// The bytes of a plan or of a campaign file, which may lie behind a link of the person's own.
+fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+    let (file, _) = plain_file::open(&path.canonicalize()?)?;
+    plain_file::read(&file, campaign_file::MOST)
 }
 
 fn failed(what: &str, path: &Path, error: &std::io::Error) -> CliError {

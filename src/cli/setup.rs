@@ -11,6 +11,7 @@ use super::exit::Exit;
 use super::printable::printable;
 use crate::apply::{SetupFailure, Workspace};
 use crate::ids::{Attempt, HostName, JobId};
+use crate::plain_file;
 use crate::report::{span, visible};
 use crate::state::State;
 use crate::store::{SetupRow, Snapshot};
@@ -123,7 +124,7 @@ fn shown(path: &Path) -> String {
 }
 
 fn last_lines(path: &Path) -> std::io::Result<Vec<String>> {
-    let mut file = std::fs::File::open(path)?;
+    let (mut file, _) = plain_file::open(path)?;
     let size = file.seek(SeekFrom::End(0))?;
     file.seek(SeekFrom::Start(size.saturating_sub(BYTES)))?;
     let mut bytes = Vec::new();

@@ -11,13 +11,23 @@ use std::path::Path;
 use globset::{GlobBuilder, GlobMatcher};
 
 use super::folder::failed;
+use crate::plain_file::{Wrong, real, wrong_kind};
 use crate::plan::FilesError;
 
-/// Returns the regular files below `base` that match, relative to it, sorted by bytes.
+/// Returns the plain files below the folder `base` of a tree that match, relative to `base`, sorted by bytes. `tree` is
+/// absolute and without links.
 ///
 /// # Errors
-/// A folder that cannot be read, and a match whose name is not UTF-8.
-pub(super) fn matches(base: &Path, pattern: &str) -> Result<Vec<String>, FilesError> {
+/// A folder that cannot be read, a match whose name is not UTF-8, a link on the way to a match that leads out of the tree,
+/// and what a pattern without wildcards names and is no plain file.
+pub(super) fn matches(tree: &Path, base: &Path, pattern: &str) -> Result<Vec<String>, FilesError> {
+    match real(tree, base) {
+        Err(error) if Wrong::of(&error).is_some() => {
+            return Err(failed(&base.to_string_lossy(), &error));
+        }
+        // One that is not there has no files, or says so when it is read.
+        _ => {}
+    }
     let mut components = Vec::new();
     for text in pattern.split('/').filter(|part| !matches!(*part, "" | ".")) {
         let component = Component::new(text)?;
@@ -26,7 +36,7 @@ pub(super) fn matches(base: &Path, pattern: &str) -> Result<Vec<String>, FilesEr
             components.push(component);
         }
     }
-    let mut walk = Walk { base, components, found: Vec::new() };
+    let mut walk = Walk { tree, base: &tree.join(base), components, found: Vec::new() };
     let start = walk.open([0].into());
     walk.folder(Path::new(""), &start)?;
     walk.found.sort_unstable();
@@ -64,6 +74,7 @@ impl Component {
 }
 
 struct Walk<'a> {
+    tree: &'a Path,
     base: &'a Path,
     components: Vec<Component>,
     found: Vec<String>,
@@ -151,6 +162,17 @@ impl Walk<'_> {
                 Err(error) => return Err(failed(&path.to_string_lossy(), &error)),
             },
         };
+        let wanted = (is_match && kind.is_file()) || (goes_on && kind.is_dir());
+        if wanted && known.is_none() {
+            real(self.tree, &self.base.join(path))
+                .map_err(|error| failed(&path.to_string_lossy(), &error))?;
+        }
+        if is_match
+            && !from_list
+            && let Some(wrong) = wrong_kind(kind)
+        {
+            return Err(failed(&path.to_string_lossy(), &wrong.into()));
+        }
         if is_match && kind.is_file() {
             let Some(path) = path.to_str() else {
                 return Err(FilesError::new(
@@ -202,6 +224,11 @@ mod tests {
         folder
     }
 
+    fn matches_in(folder: &TempDir, pattern: &str) -> Result<Vec<String>, FilesError> {
+        let tree = folder.path().canonicalize().expect("a folder");
+        matches(&tree, Path::new(""), pattern)
+    }
+
     #[test]
     fn a_pattern_matches_as_in_the_shell() {
         let files = ["a", "b.c", "d/a", "d/b.c", "d/e/b.c", "d/e/f/b.c", ".h/b.c", "d/.h.c"];
@@ -226,7 +253,7 @@ mod tests {
             ("?.c", &["b.c"]),
             ("link/*/b.c", &["link/e/b.c"]),
         ] {
-            let found = matches(folder.path(), pattern).expect(pattern);
+            let found = matches_in(&folder, pattern).expect(pattern);
             assert_eq!(found, wanted, "{pattern}");
         }
     }
@@ -237,9 +264,9 @@ mod tests {
         let deep = format!("{}x.dat", "f/".repeat(30));
         let folder = folder(&[&deep]);
         let pattern = format!("{}*.dat", "**/*/".repeat(12));
-        assert_eq!(matches(folder.path(), &pattern), Ok(vec![deep]));
+        assert_eq!(matches_in(&folder, &pattern), Ok(vec![deep]));
         let pattern = format!("{}*.none", "**/*/".repeat(12));
-        assert_eq!(matches(folder.path(), &pattern), Ok(Vec::new()));
+        assert_eq!(matches_in(&folder, &pattern), Ok(Vec::new()));
     }
 
     #[test]
@@ -250,10 +277,42 @@ mod tests {
             symlink("..", folder.path().join("d").join(name)).expect("a link");
         }
         let pattern = format!("{}a", "**/*/".repeat(12));
-        assert_eq!(matches(folder.path(), &pattern), Ok(Vec::new()));
-        assert_eq!(matches(folder.path(), "**/*/a"), Ok(vec!["d/a".to_owned()]));
+        assert_eq!(matches_in(&folder, &pattern), Ok(Vec::new()));
+        assert_eq!(matches_in(&folder, "**/*/a"), Ok(vec!["d/a".to_owned()]));
         // A link that the pattern itself spells is followed.
-        assert_eq!(matches(folder.path(), "one/d/*"), Ok(vec!["one/d/a".to_owned()]));
+        assert_eq!(matches_in(&folder, "one/d/*"), Ok(vec!["one/d/a".to_owned()]));
+    }
+
+    #[test]
+    fn no_way_leads_out_of_the_tree() {
+        let place = folder(&["out/x", "tree/a/x", "tree/b/x"]);
+        let tree = place.path().canonicalize().expect("a folder").join("tree");
+        for (link, target) in [("a/in", "../b"), ("a/out", "../../out"), ("a/file", "/etc/passwd")]
+        {
+            symlink(target, tree.join(link)).expect("a link");
+        }
+        let pipe = tree.join("a/pipe");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR).expect("a pipe");
+        for (base, pattern, wanted) in [
+            ("a", "in/*", Ok(&["in/x"][..])),
+            ("", "*/x", Ok(&["a/x", "b/x"])),
+            ("a", "p*", Ok(&[])),
+            ("a", "o*", Ok(&[])),
+            ("a", "*/x", Err("out")),
+            ("a", "out/x", Err("out")),
+            ("a", "*", Err("file")),
+            ("a", "file", Err("file")),
+            ("a", "pipe", Err("pipe")),
+            ("a/out", "*", Err("a/out")),
+            ("a", "../../out/x", Err("../..")),
+        ] {
+            let found = matches(&tree, Path::new(base), pattern).map_err(|error| {
+                assert!(error.help.is_some(), "{error}");
+                error.path
+            });
+            let wanted = wanted.map(|paths| paths.iter().map(|path| (*path).to_owned()).collect());
+            assert_eq!(found, wanted.map_err(str::to_owned), "{base} {pattern}");
+        }
     }
 
     #[test]
@@ -261,8 +320,8 @@ mod tests {
         let folder = folder(&["d/a.cnf"]);
         let name = OsStr::from_bytes(b"caf\xe9.cnf");
         write(&folder.path().join("d").join(name));
-        assert_eq!(matches(folder.path(), "d/a*"), Ok(vec!["d/a.cnf".to_owned()]));
-        let error = matches(folder.path(), "d/*.cnf").expect_err("a name");
+        assert_eq!(matches_in(&folder, "d/a*"), Ok(vec!["d/a.cnf".to_owned()]));
+        let error = matches_in(&folder, "d/*.cnf").expect_err("a name");
         assert_eq!(error.path, "d/caf\u{fffd}.cnf");
         assert!(error.help.is_some_and(|help| help.starts_with("rename it")));
     }

@@ -2,9 +2,7 @@
 //!
 //! Bytes of a log are never read as words of the protocol: their number stands before them, or they end with the frame.
 
-use std::fs::OpenOptions;
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -19,6 +17,7 @@ use super::error::{HostError, io_error};
 use super::random_word;
 use crate::ids::{Attempt, Instance, JobId};
 use crate::lifecycle::fields::{Kind, attempt, size};
+use crate::plain_file;
 
 /// How long a host may be silent in the middle of a log.
 const SILENCE: Duration = Duration::from_mins(1);
@@ -121,13 +120,8 @@ impl Host {
     ) -> Result<bool, HostError> {
         let temporary = target.with_extension(format!("part-{}", std::process::id()));
         let failed = io_error("keep the log", &temporary);
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&temporary)
-            .map_err(&failed)?;
+        let mut file = plain_file::open_own(&temporary).map_err(&failed)?;
+        file.set_len(0).map_err(&failed)?;
         let mut buffer = vec![0; 64 * 1024];
         while bytes > 0 {
             let most = usize::try_from(bytes).unwrap_or(usize::MAX).min(buffer.len());

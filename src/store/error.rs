@@ -8,6 +8,7 @@ use rusqlite::ErrorCode;
 
 use super::{Holder, LockError};
 use crate::ids::{Attempt, HostName, JobId};
+use crate::plain_file::Wrong;
 
 /// Why the checkpoint could not be opened, read or written.
 #[derive(Debug, thiserror::Error)]
@@ -114,6 +115,18 @@ pub enum StoreError {
         host: HostName,
         /// SQLite's words.
         cause: String,
+    },
+    /// Something else lies where a file or folder of the checkpoint belongs.
+    #[error(
+        "`{}` cannot be used: {wrong}; what sp keeps lies in files and folders of its own and of this user, so move that \
+         away, then run sp again",
+        path.display()
+    )]
+    NotOwn {
+        /// Where.
+        path: PathBuf,
+        /// What lies there.
+        wrong: Wrong,
     },
     /// The system refused something else than SQLite's own work.
     #[error("cannot {action} `{}`: {source}", path.display())]
@@ -223,6 +236,9 @@ impl StoreError {
     /// For `map_err` of file operations.
     pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self + use<> {
         let path = path.to_owned();
-        move |source| Self::Io { action, path, source }
+        move |source| match Wrong::of(&source) {
+            Some(wrong) => Self::NotOwn { wrong: wrong.clone(), path },
+            None => Self::Io { action, path, source },
+        }
     }
 }

@@ -12,8 +12,11 @@ use super::open::make_folder;
 use crate::atomic_file::{Durability, replace};
 use crate::crash::crash_point;
 use crate::ids::{Instance, InstanceId};
+use crate::plain_file;
 
 const FILE: &str = "id";
+/// More bytes than the file has, whatever the path in it.
+const MOST: u64 = 64 << 10;
 /// So many folders that were set aside under one name are told apart.
 const ASIDE_MAX: u32 = 1000;
 
@@ -37,7 +40,8 @@ impl Identity {
     /// It cannot be read, or holds something else.
     pub fn read(folder: &Path) -> Result<Option<Self>, StoreError> {
         let path = folder.join(FILE);
-        let bytes = match fs::read(&path) {
+        let read = plain_file::open(&path).and_then(|(file, _)| plain_file::read(&file, MOST));
+        let bytes = match read {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(StoreError::io("read", &path)(error)),

@@ -2,16 +2,16 @@
 //!
 //! It keeps a second apply from handing jobs over at the same time; it protects no file, the checkpoint does that itself.
 
-use std::fs::{File, OpenOptions, Permissions, TryLockError};
+use std::fs::{File, Permissions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::atomic_file::private_folder;
 use crate::crash::crash_point;
+use crate::plain_file::{Wrong, open_own, own_folder};
 
 const FILE: &str = "apply.lock";
 /// More than any holder writes.
@@ -55,10 +55,19 @@ pub struct ApplyLock {
 
 /// The lock file cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot lock `{}`: {source}; put the campaign on a file system with locks, in a folder you may write", path.display())]
+#[error("cannot lock `{}`: {source}; {}", path.display(), advice(source))]
 pub struct LockError {
     path: PathBuf,
     source: io::Error,
+}
+
+fn advice(source: &io::Error) -> &'static str {
+    match Wrong::of(source) {
+        Some(_) => {
+            "what sp keeps lies in files and folders of its own and of this user, so move that away"
+        }
+        None => "put the campaign on a file system with locks, in a folder you may write",
+    }
 }
 
 impl ApplyLock {
@@ -78,16 +87,21 @@ impl Drop for ApplyLock {
     }
 }
 
+/// Makes the campaign's folder where it is missing, and `.sp` with it.
+fn make_folder(folder: &Path) -> io::Result<()> {
+    match (own_folder(folder), folder.parent()) {
+        (Err(error), Some(parent)) if error.kind() == io::ErrorKind::NotFound => {
+            own_folder(parent)?;
+            own_folder(folder)
+        }
+        (made, _) => made,
+    }
+}
+
 fn acquire(folder: &Path, path: &Path, holder: &Holder) -> io::Result<Lock> {
-    private_folder(folder)?;
+    make_folder(folder)?;
     loop {
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(path)?;
+        let mut file = open_own(path)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -103,7 +117,7 @@ fn acquire(folder: &Path, path: &Path, holder: &Holder) -> io::Result<Lock> {
             Ok(there) if (there.dev(), there.ino()) == (ours.dev(), ours.ino()) => {}
             Ok(_) => continue,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                private_folder(folder)?;
+                make_folder(folder)?;
                 continue;
             }
             Err(error) => return Err(error),

@@ -14,9 +14,10 @@ use rusqlite::{Connection, OpenFlags, params};
 use rusqlite_migration::{M, Migrations};
 
 use super::{ApplyLock, Holder, Lock, Store, StoreError};
-use crate::atomic_file::{Durability, private_folder, replace};
+use crate::atomic_file::{Durability, replace};
 use crate::crash::crash_point;
 use crate::ids::CampaignName;
+use crate::plain_file::{check, check_folder, own_folder};
 
 /// Every format there was, oldest first; an entry is never edited.
 const MIGRATIONS: &[M<'_>] = &[M::up(include_str!("../../schema/checkpoint.sql"))];
@@ -115,6 +116,7 @@ impl Store {
         if !path.try_exists().map_err(StoreError::io("look at", &path))? {
             return Ok(None);
         }
+        check_folder(folder).map_err(StoreError::io("open", folder))?;
         let connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_ONLY, PATIENCE)?;
         check_format(&connection, &path)?;
         Ok(Some(Self { connection, path }))
@@ -162,17 +164,26 @@ pub(super) fn make_folder(folder: &Path) -> Result<(), StoreError> {
     if let Some(parent) =
         folder.parent().filter(|parent| parent.file_name() == Some(OsStr::new(".sp")))
     {
-        private_folder(parent).map_err(StoreError::io("make the folder", parent))?;
+        own_folder(parent).map_err(StoreError::io("make the folder", parent))?;
         let ignore = parent.join(".gitignore");
         if !ignore.exists() {
             replace(&ignore, b"*\n", Durability::Cached)
                 .map_err(StoreError::io("write", &ignore))?;
         }
     }
-    private_folder(folder).map_err(StoreError::io("make the folder", folder))
+    own_folder(folder).map_err(StoreError::io("make the folder", folder))
+}
+
+/// Refuses what is no file of a checkpoint, before SQLite opens it or its journal.
+fn check_files(path: &Path) -> Result<(), StoreError> {
+    for file in [path, &journal_of(path)] {
+        check(file).map_err(StoreError::io("open", file))?;
+    }
+    Ok(())
 }
 
 fn connect(path: &Path, mode: OpenFlags, patience: Duration) -> Result<Connection, StoreError> {
+    check_files(path)?;
     let failed = StoreError::of(path);
     let connection = Connection::open_with_flags(path, mode | OpenFlags::SQLITE_OPEN_NO_MUTEX)
         .map_err(&failed)?;

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what a test rests on is there, or the test fails")]
 
+mod files;
 mod lies;
 mod markers;
 mod repository;

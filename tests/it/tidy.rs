@@ -12,7 +12,7 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// Layers from below, as in `src/lib.rs`; siblings on a line do not import each other.
 const LAYERS: &[&[&str]] = &[
-    &["ids", "state", "clock", "crash", "shell", "atomic_file"],
+    &["ids", "state", "clock", "crash", "shell", "atomic_file", "plain_file"],
     &["campaign"],
     &["plan"],
     &["lifecycle"],

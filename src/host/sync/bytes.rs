@@ -1,7 +1,8 @@
 //! A file of length-prefixed parts with its own digest at the end: whole, or not there. Holds no format of its own.
 
-use std::fs;
 use std::path::Path;
+
+use crate::plain_file;
 
 /// Writes parts one after another.
 #[derive(Debug)]
@@ -86,5 +87,6 @@ impl<'a> Reader<'a> {
 
 /// The bytes of a file that may be missing; what cannot be read is made anew like what is not there.
 pub(super) fn read(path: &Path) -> Vec<u8> {
-    fs::read(path).unwrap_or_default()
+    let read = plain_file::open(path).and_then(|(file, _)| plain_file::read(&file, u64::MAX));
+    read.unwrap_or_default()
 }

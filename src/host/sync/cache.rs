@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use super::bytes::{Reader, Writer, read};
 use super::error::{SyncError, failed};
 use super::list::Stat;
-use crate::atomic_file::{Durability, private_folder, replace};
+use crate::atomic_file::{Durability, replace};
+use crate::plain_file::own_folder;
 
 const KIND: &str = "sp-files-1";
 const FILE: &str = "files.cache";
@@ -31,7 +32,7 @@ pub(super) struct Cache {
 impl Cache {
     /// Opens the cache in the campaign's state folder; call it before the files are listed.
     pub(super) fn open(folder: &Path) -> Result<Self, SyncError> {
-        private_folder(folder).map_err(failed("make the folder", folder))?;
+        own_folder(folder).map_err(failed("make the folder", folder))?;
         // A file that is made now has the time that files changed now will have.
         let stamp = tempfile::Builder::new()
             .prefix(".sp-")

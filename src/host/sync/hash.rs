@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::fs::{self, File, Metadata};
+use std::fs;
 use std::io::{self, Read as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
@@ -15,6 +15,7 @@ use std::thread;
 use super::cache::Cache;
 use super::list::{Entry, Kind, Listing, Stat, text};
 use super::rules::Rules;
+use crate::plain_file;
 
 /// Where nothing is sent, larger files count by size and time: reading them would cost more than it tells.
 pub(super) const LARGE: u64 = 64 << 20;
@@ -143,23 +144,9 @@ fn read_all(
     })
 }
 
-/// Opens a file of the list, and how it looked then. A link or a pipe that came in its place meanwhile is not followed, nor
-/// waited for.
-pub(super) fn open_plain(path: &Path) -> io::Result<(File, Metadata)> {
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
-    let flags = i32::try_from(flags.bits()).unwrap_or(0);
-    let file = File::options().read(true).custom_flags(flags).open(path)?;
-    let about = file.metadata()?;
-    if !about.is_file() {
-        return Err(io::Error::other("it is no plain file any more"));
-    }
-    Ok((file, about))
-}
-
 /// Reads a file. Its bytes are kept where they fit into the room, of which they take theirs.
 fn read_file(path: &Path, room: &AtomicU64) -> io::Result<Found> {
-    let (mut file, about) = open_plain(path)?;
+    let (mut file, about) = plain_file::open(path)?;
     let size = about.len();
     let mut found = Found { hash: [0; 32], stat: Stat::of(&about), data: None };
     let take = |room: u64| room.checked_sub(size);

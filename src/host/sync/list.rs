@@ -18,6 +18,7 @@ use super::error::{SyncError, failed};
 use super::rules::{Choice, Rules};
 use crate::campaign::Sync;
 use crate::host::git::{Standing, WorkTree, has_git, top};
+use crate::plain_file::wrong_kind;
 
 /// What tells one version of a file from another without reading it. Times as seconds and nanoseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -175,8 +176,11 @@ impl Found<'_> {
     /// Outside of a work tree: a walk that obeys `.gitignore` files below the root, and no others.
     fn walk(&mut self) -> Result<(), SyncError> {
         let rules = self.rules;
+        check_rules_file(self.root)?;
         let nested: Arc<Mutex<Vec<PathBuf>>> = Arc::default();
-        let (note, kept, root) = (Arc::clone(&nested), self.rules.clone(), self.root.to_owned());
+        let wrong: Arc<Mutex<Option<SyncError>>> = Arc::default();
+        let (note, note_wrong) = (Arc::clone(&nested), Arc::clone(&wrong));
+        let (kept, root) = (self.rules.clone(), self.root.to_owned());
         let mut builder = WalkBuilder::new(self.root);
         builder.hidden(false).require_git(false).parents(false).ignore(false);
         builder.git_global(false).git_exclude(false).follow_links(false);
@@ -190,9 +194,16 @@ impl Found<'_> {
                 note.lock().unwrap_or_else(PoisonError::into_inner).push(path.to_owned());
                 return false;
             }
+            if is_folder && let Err(error) = check_rules_file(entry.path()) {
+                *note_wrong.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                return false;
+            }
             true
         });
         self.take(&builder, |path| !rules.is_never(path) && rules.choice(path) != Choice::Out)?;
+        if let Some(wrong) = wrong.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            return Err(wrong);
+        }
         let nested = nested.lock().unwrap_or_else(PoisonError::into_inner).clone();
         nested.iter().try_for_each(|at| self.repository(at, false))
     }
@@ -341,6 +352,15 @@ impl Found<'_> {
             }
         }
         listing
+    }
+}
+
+/// Refuses a `.gitignore` that a walk would read without an end: what is no file, by itself or by a link.
+fn check_rules_file(folder: &Path) -> Result<(), SyncError> {
+    let path = folder.join(".gitignore");
+    match fs::metadata(&path).map(|about| wrong_kind(about.file_type())) {
+        Ok(Some(wrong)) => Err(failed("read", &path)(wrong.into())),
+        _ => Ok(()),
     }
 }
 

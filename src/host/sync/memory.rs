@@ -13,7 +13,8 @@ use super::error::{SyncError, failed};
 use super::hash::Tree;
 use super::list::Stat;
 use super::rules::Rules;
-use crate::atomic_file::{Durability, private_folder, replace};
+use crate::atomic_file::{Durability, replace};
+use crate::plain_file::own_folder;
 
 const KIND: &str = "sp-list-1";
 /// So many lists of each kind are kept, the newest.
@@ -114,7 +115,7 @@ impl Memory {
             write_stat(&mut writer, &one.entry.stat);
         }
         let path = self.folder.join(name);
-        private_folder(&self.folder).map_err(failed("make the folder", &self.folder))?;
+        own_folder(&self.folder).map_err(failed("make the folder", &self.folder))?;
         replace(&path, &writer.finish(), Durability::Cached).map_err(failed("write", &path))?;
         let family = name.rsplit_once('-').map_or(name, |(family, _)| family);
         for old in self.names(&format!("{family}-")).iter().skip(KEPT) {

@@ -26,5 +26,5 @@ pub use list::{Entry, Kind, Listing, Stat};
 pub use memory::Memory;
 pub use revision::Revision;
 pub use rsync::Destination;
-pub use rules::{OwnFiles, Rules};
+pub use rules::{Own, OwnFiles, Rules};
 pub use snapshot::{Made, Question, Reading, Snapshot, Source, Survey};

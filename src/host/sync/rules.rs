@@ -35,14 +35,30 @@ impl OwnFiles {
     }
 }
 
+/// What `sp` itself writes below the root of a tree.
+#[derive(Debug, Clone, Default)]
+pub struct Own {
+    /// Folders of which all is its own: what it keeps below the root of a host that is this machine. Absolute.
+    pub folders: Vec<PathBuf>,
+    /// Its files in a folder that it shares with the user.
+    pub files: Option<OwnFiles>,
+}
+
+impl Own {
+    fn has(&self, path: &Path) -> bool {
+        self.files.as_ref().is_some_and(|own| own.has(path))
+            || self.folders.iter().any(|own| path.starts_with(own))
+    }
+}
+
 /// The rules of one campaign, for paths relative to `sync.root`.
 #[derive(Debug, Clone)]
 pub struct Rules {
     chosen: Gitignore,
     not_code: Gitignore,
     keep: Vec<PathBuf>,
-    /// The tables, and the campaign file: what this campaign itself writes or reads.
-    own: Option<OwnFiles>,
+    /// What this campaign itself writes.
+    own: Own,
     campaign_file: Option<PathBuf>,
     /// Folders or files where included ones may lie.
     starts: Vec<PathBuf>,
@@ -60,23 +76,19 @@ pub(super) enum Choice {
 }
 
 impl Rules {
-    /// The rules; `root` and `file` are absolute and without `..`.
-    pub fn new(
-        sync: &Sync,
-        root: &Path,
-        file: &Path,
-        own: Option<OwnFiles>,
-    ) -> Result<Self, SyncError> {
+    /// Makes the rules. All paths are absolute and without `..`.
+    pub fn new(sync: &Sync, root: &Path, file: &Path, own: Own) -> Result<Self, SyncError> {
         let excluded = sync.exclude.iter().cloned();
         let included = sync.include.iter().map(|pattern| format!("!{pattern}"));
         let lines = std::iter::once("__pycache__/".to_owned()).chain(excluded).chain(included);
         let below = |path: PathBuf| path.strip_prefix(root).ok().map(Path::to_owned);
-        let own = own.and_then(|own| Some(OwnFiles { folder: below(own.folder)?, ..own }));
+        let files = own.files.and_then(|own| Some(OwnFiles { folder: below(own.folder)?, ..own }));
+        let folders = own.folders.into_iter().filter_map(below).collect();
         Ok(Self {
             chosen: patterns(lines)?,
             not_code: patterns(sync.not_code.iter().cloned())?,
             keep: sync.keep.iter().map(PathBuf::from).collect(),
-            own,
+            own: Own { folders, files },
             campaign_file: below(file.to_owned()),
             starts: sync.include.iter().map(|pattern| start(pattern)).collect(),
         })
@@ -88,7 +100,7 @@ impl Rules {
             part.as_os_str() == OsStr::new(".git") || part.as_os_str() == OsStr::new(".sp")
         };
         path.components().any(own)
-            || self.own.as_ref().is_some_and(|own| own.has(path))
+            || self.own.has(path)
             || self.keep.iter().any(|keep| path.starts_with(keep))
     }
 
@@ -156,9 +168,10 @@ mod tests {
             not_code: words(&["*.md", "/data/"]),
             ..Sync::default()
         };
-        let own = OwnFiles { folder: "/r/x/out".into(), names: vec!["t.csv"], prefix: ".own" };
-        Rules::new(&sync, Path::new("/r"), Path::new("/r/x/campaign.toml"), Some(own))
-            .expect("rules")
+        let files = OwnFiles { folder: "/r/x/out".into(), names: vec!["t.csv"], prefix: ".own" };
+        let folders = ["/r/root/v2", "/elsewhere/v2"].map(PathBuf::from).to_vec();
+        let own = Own { folders, files: Some(files) };
+        Rules::new(&sync, Path::new("/r"), Path::new("/r/x/campaign.toml"), own).expect("rules")
     }
 
     #[test]
@@ -182,7 +195,7 @@ mod tests {
     #[test]
     fn what_is_never_sent_and_what_is_no_code() {
         let rules = rules(&[], &[]);
-        for path in [".git/config", "m/.git", "x/.sp/c/y", "target/x", "a/b/c"] {
+        for path in [".git/config", "m/.git", "x/.sp/c/y", "root/v2/id", "target/x", "a/b/c"] {
             assert!(rules.is_never(Path::new(path)), "{path}");
         }
         for path in ["x/out/t.csv", "x/out/.own", "x/out/.own-3f"] {
@@ -197,6 +210,7 @@ mod tests {
             "a/bc",
             "x/campaign.toml",
             ".gitignore",
+            "root/x",
         ] {
             assert!(!rules.is_never(Path::new(path)), "{path}");
         }

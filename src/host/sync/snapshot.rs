@@ -15,7 +15,7 @@ use super::hash::{Contents, Tree, hash};
 use super::list::{Entry, Kind, Listing, list, root};
 use super::memory::{List, Memory};
 use super::rsync::Sent;
-use super::rules::{OwnFiles, Rules};
+use super::rules::{Own, Rules};
 use super::transfer::Transfer;
 use crate::campaign::Sync;
 use crate::crash::crash_point;
@@ -124,16 +124,20 @@ impl Reading {
 }
 
 impl Source {
-    /// The tree of a campaign file, which is absolute, less what `sp` itself writes there.
+    /// The tree of a campaign file, less what `sp` itself writes there, or will. All paths are absolute.
     pub fn open(
         sync: &Sync,
         file: &Path,
         working_dir: &str,
-        own: Option<OwnFiles>,
+        own: Own,
         state_folder: &Path,
     ) -> Result<Self, SyncError> {
         let folder = file.parent().unwrap_or(Path::new("/"));
         let root = root(folder, sync)?;
+        let own = Own {
+            folders: own.folders.iter().map(|folder| without_links(folder)).collect(),
+            ..own
+        };
         let rules = Rules::new(sync, &root, file, own)?;
         let (state_folder, max_size) = (state_folder.to_owned(), sync.max_size);
         Ok(Self {
@@ -353,6 +357,13 @@ impl Source {
         }
         Err(SyncError::NoWorkingDir { folder: folder.display().to_string() })
     }
+}
+
+/// An absolute path without links, as far as there is something.
+fn without_links(path: &Path) -> PathBuf {
+    let there = path.ancestors().find_map(|above| Some((above, above.canonicalize().ok()?)));
+    let Some((above, real)) = there else { return path.to_owned() };
+    path.strip_prefix(above).map_or(real.clone(), |rest| real.join(rest).components().collect())
 }
 
 /// Whether a file is not, or not so, in the list of what was sent.

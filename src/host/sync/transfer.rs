@@ -14,13 +14,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::ask::{Ask, Filled};
 use super::cache::Cache;
 use super::error::SyncError;
-use super::hash::{Content, Contents, KEPT, Tree, changed_since, open_plain};
+use super::hash::{Content, Contents, KEPT, Tree, changed_since};
 use super::list::Entry;
 use super::memory::{List, Memory};
 use super::pack::{Pack, pack};
 use super::rsync::{Rsync, Sent};
 use crate::crash::crash_point;
 use crate::host::HostError;
+use crate::plain_file;
 
 /// A tree with more bytes goes by rsync.
 const PACKED_MAX: u64 = KEPT;
@@ -128,7 +129,7 @@ impl Transfer<'_> {
 
 /// What a file holds; of one that has grown, enough to see that.
 fn read(root: &Path, entry: &Entry) -> io::Result<Vec<u8>> {
-    let (file, _) = open_plain(&root.join(OsStr::from_bytes(&entry.path)))?;
+    let (file, _) = plain_file::open(&root.join(OsStr::from_bytes(&entry.path)))?;
     let mut data = Vec::with_capacity(usize::try_from(entry.stat.size).unwrap_or(0) + 1);
     file.take(entry.stat.size + 1).read_to_end(&mut data)?;
     Ok(data)

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use solverpilot::campaign::Sync;
-use solverpilot::host::sync::Source;
+use solverpilot::host::sync::{Own, Source};
 
 super::forms!(what_is_remembered_changes_no_digest, 40);
 
@@ -21,7 +21,7 @@ fn name() -> impl Strategy<Value = Vec<u8>> {
 /// Name of the tree, and of its code.
 fn digests(folder: &Path, state: &Path) -> (String, [u8; 32], usize) {
     let file = folder.join("campaign.toml");
-    let source = Source::open(&Sync::default(), &file, ".", None, state).expect("a tree");
+    let source = Source::open(&Sync::default(), &file, ".", Own::default(), state).expect("a tree");
     let reading = source.read(true, true).expect("a tree").expect("no question");
     source.memory().keep_code(&reading.tree, source.rules()).expect("it is kept");
     let (tree, code) = (reading.tree.name(), reading.code);

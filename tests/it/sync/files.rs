@@ -9,7 +9,7 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use solverpilot::campaign::Sync;
-use solverpilot::host::sync::Source;
+use solverpilot::host::sync::{Own, Source};
 
 use super::{COMMIT, campaign, sent, tree};
 use crate::support::{Sandbox, shell};
@@ -231,7 +231,7 @@ proptest! {
         let list = || -> BTreeSet<String> {
             let sync = Sync { root: "t".to_owned(), ..Sync::default() };
             let file = folder.join("campaign.toml");
-            let source = Source::open(&sync, &file, ".", None, &folder.join(".sp/c")).expect("a tree");
+            let source = Source::open(&sync, &file, ".", Own::default(), &folder.join(".sp/c")).expect("a tree");
             let entries = source.list().expect("a list").entries;
             entries.into_iter().map(|one| format!("t/{}", String::from_utf8(one.path).expect("text"))).collect()
         };
