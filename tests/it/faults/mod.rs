@@ -100,4 +100,5 @@ trials! {
     garbage: first 1 second 1041;
     machines: first 1;
     extreme: first 1 second 2;
+    foreign: first 1 second 2;
 }

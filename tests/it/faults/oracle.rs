@@ -5,10 +5,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::trial::{CAMPAIGN, Trial};
-use crate::support::place;
 
 /// A finding is one of these; a trial counts as its worst, the first of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -73,8 +72,13 @@ pub(super) enum Word {
 pub(super) type Said = BTreeMap<String, Vec<(u32, Word)>>;
 
 pub(super) fn said(trial: &Trial) -> Said {
+    said_in(&trial.sandbox.path().join("said"))
+}
+
+/// The same of the jobs that write to another folder.
+pub(super) fn said_in(folder: &Path) -> Said {
     let mut said = Said::new();
-    for entry in fs::read_dir(trial.sandbox.path().join("said")).expect("a folder").flatten() {
+    for entry in fs::read_dir(folder).expect("a folder").flatten() {
         let name = entry.file_name().into_string().expect("text");
         if name.len() != 32 {
             continue;
@@ -124,9 +128,34 @@ impl Row {
 
 type Rows = BTreeMap<(String, u32), Row>;
 
+/// Judges what the jobs of another folder said, whose owner cancels, withdraws and reruns at will: its results are those of its
+/// own jobs, and none is lost or runs beside itself.
+pub(super) fn judge_other(folder: &Path, said: &Said, findings: &mut Vec<Finding>) {
+    let path = folder.join(format!(".sp/{CAMPAIGN}/attempts.csv"));
+    let rows = rows_of(&fs::read_to_string(path).unwrap_or_default());
+    let mut find =
+        |kind, text: String| findings.push(Finding::new(kind, format!("elsewhere: {text}")));
+    for (id, words) in said {
+        order(id, words, &Rows::new(), false, &mut find);
+        for (n, _) in words.iter().filter(|(n, _)| !rows.contains_key(&(id.clone(), *n))) {
+            find(Kind::Lost, format!("{id}/{n} ran, and nobody knows of it"));
+        }
+    }
+    for ((id, n), row) in rows.iter().filter(|(_, row)| row.state != "cancelled") {
+        let own = said.get(id).into_iter().flatten().filter(|(of, _)| of == n);
+        let own: Vec<&Word> = own.map(|(_, word)| word).collect();
+        if let Some((kind, why)) = differs(row, &own) {
+            find(kind, format!("{id}/{n} is told as {row:?}: {why}; it said {own:?}"));
+        }
+    }
+}
+
 /// `attempts.csv`.
 fn rows(trial: &Trial) -> Rows {
-    let text = trial.sandbox.read(&format!(".sp/{CAMPAIGN}/attempts.csv"));
+    rows_of(&trial.sandbox.read(&format!(".sp/{CAMPAIGN}/attempts.csv")))
+}
+
+fn rows_of(text: &str) -> Rows {
     let mut reader = csv::Reader::from_reader(text.as_bytes());
     let headers = reader.headers().expect("a head").clone();
     let place = |name: &str| headers.iter().position(|header| header == name).expect("a column");
@@ -162,11 +191,18 @@ fn records(trial: &Trial) -> BTreeMap<(String, u32), String> {
     found
 }
 
+/// Where the trial's own instance lies below a root: others of its name may be there.
+fn own_place(trial: &Trial, root: &Path) -> PathBuf {
+    let record = trial.sandbox.read(&format!(".sp/{CAMPAIGN}/id"));
+    let id = record.lines().next().and_then(|line| line.strip_prefix("id "));
+    root.join("v2").join(format!("{CAMPAIGN}~{}", id.unwrap_or("none")))
+}
+
 /// The state files of every attempt on every host.
 pub(super) fn states(trial: &Trial) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for root in trial.roots() {
-        let jobs = place(&root, CAMPAIGN).join("jobs");
+        let jobs = own_place(trial, &root).join("jobs");
         for job in fs::read_dir(jobs).into_iter().flatten().flatten() {
             for attempt in fs::read_dir(job.path()).into_iter().flatten().flatten() {
                 let number = attempt.file_name().to_string_lossy().parse::<u32>().is_ok();

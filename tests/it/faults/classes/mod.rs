@@ -8,6 +8,7 @@ mod clock;
 mod connection;
 mod disk;
 mod extreme;
+mod foreign;
 mod garbage;
 mod large;
 mod machines;
@@ -70,6 +71,7 @@ pub(super) const ALL: &[Class] = &[
     class("garbage", garbage::shape, garbage::play),
     class("machines", machines::shape, machines::play),
     class("extreme", extreme::shape, extreme::play),
+    class("foreign", foreign::shape, foreign::play),
     long("suspended", connection::shape, connection::suspended),
     Class { alone: true, ..long("hundred", large::hundred, signals::play) },
     long("thousand", large::thousand, signals::play),
