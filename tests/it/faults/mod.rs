@@ -6,6 +6,7 @@
 mod classes;
 mod oracle;
 mod procs;
+mod said;
 mod soak;
 mod targets;
 mod trial;

@@ -4,8 +4,9 @@ use std::fs;
 
 use fastrand::Rng;
 
-use super::oracle::{Word, said, states};
+use super::oracle::states;
 use super::procs::{self, Process};
+use super::said::{Word, said};
 use super::trial::Trial;
 
 /// A kind of process.

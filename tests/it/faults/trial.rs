@@ -182,7 +182,7 @@ impl Trial {
     }
 
     fn has_begun(&self) -> bool {
-        super::oracle::said(self).values().any(|words| !words.is_empty())
+        super::said::said(self).values().any(|words| !words.is_empty())
     }
 
     /// Starts `sp` in the campaign's folder.
@@ -303,9 +303,9 @@ impl Trial {
         judge(self, code, &mut findings);
         if findings.is_empty() && self.chance(40) {
             // All is done: another one starts nothing.
-            let before = super::oracle::said(self);
+            let before = super::said::said(self);
             let again = self.run(&["apply", "--no-failed"]);
-            if again != code || super::oracle::said(self) != before {
+            if again != code || super::said::said(self) != before {
                 let text =
                     format!("another apply ended with {again}, not {code}, or started something");
                 findings.push(Finding::new(Kind::Doubled, text));

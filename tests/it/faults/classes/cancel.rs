@@ -5,7 +5,8 @@ use fastrand::Rng;
 use rustix::process::Signal;
 
 use super::signals::strike;
-use crate::faults::oracle::{Finding, Grant, Kind, Said, said};
+use crate::faults::oracle::{Finding, Grant, Kind};
+use crate::faults::said::{Said, said};
 use crate::faults::trial::{ENDS, HOSTILE, Shape, Trial, any_hosts, usual};
 
 pub(super) fn shape(rng: &mut Rng) -> Shape {

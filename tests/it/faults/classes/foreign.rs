@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use fastrand::Rng;
 use rustix::process::Signal;
 
-use crate::faults::oracle::{Finding, Kind, judge_other, said_in};
+use crate::faults::oracle::{Finding, Kind, judge_other};
+use crate::faults::said::said_in;
 use crate::faults::trial::{CAMPAIGN, Shape, Trial, any_hosts, usual};
 use crate::support::{places, shell};
 
