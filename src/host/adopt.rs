@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::answer::{fields, nonsense};
-use super::conversation::{Host, PATIENCE};
+use super::conversation::Host;
 use super::error::HostError;
+use super::talk::PATIENCE;
 use crate::ids::{Attempt, Instance, JobId};
 use crate::lifecycle::fields::{Kind, attempt};
 use crate::lifecycle::{HostFact, parse_lines};

@@ -6,21 +6,16 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::time::timeout;
-
 use super::control::ControlFolder;
 use super::error::HostError;
 use super::hello::{self, Hello};
 use super::ssh::{Destination, Link};
-use super::talk::{ANSWER_MAX, Broken, Talk, question};
+use super::talk::{ANSWER_MAX, Broken, PATIENCE, Talk, question};
 use super::transport::{Rest, Started, shown_tail, start_here};
 use super::{random_word, root, script, sync};
 use crate::crash::crash_point;
 use crate::ids::{Attempt, HostName, Instance, JobId};
 use crate::shell::quote;
-
-/// How long a question may take that waits for nothing but the host itself.
-pub(super) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A host of a campaign.
 #[derive(Debug, Clone)]
@@ -156,17 +151,17 @@ impl Host {
         nonce: &str,
         patience: Duration,
     ) -> Result<(Talk, Vec<u8>), HostError> {
-        match timeout(patience, talk.exchange(said, nonce)).await {
-            Ok(Ok(body)) => Ok((talk, body)),
-            Ok(Err(Broken::Closed(said))) => Err(self.no_answer(verb, talk.over(), &said).await),
-            Ok(Err(Broken::Read(error))) => Err(self.cut(verb, &error)),
-            Ok(Err(Broken::TooLong)) => {
+        match talk.exchange(said, nonce, patience).await {
+            Ok(body) => Ok((talk, body)),
+            Err(Broken::Closed(said)) => Err(self.no_answer(verb, talk.over(), &said).await),
+            Err(Broken::Read(error)) => Err(self.cut(verb, &error)),
+            Err(Broken::TooLong) => {
                 Err(HostError::TooLong { host: self.name.to_string(), verb, limit: ANSWER_MAX })
             }
-            Err(_) => {
+            Err(Broken::Silent(waited)) => {
                 // The connection may be dead without anybody having noticed.
                 self.begin_anew().await;
-                Err(self.too_slow(verb, patience))
+                Err(self.too_slow(verb, waited))
             }
         }
     }

@@ -15,6 +15,7 @@ use super::conversation::{Host, Place};
 use super::error::{HostError, RootTrouble};
 use super::random_word;
 use super::ssh::{CHANNELS, Link};
+use super::talk::PATIENCE;
 use super::transport::{Started, command, shown_tail};
 use crate::lifecycle::fields::{count, size};
 
@@ -50,9 +51,6 @@ const NETWORK: &[&str] = &[
     "fuse.juicefs",
     "fuse.davfs2",
 ];
-/// How long a host's first words are waited for, start-up files included.
-const GREETING_WITHIN: Duration = Duration::from_mins(1);
-const PATIENCE: Duration = Duration::from_mins(1);
 
 /// All that was learned of a host, up to the trouble that ended it.
 #[derive(Debug, Default)]
@@ -260,9 +258,9 @@ impl Host {
                 }
             }
         };
-        timeout(GREETING_WITHIN, talk)
+        timeout(PATIENCE, talk)
             .await
-            .map_err(|_| self.too_slow("hello", GREETING_WITHIN))?
+            .map_err(|_| self.too_slow("hello", PATIENCE))?
             .map_err(|error| self.cut("hello", &error))
     }
 }

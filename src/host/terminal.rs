@@ -7,8 +7,9 @@ use std::io;
 use std::process::{ExitStatus, Stdio};
 
 use super::batch::secret_lines;
-use super::conversation::{Host, PATIENCE};
+use super::conversation::Host;
 use super::error::HostError;
+use super::talk::PATIENCE;
 use super::transport::command;
 use super::{random_word, script};
 use crate::ids::{Attempt, Instance, JobId};

@@ -9,11 +9,11 @@ use tokio::time::timeout;
 
 use super::answer::{Account, Probe, parse_account, parse_probe};
 use super::batch::Batch;
-use super::conversation::{Host, PATIENCE};
+use super::conversation::Host;
 use super::doctor::RootFacts;
 use super::error::HostError;
 use super::random_word;
-use super::talk::ANSWER_MAX;
+use super::talk::{ANSWER_MAX, PATIENCE};
 use crate::ids::{ApplyId, Attempt, HostName, Instance, JobId};
 use crate::lifecycle::{HostFact, JournalPosition, LineError, parse_lines};
 

@@ -9,18 +9,15 @@ use super::hash::Tree;
 use super::list::Kind;
 use super::rules::Rules;
 use crate::host::answer::nonsense;
+use crate::host::talk::PATIENCE;
 use crate::host::{Host, HostError};
 use crate::ids::Instance;
 
-/// How long a host may take for any question, at least.
-const SHORTEST: Duration = Duration::from_mins(1);
 /// How long a host may take to copy what a snapshot keeps, of which only the host knows how much it is.
 const COPYING: Duration = Duration::from_mins(15);
 /// Files that a host has looked at in a second, and bytes that it has on its disk: those of a slow network file system.
 const SLOWEST_LOOK: u64 = 200;
 const SLOWEST_DISK: u64 = 1 << 20;
-/// A line that carries fewer bytes in a second is given up.
-const SLOWEST: u64 = 4 << 10;
 /// The beginning of what a host's `tar` said that is shown.
 const SAID: usize = 400;
 
@@ -38,7 +35,7 @@ pub(super) struct Ask<'a> {
 pub(super) fn patience(files: usize, bytes: u64, keeps: bool) -> Duration {
     let look = Duration::from_secs(files as u64 / SLOWEST_LOOK);
     let write = Duration::from_secs(bytes / SLOWEST_DISK);
-    SHORTEST + look + write + if keeps { COPYING } else { Duration::ZERO }
+    PATIENCE + look + write + if keeps { COPYING } else { Duration::ZERO }
 }
 
 /// The host's answer to a name.
@@ -86,8 +83,7 @@ impl Ask<'_> {
     /// Has a pack of files unpacked in the folder. Twice does no harm.
     pub(super) async fn fill(&self, pack: &[u8]) -> Result<Filled, HostError> {
         let arguments = [self.instance.as_str(), &self.token];
-        let patience = SHORTEST + Duration::from_secs(pack.len() as u64 / SLOWEST);
-        let body = self.host.ask("snapshot_fill", &arguments, pack, patience).await?;
+        let body = self.host.ask("snapshot_fill", &arguments, pack, PATIENCE).await?;
         let host = self.host.name().to_string();
         match body.as_slice() {
             b"filled .\n" => Ok(Filled::Whole),

@@ -15,6 +15,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
 use super::error::SyncError;
+use crate::host::talk::PATIENCE;
 
 /// Where rsync sends to.
 #[derive(Debug, Clone, Default)]
@@ -79,7 +80,8 @@ impl Rsync<'_> {
         let mut target = std::ffi::OsString::new();
         if let Some(prefix) = &self.destination.prefix {
             // Blanks of the path are no words of the remote shell; a peer that is gone is noticed.
-            command.args(["--protect-args", "--timeout=60"]);
+            command.arg("--protect-args");
+            command.arg(format!("--timeout={}", PATIENCE.as_secs()));
             target.push(prefix);
             target.push(":");
         }
