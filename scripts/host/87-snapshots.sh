@@ -137,7 +137,8 @@ unpack() { # FOLDER
     # The account's options for them are not ours.
     unset TAR_OPTIONS GZIP
     exec 4>&1
-    _ended=$({ { gzip -dc && printf g >&3; } | tar -xof - -C "$1" && printf t; } 3>&1 2>&4)
+    # Not `tar -C`: GNU tar reads a backslash in that as more than itself.
+    _ended=$({ { gzip -dc && printf g >&3; } | (cd "$1" && tar -xof - && printf t); } 3>&1 2>&4)
     [ "$_ended" = gt ]
   )
 }

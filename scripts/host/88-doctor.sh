@@ -16,13 +16,17 @@ file_system() { # PATH
   OPTIONS=${_mount#* }
 }
 
-# What an apply may be refused for: the file system of the root, and whether it takes a block.
+# What an apply may be refused for: what the machine lacks, the file system of the root, and whether it takes a block.
 root_facts() { # PREFIX
-  local _room
+  local _room _lack
   file_system "$V"
   _room=yes
   { head -c 4096 /dev/zero >"$V/run/room.$$"; } 2>/dev/null || _room=no
   rm -f "$V/run/room.$$"
+  shell_lacks
+  for _lack in $LACKS; do
+    printf '%s lacks=%s\n' "$1" "$_lack"
+  done
   printf '%s fs=%s\n%s options=%s\n%s room=%s\n' "$1" "${FS:-unknown}" "$1" "$OPTIONS" "$1" $_room
 }
 

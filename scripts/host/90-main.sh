@@ -19,7 +19,8 @@ enter() {
   SLOTS=$HOME/.local/share/sp/v2/slots/$MACHINE
   { read -r _boot SECRETS <"$V/run/secrets"; } 2>/dev/null && [ "$_boot" = "$BOOT" ] || place_secrets
   for _folder in "$V/run" "$SLOTS" "$SECRETS"; do
-    [ -d "$_folder" ] || mkdir -p "$_folder" || exit 73
+    [ -d "$_folder" ] || mkdir -p "$_folder" || cannot make "$_folder"
+    [ -w "$_folder" ] || cannot "write to" "$_folder"
   done
   [ -O "$SECRETS" ] && [ ! -h "$SECRETS" ] || exit 73
   [ -s "$V/root-id" ] || {
@@ -29,6 +30,12 @@ enter() {
   } || exit 73
   # The one of the folder that was entered, wherever that is by now.
   { read -r ROOTID <root-id; } 2>/dev/null && is_name "$ROOTID" || exit 73
+}
+
+# Tells in place of an answer what no verb can do without: it stays so until somebody puts it right.
+cannot() { # VERB PATH ; uses NONCE
+  [ -z "${NONCE-}" ] || printf '\nsp-cannot %s %s %s\n' "$NONCE" "$1" "$2"
+  exit 73
 }
 
 # -> SECRETS: in memory where that is possible. Looked for once a boot: the list of mounts may be long.
@@ -89,6 +96,8 @@ answer_line() { # WORDS
   # For who is to die at a step: this process, not the one that reads the questions.
   read -r SELF_PID _ </proc/self/stat
   eval "set -- $1"
+  NONCE=${2-}
+  is_name "$NONCE" || exit 64
   enter
   answer "$@"
 }
@@ -102,8 +111,9 @@ case ${1-} in
     ;;
   talk) talk ;;
   *)
-    enter
     _verb=${1-} NONCE=${3-}
+    is_name "$NONCE" || exit 64
+    enter
     shift 3
     answer "$_verb" "$NONCE" "$@"
     ;;

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 
+use super::again::Repeated;
 use super::follow::Follower;
 use super::hand_over::prepare_step;
 use super::lane::{Lane, Step};
@@ -148,7 +149,7 @@ impl Follower<'_> {
         };
         match workspace.store.record(&report) {
             Ok(recorded) => self.told(workspace, at, facts, &recorded)?,
-            Err(error) => self.failed(workspace, at, error.into())?,
+            Err(error) => self.failed(workspace, at, Repeated::Look, error.into())?,
         }
         if self.lanes[at].is_quiet() {
             self.lanes[at].stop_looking();

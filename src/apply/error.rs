@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::host::HostError;
+use crate::host::{HostError, Lasting};
 use crate::ids::{Attempt, JobId};
 use crate::plan::PlanError;
 use crate::store::{LockError, ResultsError, StoreError};
@@ -111,6 +111,26 @@ impl From<PlanError> for ApplyError {
 }
 
 impl ApplyError {
+    /// Whether asking again may help without anybody's doing.
+    pub fn lasting(&self) -> Lasting {
+        match self {
+            Self::Host(error) => error.lasting(),
+            Self::Store(_)
+            | Self::Lock(_)
+            | Self::Plan(_)
+            | Self::Signals(_)
+            | Self::SamePlace { .. }
+            | Self::Root { .. }
+            | Self::HostRemoved { .. }
+            | Self::NoHost
+            | Self::NoAttemptLeft { .. }
+            | Self::Shallow { .. }
+            | Self::SameName { .. }
+            | Self::Secrets { .. }
+            | Self::Programs { .. } => Lasting::Standing,
+        }
+    }
+
     /// Whether it is about this side, so that no host can be told of in its place.
     pub(super) fn is_ours(&self) -> bool {
         match self {

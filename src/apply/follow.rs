@@ -8,12 +8,13 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use super::again::{Down, Repeated};
 use super::hand_over::{Hand, prepare_step};
 use super::lane::{Chunk, IDLE_ROUNDS, Lane, Said, Step, Trouble};
 use super::missing::Before;
 use super::tell::job_at;
 use super::{ApplyError, Interrupt, Interrupts, Observer, Workspace, joined};
-use crate::host::{HostError, Probe};
+use crate::host::{HostError, Lasting, Probe};
 use crate::ids::JobId;
 use crate::lifecycle::event::HostState;
 use crate::lifecycle::{AttemptState, Event, EventKind};
@@ -225,6 +226,7 @@ impl Follower<'_> {
         said: Said,
         lock: Option<&ApplyLock>,
     ) -> Result<(), ApplyError> {
+        let asked = said.asked();
         match said {
             Said::Prepared(ready) => match *ready {
                 Ok(ready) => {
@@ -232,7 +234,7 @@ impl Follower<'_> {
                     match self.send(workspace, at, ready) {
                         // What a host said of itself cannot be handed back to it: that keeps no other host waiting.
                         Err(error @ ApplyError::Host(_)) => {
-                            return self.failed(workspace, at, error);
+                            return self.failed(workspace, at, Repeated::Prepare, error);
                         }
                         sent => sent?,
                     }
@@ -241,7 +243,7 @@ impl Follower<'_> {
                     self.is_unfit(workspace, at, error)?;
                     return Ok(());
                 }
-                Err(error) => return self.failed(workspace, at, error),
+                Err(error) => return self.failed(workspace, at, Repeated::Prepare, error),
             },
             Said::Withdrawn(Ok(())) => self.lanes[at].withdraw = false,
             Said::Gave(gave) => return self.gave(workspace, at, gave),
@@ -249,10 +251,14 @@ impl Follower<'_> {
             // What became of what was there is told by the next look.
             Said::HandedOver(Err(HostError::OtherRoot { .. })) => self.lanes[at].await_sent(),
             Said::Looked(Ok(probe)) => self.looked(workspace, at, &probe, lock)?,
-            Said::HandedOver(Err(error))
-            | Said::Looked(Err(error))
-            | Said::Withdrawn(Err(error)) => {
-                return self.failed(workspace, at, error.into());
+            Said::HandedOver(Err(error)) => {
+                return self.failed(workspace, at, Repeated::HandOver, error.into());
+            }
+            Said::Looked(Err(error)) => {
+                return self.failed(workspace, at, Repeated::Look, error.into());
+            }
+            Said::Withdrawn(Err(error)) => {
+                return self.failed(workspace, at, Repeated::Withdraw, error.into());
             }
             Said::Logs(Ok(())) => {}
             Said::Logs(Err(error)) => {
@@ -261,7 +267,9 @@ impl Follower<'_> {
             }
         }
         let lane = &mut self.lanes[at];
-        if lane.down.take().is_some() {
+        let is_done = lane.jobs.is_empty();
+        if lane.down.is_some_and(|down| down.is_over(asked, is_done)) {
+            lane.down = None;
             let (name, detail) = (lane.host.name().clone(), "it answers again".to_owned());
             let kind = EventKind::Host { host: name, state: HostState::Reachable, detail };
             self.observer.event(&Event { ts: workspace.clock().now(), kind });
@@ -303,7 +311,9 @@ impl Follower<'_> {
         let lane = &mut self.lanes[at];
         let before = Before { journal: lane.read.clone(), had: std::mem::take(&mut lane.had) };
         let taken = match workspace.take_answer(lane.at, probe, &before, lock) {
-            Err(error) if !error.is_ours() => return self.failed(workspace, at, error),
+            Err(error) if !error.is_ours() => {
+                return self.failed(workspace, at, Repeated::Look, error);
+            }
             taken => taken?,
         };
         // With nothing read yet, the next look asks at once and for all of it.
@@ -335,6 +345,7 @@ impl Follower<'_> {
         &mut self,
         workspace: &Workspace,
         at: usize,
+        asked: Repeated,
         error: ApplyError,
     ) -> Result<(), ApplyError> {
         if error.is_ours() {
@@ -343,19 +354,20 @@ impl Follower<'_> {
         let lane = &mut self.lanes[at];
         // Whether the hand-over arrived is told by the next look.
         lane.await_sent();
-        let again =
-            !lane.host.is_here() && matches!(&error, ApplyError::Host(error) if error.may_pass());
-        if !again {
+        // This machine is not asked again: what it cannot do now it tells the person who sits here.
+        if lane.host.is_here() || error.lasting() == Lasting::Standing {
             lane.trouble = Some(Trouble::Error(error));
             return Ok(());
         }
         let first = lane.down.is_none();
-        let (since, tries) = lane.down.unwrap_or((Instant::now(), 0));
-        lane.down = Some((since, tries + 1));
-        let said = error.to_string();
+        lane.down = Some(lane.down.map_or_else(|| Down::new(asked), Down::again));
+        let mut detail = error.to_string();
+        if lane.open.values().any(|state| *state == AttemptState::Running) {
+            detail.push_str("; what runs there goes on");
+        }
         lane.silent = Some(error);
         if first {
-            let (host, detail) = (lane.host.name().clone(), said);
+            let host = lane.host.name().clone();
             let kind = EventKind::Host { host, state: HostState::Unreachable, detail };
             self.observer.event(&Event { ts: workspace.clock().now(), kind });
         }
@@ -369,8 +381,8 @@ impl Follower<'_> {
             return;
         }
         for lane in &mut self.lanes {
-            let Some((since, _)) = lane.down.filter(|_| lane.trouble.is_none()) else { continue };
-            if since.elapsed() > DOWN_PATIENCE {
+            let Some(down) = lane.down.filter(|_| lane.trouble.is_none()) else { continue };
+            if down.lasted() > DOWN_PATIENCE {
                 if let Some((_, step)) = lane.step.take() {
                     step.abort();
                 }

@@ -10,6 +10,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::AbortHandle;
 
 use super::ApplyError;
+use super::again::{Down, Repeated};
 use super::collect::Question;
 use super::missing::Handed;
 use super::open::Named;
@@ -22,9 +23,6 @@ use crate::lifecycle::{AttemptState, HostFact, JournalPosition, LineError};
 use crate::state::State;
 use crate::store::Intended;
 
-/// Between two tries to reach a host: the first, and the longest.
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// Answers without any news, before it is said that the queue does not move.
 pub(super) const IDLE_ROUNDS: u32 = 12;
 
@@ -51,6 +49,19 @@ pub(super) enum Said {
     Gave(Result<(Vec<HostFact>, Vec<LineError>), HostError>),
     /// This apply's hand-overs were taken out of the queue.
     Withdrawn(Result<(), HostError>),
+}
+
+impl Said {
+    /// To which of the questions that are repeated this is an answer.
+    pub(super) fn asked(&self) -> Option<Repeated> {
+        match self {
+            Self::Prepared(_) => Some(Repeated::Prepare),
+            Self::HandedOver(_) => Some(Repeated::HandOver),
+            Self::Looked(_) => Some(Repeated::Look),
+            Self::Withdrawn(_) => Some(Repeated::Withdraw),
+            Self::Logs(_) | Self::Gave(_) => None,
+        }
+    }
 }
 
 /// A host that jobs can be handed to.
@@ -134,8 +145,8 @@ pub(super) struct Lane {
     pub(super) idle: u32,
     pub(super) news: bool,
     pub(super) began: Instant,
-    /// Since when the host does not answer, and how many tries that were.
-    pub(super) down: Option<(Instant, u32)>,
+    /// Whether something that the host is asked again and again comes to nothing.
+    pub(super) down: Option<Down>,
     /// Why it does not.
     pub(super) silent: Option<ApplyError>,
     /// Whether logs may be there that are to be fetched at the end.
@@ -276,22 +287,11 @@ impl Lane {
     /// How long to wait before the next look.
     pub(super) fn pause(&self) -> Duration {
         match (self.down, self.idle) {
-            (Some((_, tries)), _) => {
-                let pause = FIRST_PAUSE.saturating_mul(1 << tries.min(10)).min(LONGEST_PAUSE);
-                // So that many clients do not come back in step.
-                pause.mul_f64(0.5 + fraction() / 2.0)
-            }
+            (Some(down), _) => down.pause(),
             (None, 0) => Duration::ZERO,
             (None, idle) => Duration::from_millis(50 << idle.min(6)),
         }
     }
-}
-
-/// A number below 1, another one each time.
-fn fraction() -> f64 {
-    let word = crate::host::random_word();
-    let bits = u32::from_str_radix(&word[..8], 16).unwrap_or(0);
-    f64::from(bits) / (f64::from(u32::MAX) + 1.0)
 }
 
 impl Step {
@@ -337,6 +337,7 @@ async fn prepare(
 ) -> Result<Prepared, ApplyError> {
     // Side by side: none of them needs another one, and each costs a way there and back. But what is wrong with the account
     // or the root is why the sending failed, too, and ends it.
+    let is_sent = source.is_some() || !host.is_here();
     let send = async {
         let Some(source) = source else { return Ok(None) };
         let made = source.send(host, instance).await?;
@@ -346,7 +347,7 @@ async fn prepare(
     let look = async {
         let (account, _) = tokio::join!(host.account(programs), revision.look());
         let account = account?;
-        host.check_root(&account.root)?;
+        host.check_root(&account.root, is_sent)?;
         missing.extend(account.missing.iter().cloned());
         if missing.is_empty() {
             return Ok(account);

@@ -4,6 +4,7 @@
 //! [`Observer`]; it prints nothing. Every step may be cut off at any point: intents are written before the host is asked,
 //! facts after, and a later apply finds by the host's own records what came of it.
 
+mod again;
 mod code;
 mod collect;
 mod deal;

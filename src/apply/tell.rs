@@ -4,6 +4,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::again::Repeated;
 use super::follow::Follower;
 use super::lane::{Chunk, SetupFailure};
 use super::run::is_failure;
@@ -40,7 +41,7 @@ impl Follower<'_> {
             let report = HostReport { host: &name, memory, read_from, whole: false, facts: &facts };
             match workspace.store.record(&report) {
                 Ok(recorded) => self.told(workspace, at, facts, &recorded)?,
-                Err(error) => self.failed(workspace, at, error.into())?,
+                Err(error) => self.failed(workspace, at, Repeated::Look, error.into())?,
             }
             recorded_any = true;
             let lane = &mut self.lanes[at];

@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 
 use super::args;
 use super::context::Context;
-use super::error::{CliError, host_help};
+use super::error::CliError;
 use super::exit::Exit;
+use super::host_help::host_help;
 use super::plan::count;
 use super::printable::printable;
 use crate::apply::{hosts_of, programs_of};
@@ -54,7 +55,9 @@ pub(super) fn run(context: &Context, arguments: &args::Doctor) -> Result<Exit, C
         let host = hosts[at].clone();
         let ssh = campaign.hosts.get(host.name()).and_then(|host| host.ssh.as_ref());
         let ssh = ssh.map(|ssh| ssh.destination.to_string());
-        let mut findings = judge(&found, host.is_here());
+        let is_sent =
+            !host.is_here() || campaign.hosts.get(host.name()).is_some_and(|host| host.snapshot);
+        let mut findings = judge(&found, host.is_here(), is_sent);
         if let Some(error) = &found.trouble {
             let (_, code, help) = host_help(error);
             findings.push(Finding::problem(code, error.to_string(), help));

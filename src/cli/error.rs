@@ -2,16 +2,16 @@
 
 use std::fmt::Write as _;
 use std::io;
-use std::path::Path;
 
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
 use serde_json::{Value, json};
 
 use super::exit::Exit;
+use super::host_help::host_help;
 use super::printable::{printable, printable_error};
 use crate::apply::ApplyError;
 use crate::campaign::CampaignError;
-use crate::host::{HostError, RootTrouble, SshTrouble};
+use crate::host::HostError;
 use crate::plan::{FilterError, PlanError, SelectError};
 use crate::store::StoreError;
 
@@ -170,145 +170,6 @@ impl From<StoreError> for CliError {
             error => Self::person("checkpoint", error.to_string(), error.help()),
         }
     }
-}
-
-/// What an error of a host means for who typed the command: the exit code, a code for programs, the next step.
-pub(super) fn host_help(error: &HostError) -> (Exit, &'static str, String) {
-    match error {
-        HostError::Start { program, .. } => {
-            (Exit::Person, "start", format!("install `{program}` or correct PATH"))
-        }
-        HostError::NoAnswer { stderr, .. } if no_login(stderr) => (
-            Exit::Person,
-            "no-login",
-            "the account there has no shell; use another one, or ask for one".to_owned(),
-        ),
-        HostError::NoAnswer { .. } => (
-            Exit::Unfinished,
-            "no-answer",
-            "run the same command again; the jobs there go on. Each time? `sp doctor` looks closer"
-                .to_owned(),
-        ),
-        HostError::TooSlow { .. } => (
-            Exit::Unfinished,
-            "no-answer",
-            "is it up, and is the network (VPN, jump host) right? its jobs go on without you"
-                .to_owned(),
-        ),
-        HostError::TooLong { .. } | HostError::Nonsense { .. } => (
-            Exit::Person,
-            "answer",
-            "is the root's disk damaged, or did something else write there?".to_owned(),
-        ),
-        HostError::Damaged { .. } => (
-            Exit::Unfinished,
-            "damaged",
-            "make room on the host's disk, then run the same command again".to_owned(),
-        ),
-        HostError::OtherRoot { .. } => {
-            (Exit::Unfinished, "root-gone", "run the same command again".to_owned())
-        }
-        HostError::ManyLists { .. } => (
-            Exit::Person,
-            "many-host-lists",
-            "give the campaign another `name`, or take an earlier `[hosts]` again".to_owned(),
-        ),
-        HostError::Io { .. } => (Exit::Person, "io", String::new()),
-        HostError::Root { path, trouble, .. } => (Exit::Person, "root", root_help(trouble, path)),
-        HostError::RootText { .. } => {
-            (Exit::Person, "root", "correct `root` in `[hosts]`".to_owned())
-        }
-        HostError::Ssh { trouble, destination, .. } => ssh_help(*trouble, destination),
-        HostError::Sync(error) => {
-            let exit = if error.is_passing() { Exit::Unfinished } else { Exit::Person };
-            (exit, "sync", error.help())
-        }
-        HostError::Job { .. } => (Exit::Person, "job", "correct the campaign file".to_owned()),
-        HostError::Missing { programs, .. } => {
-            (Exit::Person, "missing", format!("install {}", programs.join(", ")))
-        }
-    }
-}
-
-/// What a root that cannot be used wants.
-pub(super) fn root_help(trouble: &RootTrouble, path: &Path) -> String {
-    let path = path.display();
-    match trouble {
-        RootTrouble::Relative => "begin the host's `root` with `/`, `~/` or `$HOME/`".to_owned(),
-        RootTrouble::Make => format!(
-            "make {path} there, as this user, or give the host another `root`, on a local disk"
-        ),
-        RootTrouble::Write => {
-            format!("look at it there: df {path}; or give the host another `root`")
-        }
-        RootTrouble::Owner => {
-            format!("look at it there: ls -ld {path}; or give the host another `root`")
-        }
-        RootTrouble::Mode => format!("on the host: chmod go-w {path}"),
-        RootTrouble::Network(_) | RootTrouble::NoExec => {
-            "give the host a `root` on a local disk, such as /scratch/$USER/sp or /var/lib/sp-$USER"
-                .to_owned()
-        }
-    }
-}
-
-/// What nologin(8) and its like say in place of running anything.
-fn no_login(said: &str) -> bool {
-    ["not available", "nologin", "sftp connections only", "This account is"]
-        .iter()
-        .any(|words| said.contains(words))
-}
-
-fn ssh_help(trouble: SshTrouble, destination: &str) -> (Exit, &'static str, String) {
-    let exit = if trouble.needs_person() { Exit::Person } else { Exit::Unfinished };
-    let (code, help) = match trouble {
-        SshTrouble::NoSsh => ("no-ssh", "install OpenSSH's client".to_owned()),
-        SshTrouble::Name => (
-            "ssh-name",
-            format!("correct `ssh = \"{destination}\"`, or add an alias to ~/.ssh/config"),
-        ),
-        SshTrouble::Refused => (
-            "ssh-refused",
-            "is its ssh server up, and the port right? its jobs go on without you".to_owned(),
-        ),
-        SshTrouble::NoAnswer => (
-            "ssh-no-answer",
-            "is it up, and is the network (VPN, jump host) right? its jobs go on without you"
-                .to_owned(),
-        ),
-        SshTrouble::KeyUnknown => (
-            "host-key-unknown",
-            format!(
-                "compare and take it once: ssh {destination} true; where nobody can (CI): \
-                 `host-key-check = \"accept-new\"`"
-            ),
-        ),
-        SshTrouble::KeyChanged => (
-            "host-key-changed",
-            format!(
-                "was it installed anew? only then remove the old key (ssh-keygen -R, as above) and take the \
-                 new one: ssh {destination} true; else somebody may be in between"
-            ),
-        ),
-        SshTrouble::Login => (
-            "login-refused",
-            format!(
-                "does `ssh -oBatchMode=yes {destination} true` work? add the key to an agent, or keep a \
-                 connection open (ControlMaster) where a second factor is asked"
-            ),
-        ),
-        SshTrouble::Cut => {
-            let help = "run the same command again; the jobs there go on. Each time? look at \
-                        ProxyJump and ProxyCommand in ~/.ssh/config, and at the server's log";
-            ("ssh-cut", help.to_owned())
-        }
-        SshTrouble::Sessions => (
-            "ssh-sessions",
-            "raise MaxSessions in its sshd_config, or close other connections".to_owned(),
-        ),
-        SshTrouble::Other => ("ssh", format!("does `ssh {destination} true` work?")),
-    };
-    (exit, code, help)
 }
 
 impl From<HostError> for CliError {

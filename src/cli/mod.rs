@@ -16,6 +16,7 @@ mod explain;
 mod farewell;
 mod gc;
 mod help;
+mod host_help;
 mod init;
 mod logs;
 mod neighbours;

@@ -214,9 +214,7 @@ impl Observer for Screen<'_> {
             }
             EventKind::Host { host, state: HostState::Unreachable, detail } => {
                 let detail = visible(detail);
-                self.line(&format!(
-                    "warning: host {host} does not answer, its jobs go on; asking again: {detail}"
-                ));
+                self.line(&format!("warning: host {host} does not answer; asking again: {detail}"));
             }
             EventKind::Host { host, .. } => self.line(&format!("host {host} answers again")),
             EventKind::Warning { detail, .. } => {

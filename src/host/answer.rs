@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::HostError;
 use super::client::OtherInstance;
-use super::doctor::RootFacts;
+use super::facts::RootFacts;
 use crate::ids::ApplyId;
 use crate::lifecycle::fields::{Fields, Kind, size};
 use crate::lifecycle::{HostFact, JournalPosition, LineError, parse_lines};

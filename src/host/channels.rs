@@ -33,13 +33,12 @@ async fn channels_now(link: &Arc<Link>) -> Result<usize, HostError> {
     let mut opening = JoinSet::new();
     for _ in 0..CHANNELS {
         let link = Arc::clone(link);
-        opening.spawn(async move { link.start(&["/bin/sh"]).await });
+        opening.spawn(async move { link.start_beside(&["/bin/sh"]).await });
     }
     let mut open = Vec::new();
     while let Some(opened) = opening.join_next().await {
         match opened {
-            Ok(Ok(started)) => open.push(started),
-            Ok(Err(HostError::Ssh { trouble: super::SshTrouble::Sessions, .. })) => {}
+            Ok(Ok(started)) => open.extend(started),
             Ok(Err(error)) => return Err(error),
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         }

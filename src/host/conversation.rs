@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use super::control::ControlFolder;
 use super::error::HostError;
-use super::hello::{self, Hello};
+use super::login::Greeted;
 use super::ssh::{Destination, Link};
-use super::talk::{ANSWER_MAX, Broken, PATIENCE, Talk, question};
+use super::talk::{ANSWER_MAX, Broken, Talk, question};
 use super::transport::{Rest, Started, shown_tail, start_here};
+use super::trouble::End;
 use super::{random_word, root, script, sync};
 use crate::crash::crash_point;
 use crate::ids::{Attempt, HostName, Instance, JobId};
@@ -30,6 +31,8 @@ pub struct Host {
 struct Known {
     /// Its root, once that is ready.
     root: Option<PathBuf>,
+    /// The account's login shell, where the first words told it; empty else.
+    shell: String,
     /// A conversation that waits for the next question. One is kept: each holds one of the few channels of a connection.
     idle: Option<Talk>,
 }
@@ -74,18 +77,18 @@ impl Host {
         if let Some(root) = self.known_root() {
             return Ok(root);
         }
-        let (root, talk) = match &self.place {
+        let (root, shell, talk) = match &self.place {
             Place::Here(root) => {
                 root::prepare(&self.name, root)?;
-                (root.clone(), None)
+                (root.clone(), String::new(), None)
             }
             Place::Over(link, wanted) => {
-                let (root, talk) = self.say_hello(link, wanted.as_deref()).await?;
-                (root, Some(talk))
+                let Greeted { root, shell, talk } = self.say_hello(link, wanted.as_deref()).await?;
+                (root, shell, Some(talk))
             }
         };
         let mut known = self.known();
-        known.root = Some(root.clone());
+        (known.root, known.shell) = (Some(root.clone()), shell);
         if talk.is_some() {
             known.idle = talk;
         }
@@ -108,23 +111,9 @@ impl Host {
         self.known().root.clone()
     }
 
-    /// The first words, which become a conversation with the script.
-    async fn say_hello(
-        &self,
-        link: &Link,
-        wanted: Option<&str>,
-    ) -> Result<(PathBuf, Talk), HostError> {
-        let nonce = random_word();
-        let mut talk = Talk::new(link.start(&["/bin/sh"]).await?);
-        for text in [hello::text(&self.name, wanted, &nonce)?, hello::script()] {
-            let (said, body) =
-                self.converse("hello", talk, text.as_bytes(), &nonce, PATIENCE).await?;
-            talk = said;
-            if let Hello::Ready(root) = hello::read(&self.name, wanted, &body)? {
-                return Ok((root, talk));
-            }
-        }
-        Err(super::answer::nonsense(self.name.as_str(), "hello", b"bare"))
+    /// The account's login shell; empty where it is not known.
+    pub(super) fn login_shell(&self) -> String {
+        self.known().shell.clone()
     }
 
     /// A conversation with the script, and whether it is an old one.
@@ -143,7 +132,7 @@ impl Host {
     }
 
     /// Says something and waits for the answer, and gives the conversation back.
-    async fn converse(
+    pub(super) async fn converse(
         &self,
         verb: &'static str,
         mut talk: Talk,
@@ -153,15 +142,29 @@ impl Host {
     ) -> Result<(Talk, Vec<u8>), HostError> {
         match talk.exchange(said, nonce, patience).await {
             Ok(body) => Ok((talk, body)),
-            Err(Broken::Closed(said)) => Err(self.no_answer(verb, talk.over(), &said).await),
-            Err(Broken::Read(error)) => Err(self.cut(verb, &error)),
-            Err(Broken::TooLong) => {
-                Err(HostError::TooLong { host: self.name.to_string(), verb, limit: ANSWER_MAX })
+            Err(broken) => {
+                if let Broken::Closed(said) = &broken
+                    && let Some((what, path)) = cannot(said, nonce)
+                {
+                    self.begin_anew().await;
+                    return Err(HostError::Place { host: self.name.to_string(), what, path });
+                }
+                Err(self.broken(verb, talk, broken).await)
             }
-            Err(Broken::Silent(waited)) => {
+        }
+    }
+
+    pub(super) async fn broken(&self, verb: &'static str, talk: Talk, broken: Broken) -> HostError {
+        match broken {
+            Broken::Closed(said) => self.no_answer(verb, talk.over(), &said).await,
+            Broken::Read(error) => self.cut(verb, &error),
+            Broken::TooLong => {
+                HostError::TooLong { host: self.name.to_string(), verb, limit: ANSWER_MAX }
+            }
+            Broken::Silent(waited) => {
                 // The connection may be dead without anybody having noticed.
                 self.begin_anew().await;
-                Err(self.too_slow(verb, waited))
+                self.too_slow(verb, waited)
             }
         }
     }
@@ -284,7 +287,7 @@ impl Host {
         HostError::NoAnswer {
             host: self.name.to_string(),
             verb,
-            status: told.status,
+            end: told.end,
             stderr: told.stderr,
         }
     }
@@ -293,7 +296,7 @@ impl Host {
         HostError::NoAnswer {
             host: self.name.to_string(),
             verb,
-            status: format!("its answer cannot be read: {error}"),
+            end: End::Unread(format!("its answer cannot be read: {error}")),
             stderr: String::new(),
         }
     }
@@ -315,6 +318,16 @@ impl Host {
     pub fn too_slow(&self, verb: &'static str, patience: Duration) -> HostError {
         HostError::TooSlow { host: self.name.to_string(), verb, seconds: patience.as_secs() }
     }
+}
+
+/// What the script says that it cannot do, and at which path, whatever it is asked; see `cannot` there.
+fn cannot(said: &[u8], nonce: &str) -> Option<(&'static str, String)> {
+    let text = String::from_utf8_lossy(said);
+    let begin = format!("sp-cannot {nonce} ");
+    let rest = text.lines().rev().find_map(|line| line.strip_prefix(&begin))?;
+    let shown = |path: &str| shown_tail(path.as_bytes());
+    let mut known = ["make ", "write to "].into_iter();
+    known.find_map(|what| Some((what.trim_end(), shown(rest.strip_prefix(what)?))))
 }
 
 /// A host as rsync takes it: the connection is made already, so it is a name only; but `ssh://` and `:` mean something to

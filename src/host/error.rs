@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::trouble::{End, Lack, Lasting, LoginTrouble, RootTrouble, SshTrouble, lasting_of};
+
 /// A conversation with a host that came to nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum HostError {
@@ -15,16 +17,44 @@ pub enum HostError {
         source: io::Error,
     },
     /// The answer did not come whole.
-    #[error("host `{host}` gave no whole answer to `{verb}` ({status}){}", tail(stderr))]
+    #[error("host `{host}` gave no whole answer to `{verb}` ({end}){}", tail(stderr))]
     NoAnswer {
         /// The host.
         host: String,
         /// What it was asked.
         verb: &'static str,
         /// How its process ended.
-        status: String,
+        end: End,
         /// The end of what it wrote to stderr.
         stderr: String,
+    },
+    /// The account carries out no command as it is sent.
+    #[error("host `{host}` {trouble}{}", tail(said))]
+    Login {
+        /// The host.
+        host: String,
+        /// What is wrong with the account.
+        trouble: LoginTrouble,
+        /// The end of what came in place of an answer; may be empty.
+        said: String,
+    },
+    /// The machine lacks what the host script stands on.
+    #[error("host `{host}` cannot run jobs: {}", lacks.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Unfit {
+        /// The host.
+        host: String,
+        /// What it lacks.
+        lacks: Vec<Lack>,
+    },
+    /// The script cannot work at its root, whatever it is asked.
+    #[error("host `{host}` cannot {what} `{path}`")]
+    Place {
+        /// The host.
+        host: String,
+        /// What was tried; reads after "cannot".
+        what: &'static str,
+        /// On which path there.
+        path: String,
     },
     /// The answer took too long.
     #[error("host `{host}` did not answer within {seconds} s (it was asked `{verb}`)")]
@@ -140,131 +170,41 @@ pub enum HostError {
 }
 
 impl HostError {
-    /// Whether asking again may help without anybody's doing: the connection, not the answer, is at fault.
-    pub fn may_pass(&self) -> bool {
+    /// Whether asking again may help without anybody's doing.
+    pub fn lasting(&self) -> Lasting {
         match self {
-            Self::NoAnswer { .. } | Self::TooSlow { .. } => true,
-            Self::Ssh { trouble, .. } => !trouble.needs_person(),
-            Self::Start { .. }
+            Self::NoAnswer { end, .. } => match end {
+                // The script's word for a question that it does not understand (`90-main.sh`); it is always the same one.
+                End::Code(NOT_UNDERSTOOD) => Lasting::Standing,
+                End::Code(_) | End::Signal(_) | End::Cut | End::Runs | End::Unread(_) => {
+                    Lasting::Passing
+                }
+            },
+            Self::TooSlow { .. } | Self::Damaged { .. } | Self::OtherRoot { .. } => {
+                Lasting::Passing
+            }
+            Self::Ssh { trouble, .. } => trouble.lasting(),
+            Self::Sync(error) => error.lasting(),
+            Self::Start { source, .. } | Self::Io { source, .. } => lasting_of(source),
+            Self::Login { .. }
+            | Self::Unfit { .. }
+            | Self::Place { .. }
             | Self::TooLong { .. }
             | Self::Nonsense { .. }
-            | Self::Damaged { .. }
             | Self::ManyLists { .. }
-            | Self::OtherRoot { .. }
-            | Self::Io { .. }
             | Self::Root { .. }
             | Self::RootText { .. }
             | Self::Job { .. }
-            | Self::Missing { .. } => false,
-            Self::Sync(error) => error.is_passing(),
+            | Self::Missing { .. } => Lasting::Standing,
         }
     }
 }
+
+/// `EX_USAGE` of sysexits(3).
+const NOT_UNDERSTOOD: i32 = 64;
 
 fn tail(stderr: &str) -> String {
     if stderr.is_empty() { String::new() } else { format!("; it said: {stderr}") }
-}
-
-/// Why a root cannot be used; reads after its path.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RootTrouble {
-    /// It does not begin with `/`, once its variables are filled in.
-    #[error("is no absolute path there")]
-    Relative,
-    /// A folder of it cannot be made.
-    #[error("cannot be made")]
-    Make,
-    /// Nothing can be written to it.
-    #[error("cannot be written; is the disk full, or mounted read-only?")]
-    Write,
-    /// Somebody else could make it lie.
-    #[error("belongs to another user")]
-    Owner,
-    /// Somebody else could make it lie.
-    #[error("can be written by other users")]
-    Mode,
-    /// Its file system is shared with other machines; this is the kernel's name for it.
-    #[error(
-        "lies on a network file system ({0}), where a lock may be lost, and with it the rule that a job starts once"
-    )]
-    Network(String),
-    /// Programs cannot be started from it.
-    #[error(
-        "lies on a file system mounted `noexec`: no program that is sent there or built there can start"
-    )]
-    NoExec,
-}
-
-/// Why there is no connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum SshTrouble {
-    /// There is no `ssh` on this machine.
-    #[error("this machine has no `ssh`")]
-    NoSsh,
-    /// The name leads nowhere.
-    #[error("its name cannot be resolved")]
-    Name,
-    /// Nobody listens there.
-    #[error("the connection was refused")]
-    Refused,
-    /// Nobody answers.
-    #[error("it does not answer")]
-    NoAnswer,
-    /// The host's key is not known yet.
-    #[error("its host key is not known")]
-    KeyUnknown,
-    /// The host's key is another one than before.
-    #[error("its host key has changed")]
-    KeyChanged,
-    /// The login was refused.
-    #[error("the login was refused")]
-    Login,
-    /// The connection was cut.
-    #[error("the connection was cut")]
-    Cut,
-    /// The server gives no more sessions on a connection.
-    #[error("its ssh server refuses another session")]
-    Sessions,
-    /// Something else.
-    #[error("ssh cannot connect")]
-    Other,
-}
-
-impl SshTrouble {
-    /// By what OpenSSH's client writes (sshconnect.c, clientloop.c, readconf.c).
-    pub(super) fn of(said: &str) -> Self {
-        let has = |words: &[&str]| words.iter().any(|word| said.contains(word));
-        if has(&["REMOTE HOST IDENTIFICATION HAS CHANGED"]) {
-            Self::KeyChanged
-        } else if has(&["host key is known for", "Host key verification failed"]) {
-            Self::KeyUnknown
-        } else if has(&["Permission denied", "Too many authentication failures"]) {
-            Self::Login
-        } else if has(&["Could not resolve"]) {
-            Self::Name
-        } else if has(&["Connection refused"]) {
-            Self::Refused
-        } else if has(&["timed out", "No route to host", "Network is unreachable"]) {
-            Self::NoAnswer
-        } else if has(&["Connection closed", "Connection reset", "Broken pipe", "not responding"]) {
-            Self::Cut
-        } else {
-            Self::Other
-        }
-    }
-
-    /// Whether a person must act before another try makes sense.
-    pub fn needs_person(self) -> bool {
-        match self {
-            Self::NoSsh | Self::KeyUnknown | Self::KeyChanged | Self::Login => true,
-            Self::Name
-            | Self::Refused
-            | Self::NoAnswer
-            | Self::Cut
-            | Self::Sessions
-            | Self::Other => false,
-        }
-    }
 }
 
 pub(super) fn io_error<'a>(

@@ -13,19 +13,24 @@ mod control;
 mod conversation;
 mod doctor;
 mod error;
+mod facts;
 mod folder;
 mod gc;
 mod git;
 mod glob;
 mod hello;
+mod login;
+mod login_shell;
 mod logs;
 mod root;
 mod script;
 mod ssh;
+mod ssh_words;
 pub mod sync;
 mod talk;
 mod terminal;
 mod transport;
+mod trouble;
 mod verbs;
 
 pub use answer::{Account, HostFacts, PROBE_KINDS, Probe};
@@ -33,15 +38,18 @@ pub use batch::{Batch, BatchContext, BatchJob};
 pub use client::{Client, OtherInstance, machine_id};
 pub use control::ControlFolder;
 pub use conversation::Host;
-pub use doctor::{Examination, Facts, Greeting, RootFacts, Stray};
-pub use error::{HostError, RootTrouble, SshTrouble};
+pub use doctor::{Examination, Greeting};
+pub use error::HostError;
+pub use facts::{Facts, RootFacts, Stray};
 pub use folder::CampaignFolder;
 pub use gc::Waste;
 pub use git::{Repository, repository};
+pub use login_shell::quiet_start;
 pub use logs::WantedLog;
 pub use root::local_root;
 pub use script::version as script_version;
 pub use ssh::Destination;
+pub use trouble::{End, Lack, Lasting, LoginTrouble, RootTrouble, SshTrouble};
 
 /// 24 hex digits that no other call has had.
 pub fn random_word() -> String {

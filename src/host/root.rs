@@ -7,8 +7,9 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use super::error::{HostError, RootTrouble, io_error};
+use super::error::{HostError, io_error};
 use super::script;
+use super::trouble::RootTrouble;
 use crate::atomic_file::private_folder;
 use crate::ids::HostName;
 use crate::shell::quote;
@@ -86,34 +87,39 @@ pub fn local_root(
     Ok(PathBuf::from(path))
 }
 
-/// The root as one word of a shell on the host, whose own variables it names.
-pub(super) fn root_word(wanted: Option<&str>) -> Result<String, String> {
+/// The variables of a shell on the host that a root names, and the root as one word of that shell.
+pub(super) fn root_word(wanted: Option<&str>) -> Result<(Vec<String>, String), String> {
+    let mut variables = Vec::new();
     let mut word = String::new();
     for piece in pieces(wanted)? {
         match piece {
             Piece::Text(text) => word.push_str(&quote(&text).map_err(|error| error.to_string())?),
             Piece::Variable(name) => {
-                word.extend(["\"${", name.as_str(), ":?is not set}\""]);
+                word.extend(["\"${", name.as_str(), "}\""]);
+                variables.push(name);
             }
         }
     }
-    Ok(word)
+    Ok((variables, word))
 }
 
 /// Makes a root on this machine ready: folders for the user alone, and this version's script.
 pub(super) fn prepare(host: &HostName, root: &Path) -> Result<(), HostError> {
     let bin = root.join("v2/bin");
     private_folder(&bin).map_err(io_error("make the folder", &bin))?;
+    let wrong = |path: &Path, trouble| HostError::Root {
+        host: host.to_string(),
+        path: path.to_owned(),
+        trouble,
+    };
     // What another user owns or may write to could be made to lie, or to run anything as us.
-    for folder in [root, &root.join("v2")] {
+    for folder in [root, &root.join("v2"), &bin] {
         let about = fs::metadata(folder).map_err(io_error("look at", folder))?;
-        let wrong =
-            |trouble| HostError::Root { host: host.to_string(), path: folder.to_owned(), trouble };
         if about.uid() != rustix::process::geteuid().as_raw() {
-            return Err(wrong(RootTrouble::Owner));
+            return Err(wrong(folder, RootTrouble::Owner));
         }
         if about.mode() & 0o022 != 0 {
-            return Err(wrong(RootTrouble::Mode));
+            return Err(wrong(folder, RootTrouble::Mode));
         }
     }
     install(&bin.join(script::version()))
@@ -160,14 +166,16 @@ mod tests {
         assert!(root(Some("/x/$NOPE")).is_err());
         assert!(root(Some("$USER/sp")).is_err());
         assert!(root(Some("/x/$")).is_err());
+        let odd = local_root(None, |_| Some("/home/a\nb".to_owned()));
+        assert!(
+            odd.is_err_and(|why| why.contains("`/home/a\\nb/.local/share/sp` holds a line end"))
+        );
     }
 
     #[test]
     fn a_root_elsewhere_is_one_word() {
-        assert_eq!(root_word(None).as_deref(), Ok("\"${HOME:?is not set}\"/.local/share/sp"));
-        assert_eq!(
-            root_word(Some("/a b/$USER's")).as_deref(),
-            Ok("'/a b/'\"${USER:?is not set}\"\"'s\"")
-        );
+        let word = |name: &str, word: &str| Ok((vec![name.to_owned()], word.to_owned()));
+        assert_eq!(root_word(None), word("HOME", "\"${HOME}\"/.local/share/sp"));
+        assert_eq!(root_word(Some("/a b/$USER's")), word("USER", "'/a b/'\"${USER}\"\"'s\""));
     }
 }

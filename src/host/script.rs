@@ -5,9 +5,13 @@ use std::sync::LazyLock;
 
 use sha2::{Digest as _, Sha256};
 
+/// Tests of a shell, for the first words with a host; see there.
+pub(super) const SHELL_TEST: &str = include_str!("../../scripts/host/05-shell.sh");
+
 /// `scripts/host/*.sh` in name order, as one text.
 pub(crate) const TEXT: &str = concat!(
     include_str!("../../scripts/host/00-head.sh"),
+    include_str!("../../scripts/host/05-shell.sh"),
     include_str!("../../scripts/host/10-records.sh"),
     include_str!("../../scripts/host/20-tree.sh"),
     include_str!("../../scripts/host/30-markers.sh"),

@@ -7,7 +7,6 @@
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,8 +16,10 @@ use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::control::ControlFolder;
-use super::error::{HostError, SshTrouble};
-use super::transport::{Started, command};
+use super::error::HostError;
+use super::ssh_words::{is_refused, shortened, told, undone};
+use super::transport::{Started, command, end_of};
+use super::trouble::{End, SshTrouble};
 use crate::ids::HostName;
 use crate::shell::quote;
 
@@ -43,6 +44,9 @@ pub(super) type Streams = (
     Box<dyn AsyncRead + Send + Unpin>,
 );
 
+/// A program that was started over a connection.
+type Spawned = (openssh::Child<Arc<Session>>, Streams);
+
 /// How to reach a host.
 #[derive(Debug, Clone)]
 pub struct Destination {
@@ -61,6 +65,8 @@ pub(super) struct Link {
     destination: Destination,
     control: Arc<ControlFolder>,
     open: Mutex<Open>,
+    /// Connections of ours beside that one, for what the server gives no session over it.
+    further: Mutex<Vec<Arc<Session>>>,
     channels: Arc<Semaphore>,
 }
 
@@ -89,14 +95,14 @@ pub(super) struct Channel {
 
 impl Channel {
     /// Waits for the end of the program, as far as ssh tells it.
-    pub(super) async fn ended(self) -> Result<ExitStatus, String> {
-        self.child.wait().await.map_err(|error| match error {
-            openssh::Error::Remote(_) => "it ended with 127".to_owned(),
-            openssh::Error::RemoteProcessTerminated => {
-                "it was killed, or the connection was cut".to_owned()
-            }
-            error => told(&error),
-        })
+    pub(super) async fn ended(self) -> End {
+        match self.child.wait().await {
+            Ok(status) => end_of(status),
+            // What a shell says of a program that is not there (POSIX.1, 2.8.2).
+            Err(openssh::Error::Remote(_)) => End::Code(127),
+            Err(openssh::Error::RemoteProcessTerminated | openssh::Error::Disconnected) => End::Cut,
+            Err(error) => End::Unread(told(&error)),
+        }
     }
 }
 
@@ -112,6 +118,7 @@ impl Link {
             destination,
             control,
             open: Mutex::default(),
+            further: Mutex::default(),
             channels: Arc::new(Semaphore::new(CHANNELS)),
         }
     }
@@ -121,24 +128,40 @@ impl Link {
         &self.destination
     }
 
-    /// Starts a program on the host; the words reach it as they are.
+    /// Starts a program on the host; the words reach it as they are. Where the server gives no further session over the
+    /// connection (`MaxSessions`), it goes over another one.
     pub(super) async fn start(&self, words: &[&str]) -> Result<Started, HostError> {
         let permit = Arc::clone(&self.channels).acquire_owned().await.expect("never closed");
         let line = command_line(words);
+        let (child, streams) = match self.start_over_first(&line).await? {
+            Some(spawned) => spawned,
+            None => self.start_over_another(&line).await?,
+        };
+        Ok(Started::over(Channel { child, _permit: permit }, streams))
+    }
+
+    /// Starts a program over the first connection; `None` where the server gives no further session over it.
+    pub(super) async fn start_beside(&self, words: &[&str]) -> Result<Option<Started>, HostError> {
+        let permit = Arc::clone(&self.channels).acquire_owned().await.expect("never closed");
+        let spawned = self.start_over_first(&command_line(words)).await?;
+        Ok(spawned
+            .map(|(child, streams)| Started::over(Channel { child, _permit: permit }, streams)))
+    }
+
+    async fn start_over_first(&self, line: &str) -> Result<Option<Spawned>, HostError> {
         loop {
             let (session, made) = self.open().await?;
             let users = self.is_users().await;
             let within = if users { USERS_SESSION_WITHIN } else { SESSION_WITHIN };
             // The user's may be at the end of its sessions, or of its life; and ours may have died since it was last used:
             // one more connection, unless this one is new.
-            match timeout(within, spawn(Arc::clone(&session), &line)).await {
-                Ok(Ok((child, streams))) => {
-                    return Ok(Started::over(Channel { child, _permit: permit }, streams));
-                }
+            match timeout(within, spawn(Arc::clone(&session), line)).await {
+                Ok(Ok(spawned)) => return Ok(Some(spawned)),
                 Ok(Err(openssh::Error::Disconnected)) if !made || users => {
                     self.leave(&session).await;
                 }
                 Ok(Err(_)) | Err(_) if users => self.leave(&session).await,
+                Ok(Err(error)) if is_refused(&error) => return Ok(None),
                 Ok(Err(error)) => return Err(self.trouble(&error)),
                 Err(_) => {
                     self.leave(&session).await;
@@ -146,6 +169,27 @@ impl Link {
                 }
             }
         }
+    }
+
+    /// Starts a program over one of the further connections, or over a new one. A session that even a new one does not give
+    /// is given to nobody.
+    async fn start_over_another(&self, line: &str) -> Result<Spawned, HostError> {
+        let slow = || self.error(SshTrouble::NoAnswer, String::new());
+        // One at a time: else each would make a connection where one does for all.
+        let mut further = self.further.lock().await;
+        let mut at = 0;
+        while let Some(session) = further.get(at) {
+            match timeout(SESSION_WITHIN, spawn(Arc::clone(session), line)).await {
+                Ok(Ok(started)) => return Ok(started),
+                Ok(Err(error)) if is_refused(&error) => at += 1,
+                Ok(Err(_)) | Err(_) => drop(further.remove(at)),
+            }
+        }
+        let session = Arc::new(self.connect().await?);
+        let started = timeout(SESSION_WITHIN, spawn(Arc::clone(&session), line));
+        let started = started.await.map_err(|_| slow())?.map_err(|error| self.trouble(&error))?;
+        further.push(session);
+        Ok(started)
     }
 
     /// The connection, which is found or made where there is none, and whether it was.
@@ -205,17 +249,22 @@ impl Link {
         }
     }
 
-    /// A live master of the user's own, at the place that the configuration names. Whether its network is alive nobody knows
-    /// before something went over it.
-    async fn users_master(&self) -> Option<Session> {
+    /// What ssh makes of the configuration for this host, a word and its value on each line; empty where it does not say.
+    async fn configuration(&self) -> String {
         let mut ssh = command("ssh");
         ssh.arg("-G");
         if let Some(config) = &self.destination.config {
             ssh.arg("-F").arg(config);
         }
         let output = timeout(CONNECT_WITHIN, ssh.arg(&self.destination.ssh).output()).await;
-        let output = output.ok()?.ok()?;
-        let text = String::from_utf8_lossy(&output.stdout);
+        let output = output.ok().and_then(Result::ok);
+        output.map_or_else(String::new, |out| String::from_utf8_lossy(&out.stdout).into_owned())
+    }
+
+    /// A live master of the user's own, at the place that the configuration names. Whether its network is alive nobody knows
+    /// before something went over it.
+    async fn users_master(&self) -> Option<Session> {
+        let text = self.configuration().await;
         let path = text.lines().find_map(|line| line.strip_prefix("controlpath "))?;
         if path == "none" || !Path::new(path).exists() {
             return None;
@@ -236,6 +285,7 @@ impl Link {
     /// Lets go of a connection that does not serve any more; what still runs over it keeps it.
     pub(super) async fn forget(&self) {
         self.open.lock().await.leave();
+        self.further.lock().await.clear();
     }
 
     /// The words of an `ssh` that goes over this connection to the same host, for rsync's `--rsh`. Makes the connection.
@@ -249,6 +299,7 @@ impl Link {
         words.extend(["-S".to_owned(), socket, "-oBatchMode=yes".to_owned()]);
         // What the user's own configuration runs there is no part of this.
         words.push("-oRemoteCommand=none".to_owned());
+        words.extend(undone(&self.configuration().await));
         Ok(words)
     }
 
@@ -276,17 +327,14 @@ impl Link {
             openssh::Error::Disconnected | openssh::Error::RemoteProcessTerminated => {
                 SshTrouble::Cut
             }
-            _ if said.contains("refused") => SshTrouble::Sessions,
+            error if is_refused(error) => SshTrouble::Sessions,
             _ => SshTrouble::Other,
         };
         self.error(trouble, shortened(&said))
     }
 }
 
-async fn spawn(
-    session: Arc<Session>,
-    line: &str,
-) -> Result<(openssh::Child<Arc<Session>>, Streams), openssh::Error> {
+async fn spawn(session: Arc<Session>, line: &str) -> Result<Spawned, openssh::Error> {
     let mut command: OwningCommand<Arc<Session>> = Session::to_raw_command(session, line);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().await?;
@@ -296,51 +344,8 @@ async fn spawn(
     Ok((child, (stdin, stdout, stderr)))
 }
 
-/// An error and its causes; of a connection that came to nothing, ssh's own words.
-fn told(error: &openssh::Error) -> String {
-    use std::error::Error as _;
-    if let openssh::Error::Connect(cause) | openssh::Error::Master(cause) = error {
-        return cause.to_string();
-    }
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
-}
-
-/// What ssh said, on one line. Of its warning of a changed key only what a person needs: which key, where the old one is,
-/// and how to remove it.
-fn shortened(said: &str) -> String {
-    let changed = said.contains("REMOTE HOST IDENTIFICATION HAS CHANGED");
-    let needed = |line: &&str| {
-        !changed || ["SHA256:", "Offending", "ssh-keygen"].iter().any(|word| line.contains(word))
-    };
-    let lines = said.lines().map(str::trim).filter(|line| !line.is_empty()).filter(needed);
-    let line = lines.collect::<Vec<_>>().join("; ");
-    super::transport::shown_tail(line.as_bytes())
-}
-
-/// One line that every login shell reads alike: words that mean nothing to any shell as they are, others in quotes.
 fn command_line(words: &[&str]) -> String {
     let words: Vec<String> =
         words.iter().map(|word| quote(word).unwrap_or_else(|_| "''".to_owned())).collect();
     words.join(" ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_ssh_says_is_one_line() {
-        let said = "kex_exchange_identification: read: Connection reset by peer\r\n\nConnection reset by 10.0.0.1 port 22\r\n";
-        assert_eq!(
-            shortened(said),
-            "kex_exchange_identification: read: Connection reset by peer; Connection reset by 10.0.0.1 port 22"
-        );
-        assert_eq!(shortened("a\u{1b}[2J"), "a\\u{1b}[2J");
-    }
 }

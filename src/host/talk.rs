@@ -59,7 +59,10 @@ impl Talk {
     ) -> Result<Vec<u8>, Broken> {
         let Started { stdin, rest } = &mut self.0;
         let answer = exchange(&mut stdin.0, &mut rest.stdout, said, nonce, patience).await;
-        rest.forget_stderr().await;
+        // Without an answer, it says why.
+        if answer.is_ok() {
+            rest.forget_stderr().await;
+        }
         answer
     }
 

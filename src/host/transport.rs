@@ -12,6 +12,7 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 use super::error::HostError;
+use super::trouble::End;
 
 /// How much of a failed command's stderr is shown.
 const TAIL: usize = 400;
@@ -72,19 +73,18 @@ impl Rest {
     pub(super) async fn told(mut self) -> Told {
         let mut stderr = Vec::new();
         drop(timeout(END_WITHIN, (&mut self.stderr).take(1 << 16).read_to_end(&mut stderr)).await);
-        let status = match self.ending {
+        let end = match self.ending {
             Ending::Here(mut child) => match timeout(END_WITHIN, child.wait()).await {
-                Ok(Ok(status)) => describe(status),
-                Ok(Err(error)) => error.to_string(),
-                Err(_) => "it still runs".to_owned(),
+                Ok(Ok(status)) => end_of(status),
+                Ok(Err(error)) => End::Unread(error.to_string()),
+                Err(_) => End::Runs,
             },
             Ending::Over(channel) => match timeout(END_WITHIN, channel.ended()).await {
-                Ok(Ok(status)) => describe(status),
-                Ok(Err(why)) => why,
-                Err(_) => "it still runs".to_owned(),
+                Ok(end) => end,
+                Err(_) => End::Runs,
             },
         };
-        Told { status, stderr: shown_tail(&stderr) }
+        Told { end, stderr: shown_tail(&stderr) }
     }
 }
 
@@ -98,10 +98,10 @@ pub(super) fn shown_tail(bytes: &[u8]) -> String {
         .collect()
 }
 
-/// How a program ended, for people.
+/// What is known of a program that is over.
 #[derive(Debug)]
 pub(super) struct Told {
-    pub(super) status: String,
+    pub(super) end: End,
     /// The end of what it wrote to stderr, control characters made visible.
     pub(super) stderr: String,
 }
@@ -143,11 +143,11 @@ pub(super) fn command(program: &str) -> Command {
     Command::new(program)
 }
 
-fn describe(status: ExitStatus) -> String {
+pub(super) fn end_of(status: ExitStatus) -> End {
     use std::os::unix::process::ExitStatusExt as _;
     match (status.code(), status.signal()) {
-        (Some(code), _) => format!("it ended with {code}"),
-        (None, Some(signal)) => format!("it was killed by signal {signal}"),
-        (None, None) => "it ended".to_owned(),
+        (Some(code), _) => End::Code(code),
+        (None, Some(signal)) => End::Signal(signal),
+        (None, None) => End::Cut,
     }
 }

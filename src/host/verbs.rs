@@ -10,8 +10,8 @@ use tokio::time::timeout;
 use super::answer::{Account, Probe, parse_account, parse_probe};
 use super::batch::Batch;
 use super::conversation::Host;
-use super::doctor::RootFacts;
 use super::error::HostError;
+use super::facts::RootFacts;
 use super::random_word;
 use super::talk::{ANSWER_MAX, PATIENCE};
 use crate::ids::{ApplyId, Attempt, HostName, Instance, JobId};
@@ -52,9 +52,14 @@ impl Host {
         parse_account(self.name().as_str(), &body)
     }
 
-    /// Refuses a root on which jobs cannot be kept, by what the host says of it.
-    pub fn check_root(&self, facts: &RootFacts) -> Result<(), HostError> {
-        let Some(trouble) = facts.trouble(!self.is_here()) else { return Ok(()) };
+    /// Refuses a machine on which jobs cannot run, and a root on which they cannot be kept, by what the host says of both.
+    /// `sent`: what jobs run is sent there.
+    pub fn check_root(&self, facts: &RootFacts, sent: bool) -> Result<(), HostError> {
+        if !facts.lacks.is_empty() {
+            let (host, lacks) = (self.name().to_string(), facts.lacks.clone());
+            return Err(HostError::Unfit { host, lacks });
+        }
+        let Some(trouble) = facts.trouble(sent) else { return Ok(()) };
         let path = self.known_root().unwrap_or_default();
         Err(HostError::Root { host: self.name().to_string(), path, trouble })
     }

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::cli::error::root_help;
-use crate::host::{Examination, Facts, Greeting};
+use crate::cli::host_help::{root_help, unfit_help};
+use crate::host::{Examination, Facts, Greeting, quiet_start};
 
 /// Where space gets short: jobs write, too.
 const FEW_BYTES: u64 = 1 << 30;
@@ -73,8 +73,8 @@ impl Finding {
     }
 }
 
-/// Everything that was learned of a host, check by check. `here`: it is this machine.
-pub(super) fn judge(found: &Examination, here: bool) -> Vec<Finding> {
+/// Everything that was learned of a host, check by check. `here`: it is this machine; `is_sent`: what jobs run is sent there.
+pub(super) fn judge(found: &Examination, here: bool, is_sent: bool) -> Vec<Finding> {
     let mut findings = Vec::new();
     if let Some(greeting) = &found.greeting {
         findings.extend(connection(greeting));
@@ -85,7 +85,8 @@ pub(super) fn judge(found: &Examination, here: bool) -> Vec<Finding> {
         findings.push(Finding::ok("sockets", text));
     }
     if let Some(facts) = &found.facts {
-        findings.push(root(facts, here));
+        findings.extend(machine(facts));
+        findings.extend(root(facts, is_sent));
         findings.extend(space(facts));
         findings.push(locks(facts));
     }
@@ -113,16 +114,18 @@ fn connection(greeting: &Greeting) -> Vec<Finding> {
     )];
     if !greeting.printed.is_empty() {
         let text = format!("start-up files print where nobody reads: {}", greeting.printed);
-        let fix = "answers of sp are found behind it, but rsync and scp fail: in .bashrc, put \
-                   `case $- in *i*) ;; *) return ;; esac` before what prints";
+        let fix = format!(
+            "answers of sp are found behind it, but rsync and scp fail: {}",
+            quiet_start(&greeting.shell)
+        );
         findings.push(Finding::problem("start-up", text, fix));
     }
     let took = seconds(greeting.start_up);
     findings.push(if greeting.start_up >= SLOW {
         let text = format!("start-up files take {took} before each command starts");
-        let fix = "sp asks seldom, so this costs little; in .bashrc, put \
-                   `case $- in *i*) ;; *) return ;; esac` before what is slow (conda, modules), and what jobs \
-                   need into `init`";
+        let fix = "sp asks seldom, so this costs little; let what is slow (conda, modules) run for people only, and put what \
+                   jobs need into `init`";
+        let fix = format!("{fix}: {}", quiet_start(&greeting.shell));
         Finding::warning("start-up", text, fix)
     } else {
         Finding::ok("start-up", format!("a command starts within {took}"))
@@ -135,33 +138,47 @@ fn channels((open, wanted): (usize, usize)) -> Finding {
         return Finding::ok("sessions", format!("{open} at once over one connection"));
     }
     let text = format!("the ssh server gives {open} at once over one connection, of {wanted}");
-    let fix = "sp may wait or fail where it asks several things at once: ask for `MaxSessions 10` in its sshd_config";
+    let fix = "sp logs in once more for each that is missing; `MaxSessions 10` in its sshd_config saves that";
     Finding::warning("sessions", text, fix)
 }
 
-fn root(facts: &Facts, here: bool) -> Finding {
+/// What the machine lacks to run jobs at all.
+fn machine(facts: &Facts) -> Option<Finding> {
+    let lacks = &facts.root.lacks;
+    if lacks.is_empty() {
+        return None;
+    }
+    let text: Vec<String> = lacks.iter().map(ToString::to_string).collect();
+    Some(Finding::problem("machine", text.join("; "), unfit_help(lacks)))
+}
+
+/// The root and where it lies: all that is wrong with it, each a finding.
+fn root(facts: &Facts, is_sent: bool) -> Vec<Finding> {
     let path = facts.path.strip_suffix("/v2").unwrap_or(&facts.path);
     let kind = &facts.root.file_system;
-    if let Some(trouble) = facts.root.trouble(!here) {
+    let mut findings = Vec::new();
+    if let Some(trouble) = facts.root.trouble(is_sent) {
         let fix = root_help(&trouble, Path::new(path));
-        return Finding::problem("root", format!("{path} {trouble}"), fix);
+        findings.push(Finding::problem("root", format!("{path} {trouble}"), fix));
+    } else if facts.root.options.iter().any(|option| option == "noexec") {
+        let text = format!("{path} lies on a file system mounted `noexec`");
+        let fix = "programs that jobs write there cannot start";
+        findings.push(Finding::warning("root", text, fix));
     }
     let elsewhere =
         "give the host a `root` on a disk that stays, such as the default ~/.local/share/sp";
     if matches!(kind.as_str(), "tmpfs" | "ramfs") {
         let text =
             format!("{path} lies in memory ({kind}): a reboot takes records and results away");
-        return Finding::warning("root", text, elsewhere);
-    }
-    if CLEANED.iter().any(|folder| path.starts_with(folder)) {
+        findings.push(Finding::warning("root", text, elsewhere));
+    } else if CLEANED.iter().any(|folder| path.starts_with(folder)) {
         let text = format!("{path} lies where machines clean up by themselves");
-        return Finding::warning("root", text, elsewhere);
+        findings.push(Finding::warning("root", text, elsewhere));
     }
-    if facts.root.options.iter().any(|option| option == "noexec") {
-        let text = format!("{path} lies on a file system mounted `noexec`");
-        return Finding::warning("root", text, "programs that jobs write there cannot start");
+    if findings.is_empty() {
+        findings.push(Finding::ok("root", format!("{path} on {kind}, writable")));
     }
-    Finding::ok("root", format!("{path} on {kind}, writable"))
+    findings
 }
 
 fn space(facts: &Facts) -> Option<Finding> {

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::host::trouble::{Lasting, lasting_of};
+
 /// A sync that came to nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum SyncError {
@@ -73,9 +75,9 @@ pub enum SyncError {
         /// In words; reads after the host.
         why: &'static str,
         /// The next step.
-        help: &'static str,
+        help: String,
         /// Whether it is worth trying again as it is.
-        passing: bool,
+        lasting: Lasting,
         /// The end of what it said.
         stderr: String,
     },
@@ -125,7 +127,8 @@ impl SyncError {
                 format!("leave it out by `[sync] exclude = [\"/{path}\"]`, or make it a plain file that can be read")
             }
             Self::NoRsync => "install rsync".to_owned(),
-            Self::Rsync { help, .. } | Self::Unpack { help, .. } => (*help).to_owned(),
+            Self::Rsync { help, .. } => help.clone(),
+            Self::Unpack { help, .. } => (*help).to_owned(),
             Self::Incomplete { .. } => "run the same command again".to_owned(),
             Self::NoWorkingDir { .. } => "put a file there; git lists no empty folders".to_owned(),
             Self::Io { .. } => String::new(),
@@ -133,11 +136,19 @@ impl SyncError {
     }
 
     /// Whether the same command may do it later, without a person.
-    pub fn is_passing(&self) -> bool {
+    pub fn lasting(&self) -> Lasting {
         match self {
-            Self::Restless { .. } | Self::Incomplete { .. } => true,
-            Self::Rsync { passing, .. } => *passing,
-            _ => false,
+            Self::Restless { .. } | Self::Incomplete { .. } => Lasting::Passing,
+            Self::Rsync { lasting, .. } => *lasting,
+            Self::Io { source, .. } => lasting_of(source),
+            Self::Root { .. }
+            | Self::Git { .. }
+            | Self::Pattern { .. }
+            | Self::Entries { .. }
+            | Self::Unread { .. }
+            | Self::Unpack { .. }
+            | Self::NoRsync
+            | Self::NoWorkingDir { .. } => Lasting::Standing,
         }
     }
 }

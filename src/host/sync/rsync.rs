@@ -15,7 +15,9 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
 use super::error::SyncError;
+use crate::host::login_shell::quiet_start;
 use crate::host::talk::PATIENCE;
+use crate::host::trouble::Lasting;
 
 /// Where rsync sends to.
 #[derive(Debug, Clone, Default)]
@@ -30,6 +32,8 @@ pub struct Destination {
 #[derive(Debug)]
 pub(super) struct Rsync<'a> {
     pub(super) host: &'a str,
+    /// The account's login shell there, as far as it is known.
+    pub(super) login_shell: &'a str,
     pub(super) destination: &'a Destination,
     /// The folder here, with all paths below it.
     pub(super) root: &'a std::path::Path,
@@ -54,11 +58,7 @@ pub(super) enum Sent {
 
 /// What rsync says when something else speaks first (compat.c).
 const CHATTY: &[u8] = b"is your shell clean";
-const CHATTY_WORDS: (&str, &str, bool) = (
-    "met words that the account's start-up files print there",
-    "make them quiet for programs: `case $- in *i*) ;; *) return ;; esac` at the top of ~/.bashrc there",
-    false,
-);
+const CHATTY_WHY: &str = "met words that the account's start-up files print there";
 
 /// The end of what rsync said that is shown.
 const TAIL: usize = 400;
@@ -131,48 +131,51 @@ impl Rsync<'_> {
             Some(23 | 24) => Ok(Sent::Again(SyncError::Rsync {
                 host: self.host.to_owned(),
                 why: "could not read every file of the list, three times in a row",
-                help: "what it said names the file; leave it out by `[sync] exclude`, or make it readable",
-                passing: false,
+                help: "what it said names the file; leave it out by `[sync] exclude`, or make it readable"
+                    .to_owned(),
+                lasting: Lasting::Standing,
                 stderr: tail(&errors),
             })),
             code => {
-                let (why, help, passing) = if errors.windows(CHATTY.len()).any(|w| w == CHATTY) {
-                    CHATTY_WORDS
+                let (why, help, lasting) = if errors.windows(CHATTY.len()).any(|w| w == CHATTY) {
+                    (CHATTY_WHY, quiet_start(self.login_shell), Lasting::Standing)
                 } else {
                     in_words(code)
                 };
-                let host = self.host.to_owned();
-                Err(SyncError::Rsync { host, why, help, passing, stderr: tail(&errors) })
+                let (host, help) = (self.host.to_owned(), help.to_owned());
+                Err(SyncError::Rsync { host, why, help, lasting, stderr: tail(&errors) })
             }
         }
     }
 }
 
 /// What an exit code means, the next step, and whether it may pass by itself.
-pub(super) fn in_words(code: Option<i32>) -> (&'static str, &'static str, bool) {
+pub(super) fn in_words(code: Option<i32>) -> (&'static str, &'static str, Lasting) {
     match code {
         Some(1 | 2 | 4) => (
             "did not understand its options",
             "rsync 3.1 or newer is needed here and there; `rsync --version` tells",
-            false,
+            Lasting::Standing,
         ),
         Some(11 | 28) => (
             "could not write the files there",
             "make room on the host's disk (`df -h` and `df -i` tell), then run the same command again",
-            false,
+            Lasting::Standing,
         ),
         Some(5 | 10 | 12 | 30 | 35 | 255) => (
             "lost its connection",
             "run the same command again; nothing that is not whole is used",
-            true,
+            Lasting::Passing,
         ),
-        Some(127) => ("found no `rsync` there", "install rsync on the host", false),
+        Some(127) => ("found no `rsync` there", "install rsync on the host", Lasting::Standing),
         Some(20) | None => (
             "was ended from outside",
             "run the same command again; nothing that is not whole is used",
-            true,
+            Lasting::Passing,
         ),
-        Some(_) => ("failed", "what it said tells why; then run the same command again", false),
+        Some(_) => {
+            ("failed", "what it said tells why; then run the same command again", Lasting::Standing)
+        }
     }
 }
 
@@ -216,7 +219,7 @@ mod tests {
             let (why, help, _) = in_words(*code);
             assert!(!why.is_empty() && !help.is_empty(), "{code:?}");
         }
-        assert!(in_words(Some(255)).2, "a connection may come back");
-        assert!(!in_words(Some(11)).2, "a full disk wants a person");
+        assert_eq!(in_words(Some(255)).2, Lasting::Passing, "a connection may come back");
+        assert_eq!(in_words(Some(11)).2, Lasting::Standing, "a full disk wants a person");
     }
 }

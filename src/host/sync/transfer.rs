@@ -109,6 +109,7 @@ impl Transfer<'_> {
         let former = previous.and_then(|previous| memory.snapshot(host, previous));
         let rsync = Rsync {
             host,
+            login_shell: &self.ask.host.login_shell(),
             destination: &self.ask.host.rsync_destination().await?,
             root: self.root,
             target: &self.ask.folder().await?.join("tree"),

@@ -189,7 +189,7 @@ fn an_account_without_a_shell() {
     let sandbox = one("box", "", "true");
     sandbox.sshd_config("ForceCommand echo 'This account is currently not available.'; exit 1");
     let run = refused(&sandbox, 1, "no-login");
-    says(&run, &["This account is currently not available.", "has no shell"]);
+    says(&run, &["This account is currently not available.", "lets the account run no commands"]);
 }
 
 /// Process ids of the servers behind this sandbox's connections: they have its log open.

@@ -10,6 +10,7 @@ fn healthy() -> Examination {
             connected: Duration::from_millis(280),
             round_trip: Duration::from_millis(12),
             start_up: Duration::from_millis(3),
+            shell: "/bin/bash".to_owned(),
             printed: String::new(),
         }),
         rsync_here: Some("rsync  version 3.2.7  protocol version 31".to_owned()),
@@ -37,6 +38,7 @@ fn root_on(kind: &str, options: &str, is_full: bool) -> RootFacts {
         file_system: kind.to_owned(),
         options: options.split(',').map(str::to_owned).collect(),
         is_full,
+        lacks: Vec::new(),
     }
 }
 
@@ -46,7 +48,7 @@ fn after(change: impl FnOnce(&mut Examination, &mut Facts)) -> Vec<String> {
     let mut facts = found.facts.take().expect("facts");
     change(&mut found, &mut facts);
     found.facts = Some(facts);
-    let findings = judge(&found, false);
+    let findings = judge(&found, false, true);
     assert!(findings.iter().all(|one| (one.level == Level::Ok) == one.fix.is_none()));
     let bad = findings.iter().filter(|finding| finding.level != Level::Ok);
     bad.map(|one| format!("{} {}: {}", one.level.word(), one.check, one.text)).collect()
@@ -54,7 +56,7 @@ fn after(change: impl FnOnce(&mut Examination, &mut Facts)) -> Vec<String> {
 
 #[test]
 fn a_healthy_host_has_no_finding_and_every_check() {
-    let findings = judge(&healthy(), false);
+    let findings = judge(&healthy(), false, true);
     assert!(findings.iter().all(|finding| finding.level == Level::Ok), "{findings:#?}");
     let checks: Vec<&str> = findings.iter().map(|finding| finding.check).collect();
     assert_eq!(
@@ -85,6 +87,8 @@ fn each_thing_that_is_wrong_is_told() {
     );
     let cleaned = after(|_, facts| facts.path = "/var/tmp/sp/v2".to_owned());
     assert_eq!(cleaned, ["warning root: /var/tmp/sp lies where machines clean up by themselves"]);
+    // Of two things that are wrong each is told.
+    assert_eq!(root("tmpfs", "rw,noexec").len(), 2);
     let full = after(|_, facts| facts.root.is_full = true);
     assert!(full[0].contains("cannot be written; is the disk full"), "{full:?}");
 
@@ -195,7 +199,7 @@ fn this_machine_needs_less() {
         facts.rsync = None;
         facts.root = root_on("ext4", "noexec", false);
     }
-    let findings = judge(&found, true);
+    let findings = judge(&found, true, false);
     let checks: Vec<&str> = findings.iter().map(|finding| finding.check).collect();
     assert_eq!(checks, ["root", "space", "locks", "programs", "tmux", "logout"]);
     assert!(findings.iter().all(|finding| finding.level != Level::Problem), "{findings:#?}");
