@@ -49,6 +49,74 @@ is_open() { # MODE
   return 1
 }
 
+# Says of each folder above the root whether somebody else could put another one in its place, as sshd does of ~/.ssh
+# (StrictModes in sshd_config(5)): it belongs to somebody who is neither we nor root (nor has the whole machine), or others
+# may write to it. With the sticky bit they may, since they can rename only what is theirs; and so may the account's own
+# group, if nobody else is in it. Below a folder that nobody else can enter all is well. Links lead through two paths.
+look_at_parents() { # in R, which is there
+  P=$(cd "$R" && pwd -P) || end refused make
+  U=$(id -u)
+  O=$(owner_of_all)
+  G=none
+  # One look at all of them, since each costs a process; at each only where something is wrong.
+  set -- /
+  for D in "$R" "$P"; do
+    while D=${D%/*} && [ -n "$D" ]; do
+      set -- "$@" "$D"
+    done
+  done
+  [ -n "$(suspects "$@")" ] || return 0
+  G=$(own_group)
+  W=
+  for D in "$R" "$P"; do
+    set --
+    while D=${D%/*} && [ -n "$D" ]; do
+      set -- "$D" "$@"
+    done
+    for F in / "$@"; do
+      S=$(suspects "$F")
+      case $S in *closed) break ;; esac
+      case "$W$NL" in *"$NL$S $F$NL"*) continue ;; esac
+      [ -z "$S" ] || W="$W$NL$S $F"
+    done
+  done
+  [ -z "$W" ] || end "refused parents$W"
+}
+owner_of_all() {
+  # shellcheck disable=SC2012
+  ls -ldn /. | while read -r _ _ D _; do printf '%s' "$D"; done
+}
+# The number of the account's own group, where it has its name and no other member.
+own_group() {
+  D=$(id -g)
+  S=$(id -un)
+  [ "$(id -gn)" = "$S" ] || return 0
+  W=$(getent group "$D" 2>/dev/null || grep "^[^:]*:[^:]*:$D:" /etc/group)
+  case $W in *:*:"$D":"$S" | *:*:"$D":) printf '%s' "$D" ;; esac
+}
+suspects() { # FOLDER… ; uses U O G
+  for D; do
+    shift
+    set -- "$@" "$D/."
+  done
+  # shellcheck disable=SC2012
+  ls -ldn "$@" 2>/dev/null | while read -r M _ D S _; do
+    case $D in
+      0 | "$U" | "$O") ;;
+      *)
+        printf foreign
+        continue
+        ;;
+    esac
+    case $M in
+      ??????[!xs]??[!xt]*) [ "$G" = none ] || printf closed ;;
+      ?????????[tT]*) ;;
+      ????????w*) printf open ;;
+      ?????w*) [ "$S" = "$G" ] || printf open ;;
+    esac
+  done
+}
+
 look() {
   case $R in
     *"$NL"*) end refused text ;;
@@ -67,6 +135,7 @@ look() {
     # shellcheck disable=SC2012
     ! is_open "$(ls -ld "$D/.")" || end refused mode
   done
+  look_at_parents
 }
 
 # A start-up file may have put another program in the place of the shell that was asked for.

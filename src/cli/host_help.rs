@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use super::exit::Exit;
-use crate::host::{HostError, Lack, Lasting, LoginTrouble, RootTrouble, SshTrouble};
+use crate::host::{HostError, Lack, Lasting, LoginTrouble, Parent, RootTrouble, SshTrouble};
+use crate::shell::quote;
 
 /// What an error of a host means for who typed the command: the exit code, a code for programs, the next step.
 pub(super) fn host_help(error: &HostError) -> (Exit, &'static str, String) {
@@ -120,11 +121,28 @@ pub(super) fn root_help(trouble: &RootTrouble, path: &Path) -> String {
             format!("look at it there: ls -ld {path}; or give the host another `root`")
         }
         RootTrouble::Mode => format!("on the host: chmod go-w {path}"),
+        RootTrouble::Parents(parents) => parents_help(parents),
         RootTrouble::Text => "give the host a `root` that is plain text on one line".to_owned(),
         RootTrouble::Network(_) | RootTrouble::NoExec => {
             "give the host a `root` on a local disk, such as /scratch/$USER/sp or /var/lib/sp-$USER"
                 .to_owned()
         }
+    }
+}
+
+/// What folders want in which somebody else could rename things.
+fn parents_help(parents: &[Parent]) -> String {
+    let named = |is_foreign: bool| {
+        let chosen = parents.iter().filter(|parent| parent.is_foreign == is_foreign);
+        let quoted = chosen.filter_map(|parent| quote(&parent.path).ok());
+        quoted.collect::<Vec<_>>().join(" ")
+    };
+    let (foreign, open) = (named(true), named(false));
+    let else_root = "give the host a `root` elsewhere, such as ~/.local/share/sp";
+    if foreign.is_empty() {
+        format!("on the host: chmod go-w {open}; or, where others must write there, {else_root}")
+    } else {
+        format!("{else_root}; who owns them tells: ls -ld {foreign}")
     }
 }
 

@@ -8,7 +8,7 @@ use super::error::HostError;
 use super::root::{DEFAULT, root_word};
 use super::script;
 use super::transport::shown_tail;
-use super::trouble::{Lack, LoginTrouble, RootTrouble};
+use super::trouble::{Lack, LoginTrouble, Parent, RootTrouble};
 use crate::ids::HostName;
 
 const BODY: &str = include_str!("../../scripts/hello.sh");
@@ -87,6 +87,13 @@ pub(super) fn read(host: &HostName, root: Option<&str>, body: &[u8]) -> Result<H
         ("refused", "write") => Err(refused(RootTrouble::Write)),
         ("refused", "owner") => Err(refused(RootTrouble::Owner)),
         ("refused", "mode") => Err(refused(RootTrouble::Mode)),
+        ("refused", "parents") => {
+            let parents = lines.filter_map(|line| {
+                let (why, path) = line.split_once(' ')?;
+                Some(Parent { path: shown_tail(path.as_bytes()), is_foreign: why == "foreign" })
+            });
+            Err(refused(RootTrouble::Parents(parents.collect())))
+        }
         ("refused", what) if what.starts_with("unset ") => {
             let name = shown_tail(&what.as_bytes()["unset ".len()..]);
             let why = format!("the variable `{name}` that it names is not set there");
@@ -115,6 +122,11 @@ mod tests {
     fn every_refusal_has_its_own_words() {
         let host: HostName = "box".parse().expect("a name");
         let said = |body: &[u8]| read(&host, None, body).expect_err("a refusal").to_string();
+        assert_eq!(
+            said(b"refused parents\nopen /data/lab\nforeign /data\n"),
+            "the root `~/.local/share/sp` of host `box` lies below `/data/lab` (others may write to it), `/data` (of \
+             another user), where others could put another folder in its place"
+        );
         assert_eq!(
             said(b"refused reader /bin/\x1b[2Jzsh\n"),
             "host `box` runs `/bin/\\u{1b}[2Jzsh` in place of each command"

@@ -22,6 +22,7 @@ mod hello;
 mod login;
 mod login_shell;
 mod logs;
+mod parents;
 mod root;
 mod script;
 mod ssh;
@@ -49,7 +50,7 @@ pub use logs::WantedLog;
 pub use root::local_root;
 pub use script::version as script_version;
 pub use ssh::Destination;
-pub use trouble::{End, Lack, Lasting, LoginTrouble, RootTrouble, SshTrouble};
+pub use trouble::{End, Lack, Lasting, LoginTrouble, Parent, RootTrouble, SshTrouble};
 
 /// 24 hex digits that no other call has had.
 pub fn random_word() -> String {

@@ -8,8 +8,8 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use super::error::{HostError, io_error};
-use super::script;
 use super::trouble::RootTrouble;
+use super::{parents, script};
 use crate::atomic_file::private_folder;
 use crate::ids::HostName;
 use crate::shell::quote;
@@ -121,6 +121,10 @@ pub(super) fn prepare(host: &HostName, root: &Path) -> Result<(), HostError> {
         if about.mode() & 0o022 != 0 {
             return Err(wrong(folder, RootTrouble::Mode));
         }
+    }
+    let parents = parents::suspects(root).map_err(io_error("look at", root))?;
+    if !parents.is_empty() {
+        return Err(wrong(root, RootTrouble::Parents(parents)));
     }
     install(&bin.join(script::version()))
 }

@@ -107,6 +107,9 @@ pub enum RootTrouble {
     /// Somebody else could make it lie.
     #[error("can be written by other users")]
     Mode,
+    /// Somebody else could put another folder in its place.
+    #[error("lies below {}, where others could put another folder in its place", listed(.0))]
+    Parents(Vec<Parent>),
     /// A list of processes is searched for it line by line, and answers are text.
     #[error("holds a line break, or bytes that are no UTF-8")]
     Text,
@@ -120,6 +123,23 @@ pub enum RootTrouble {
         "lies on a file system mounted `noexec`: no program that is sent there or built there can start"
     )]
     NoExec,
+}
+
+/// A folder above a root, or above another place of ours, that somebody else could rename things in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parent {
+    /// The folder.
+    pub path: String,
+    /// Whether it belongs to another user; else others may write to it.
+    pub is_foreign: bool,
+}
+
+fn listed(parents: &[Parent]) -> String {
+    let one = |parent: &Parent| {
+        let why = if parent.is_foreign { "of another user" } else { "others may write to it" };
+        format!("`{}` ({why})", parent.path)
+    };
+    parents.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
 /// Why there is no connection.

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 
 use super::{one, read, refused, says};
 use crate::doctor::bash_is_the_login_shell;
@@ -81,6 +82,58 @@ fn a_root_of_another_user() {
     std::os::unix::fs::chown(&root, Some(65534), None).expect("it is given away");
     let run = refused(&sandbox, 1, "root");
     says(&run, &["belongs to another user", "ls -ld ~/.local/share/sp"]);
+}
+
+/// Whoever may rename the root could put a script of theirs in its place.
+#[test]
+fn a_root_below_a_folder_that_others_may_write_to() {
+    let mode = |path: &Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("a mode");
+    };
+    let far = one("box", "root = 'SANDBOX/lab/ann/sp'", "true");
+    let near = Sandbox::with(
+        "name = 'here'\ncommand = 'true'\n[hosts.box]\nroot = 'SANDBOX/lab/ann/sp'\n",
+    );
+    for sandbox in [far, near] {
+        let at = sandbox.path().to_string_lossy().into_owned();
+        let text = sandbox.read("campaign.toml").replace("SANDBOX", &at);
+        sandbox.write("campaign.toml", &text);
+        let lab = sandbox.path().join("lab");
+        fs::create_dir(&lab).expect("a folder");
+        mode(sandbox.path(), 0o755);
+        sandbox.expect(0, &["apply"]);
+        mode(&lab, 0o777);
+        let run = refused(&sandbox, 1, "root");
+        let lab_path = lab.display();
+        says(
+            &run,
+            &[
+                &format!("lies below `{lab_path}` (others may write to it)"),
+                "could put another folder in its place",
+            ],
+        );
+        says(&run, &[&format!("chmod go-w {lab_path}; or")]);
+        let doctor = sandbox.expect(1, &["doctor"]);
+        assert!(doctor.stdout.contains("chmod go-w"), "{}", doctor.stdout);
+        says(&sandbox.expect(1, &["cancel", "--all"]), &["others may write to it"]);
+        // Sticky, and out of everybody's reach, it is safe.
+        mode(&lab, 0o1777);
+        sandbox.expect(0, &["status"]);
+        mode(&lab, 0o777);
+        mode(sandbox.path(), 0o700);
+        sandbox.expect(0, &["status"]);
+        if rustix::process::geteuid().is_root() {
+            mode(sandbox.path(), 0o755);
+            mode(&lab, 0o2770);
+            // Root's own group has nobody else in it here.
+            std::os::unix::fs::chown(&lab, None, Some(65534)).expect("it is given away");
+            says(&refused(&sandbox, 1, "root"), &["others may write to it"]);
+            mode(&lab, 0o755);
+            std::os::unix::fs::chown(&lab, Some(65534), None).expect("it is given away");
+            says(&refused(&sandbox, 1, "root"), &["(of another user)", "ls -ld "]);
+        }
+        sandbox.wait_quiet();
+    }
 }
 
 #[test]
