@@ -8,7 +8,7 @@
 #   run/runner.K run/standby.K   locks: one runner and one standby of slot K; the runner's says who it is, see `pace`
 #   run/life.RID                 lock held as long as the runner RID (pid-starttime-boot) lives
 #   run/looks                    lock of the one runner that looks at the orphans of all slots
-#   run/secrets                  the boot, and where secrets are kept until the next one
+#   run/secrets                  the boot, and where secrets are kept until the next one; run/secrets.lock: held to choose
 #   server.db                    an index for people and scripts, see `84-index.sh`; nothing rests on it
 #   CAMPAIGN/instance            the name of the folder, `NAME~ID`: one living copy of a campaign. Who sees it finds the rest
 #   CAMPAIGN/clients/PLACE       the campaign files that handed over last, a line of JSON each

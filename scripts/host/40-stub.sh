@@ -116,7 +116,7 @@ fault stub-started
 rc=0
 printf "%s\n" "$PARAMS" >params.json || { echo "sp: cannot write $ATT/params.json"; rc=126; }
 # A dot without its file would be the end of this shell.
-if [ -n "$SECRET" ] && ! { [ -r "$SECRET" ] && . "$SECRET" && rm -f "$SECRET"; }; then
+if [ -n "$SECRET" ] && ! { [ -O "$SECRET" ] && [ ! -h "$SECRET" ] && [ -r "$SECRET" ] && . "$SECRET" && rm -f "$SECRET"; }; then
   echo "sp: cannot read the secrets: they went with a reboot or a logout; the next apply brings them again"
   rc=126
 fi

@@ -222,6 +222,10 @@ serve() {
   NEEDS="setup=$B_SETUP"
   ran_from "$B_SNAPSHOT" "$B_CODE" "$B_GIT" "$B_DIRTY"
   { read -r _ && read -r QUEUED; } 2>/dev/null <"$BATCHDIR/slots" || QUEUED=none
+  [ "$B_SECRETS" != 1 ] || {
+    find_secrets
+    close_secrets
+  }
   set_up || return 0
   command exec 3<"$CHUNK" || return 0
   AHEAD='' STUCK=0 LEASED=0 _entry=''

@@ -1,6 +1,9 @@
 # One attempt, from its entry in the queue to its end: what a runner does as the wrapper of a job. Which entries it is offered,
 # and what becomes of those of a dead runner, is not decided here.
 
+# A secret that cannot be linked for so many hundredths of a second is given up, and its hand-over with it.
+LINK_WITHIN=1000
+
 # Locks `alive` of the next attempt while the present one runs: the lock belongs to the open file, so it stays with us.
 # -> NEXT LOCKER
 lock_next() { # ID/N
@@ -94,7 +97,7 @@ run_attempt() { # ID/N/FLAG NEXT_ENTRY
     # The name is our own: a runner that loses the race for the claim takes nothing from the one that wins it.
     SECRET=$SECRETS/$ROOTID.$C.$BATCH.$ID.$N.$RID
     ln "$SECRETS/$ROOTID.$C.$BATCH" "$SECRET" 2>/dev/null || [ -e "$SECRET" ] || {
-      [ ! -e "$SECRETS/$ROOTID.$C.$BATCH" ] || return 73
+      ! may_link_later "$SECRETS/$ROOTID.$C.$BATCH" || return 73
       # Who claims the last entry takes the file away: then this one has been claimed meanwhile.
       [ -h "$N" ] || withdraw_batches "$BATCH"
       return 75
@@ -163,6 +166,21 @@ run_attempt() { # ID/N/FLAG NEXT_ENTRY
   true >"$SLOTS/$K"
   fault job-ended
   finish
+}
+
+# Whether a secret that could not be linked now may be later: it is there, and ours, and this has not gone on for long. A
+# place in memory may be full for a moment.
+may_link_later() { # FILE ; uses BATCH
+  [ -e "$1" ] && [ -O "$1" ] && [ ! -h "$1" ] || return 1
+  uptime_now
+  if [ "${UNLINKED_OF-}" != "$BATCH" ]; then
+    UNLINKED_OF=$BATCH UNLINKED_SINCE=$CS
+  fi
+  [ $((CS - UNLINKED_SINCE)) -lt $LINK_WITHIN ] && return 0
+  UNLINKED_OF=
+  printf 'sp: the secrets of the hand-over %s cannot be linked in %s: is it full? The next apply hands over anew\n' \
+    "$BATCH" "$SECRETS" >&2
+  return 1
 }
 
 claim() {

@@ -177,10 +177,11 @@ verb_hand_over() { # INSTANCE CLIENT BATCH SHA256 SLOTS [ROOT_ID|none]
   }
   _in=in.$_batch.$$
   mkdir "$_in" || exit 73
-  # Secrets go past the disk.
+  # Secrets go past the disk. Its path goes past awk's reading of backslashes.
+  close_secrets
   _secret=$SECRETS/$ROOTID.$C.$_batch
-  awk -v batch="$_in/all" -v secret="$_secret.$$" '
-    secrets { print >secret; next }
+  SP_SECRET="$_secret.$$" awk -v batch="$_in/all" '
+    secrets { print >ENVIRON["SP_SECRET"]; next }
     $0 == "secrets" { secrets = 1; next }
     { print >batch }' && _sum=$(sha256sum <"$_in/all") || refuse_batch
   [ "${_sum%% *}" = "$4" ] || {

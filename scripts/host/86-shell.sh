@@ -15,7 +15,11 @@ look() {
   cd "$SP_OUT_DIR" 2>/dev/null || cd "$ATT" || exit
   run "${SHELL:-/bin/sh}"
 }
-if [ -n "$SECRET" ]; then . "$SECRET"; rm -f "$SECRET"; fi
+if [ -n "$SECRET" ]; then
+  # Only ours: what somebody else has put there would be run.
+  if [ -O "$SECRET" ] && [ ! -h "$SECRET" ]; then . "$SECRET"; else echo "sp: cannot read the secrets" >&2; fi
+  rm -f "$SECRET"
+fi
 # gc may have removed them.
 [ -d "$SP_WORK_DIR" ] || SP_WORK_DIR=$ATT
 child look
@@ -43,6 +47,7 @@ shell_secret() { # WORD ; uses C ID N
 verb_shell_secrets() { # INSTANCE ID N WORD
   is_instance "$1" && is_id "$2" && is_number "$3" && is_name "$4" || exit 64
   C=$1 ID=$2 N=$3
+  close_secrets
   shell_secret "$4"
   cat >"$SECRET" || {
     rm -f "$SECRET"

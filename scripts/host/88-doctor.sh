@@ -32,7 +32,7 @@ root_facts() { # PREFIX
 
 # Facts of the host as `fact NAME=VALUE`.
 verb_doctor() { # [PROGRAM…]
-  local _program
+  local _program _memory
   clock_base
   to_clock "$CS"
   printf 'fact clock=%s\nfact path=%s\nfact uid=%s\n' "$T" "$V" "$(id -u)"
@@ -45,6 +45,10 @@ verb_doctor() { # [PROGRAM…]
   # Blocks for people, size of a block, inodes in all (some file systems have no number) and free.
   printf 'fact free=%s\n' "$(stat -f -c '%a %S %c %d' "$V" 2>/dev/null)"
   printf 'fact locks=%s\n' "$(try_locks)"
+  printf 'fact secrets=%s\n' "$SECRETS"
+  # Somebody else has taken the place where they would lie, or may write to it.
+  _memory=$(place_in_memory)
+  { [ ! -e "$_memory" ] && [ ! -h "$_memory" ]; } || is_alone "$_memory" || printf 'fact taken=%s\n' "$_memory"
   printf 'fact logout=%s\n' "$(at_logout)"
   strays
 }

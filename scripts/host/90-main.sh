@@ -10,19 +10,17 @@ esac
 
 # Enters the root, and sees to what every verb stands on.
 enter() {
-  local _boot _folder
+  local _folder
   cd "$ROOT/v2" || exit 66
   V=$(pwd -P)
   # Locks of the slots are per user and machine, in one place whatever the root.
   machine_now
   boot_now
   SLOTS=$HOME/.local/share/sp/v2/slots/$MACHINE
-  { read -r _boot SECRETS <"$V/run/secrets"; } 2>/dev/null && [ "$_boot" = "$BOOT" ] || place_secrets
-  for _folder in "$V/run" "$SLOTS" "$SECRETS"; do
+  for _folder in "$V/run" "$SLOTS"; do
     [ -d "$_folder" ] || mkdir -p "$_folder" || cannot make "$_folder"
     [ -w "$_folder" ] || cannot "write to" "$_folder"
   done
-  [ -O "$SECRETS" ] && [ ! -h "$SECRETS" ] || exit 73
   [ -s "$V/root-id" ] || {
     random_word >"$V/root-id.$$" && make_durable "$V/root-id.$$" &&
       { ln "$V/root-id.$$" "$V/root-id" 2>/dev/null || [ -s "$V/root-id" ]; } &&
@@ -30,6 +28,7 @@ enter() {
   } || exit 73
   # The one of the folder that was entered, wherever that is by now.
   { read -r ROOTID <root-id; } 2>/dev/null && is_name "$ROOTID" || exit 73
+  find_secrets
 }
 
 # Tells in place of an answer what no verb can do without: it stays so until somebody puts it right.
@@ -38,15 +37,59 @@ cannot() { # VERB PATH ; uses NONCE
   exit 73
 }
 
-# -> SECRETS: in memory where that is possible. Looked for once a boot: the list of mounts may be long.
+# -> SECRETS: the place of this boot. One that was found unfit meanwhile, and one of an earlier boot, gives way.
+find_secrets() {
+  local _boot
+  { read -r _boot SECRETS <"$V/run/secrets"; } 2>/dev/null && [ "$_boot" = "$BOOT" ] &&
+    [ -d "$SECRETS" ] && [ -O "$SECRETS" ] && [ ! -h "$SECRETS" ] || SECRETS=$(place_secrets)
+}
+
+# Before something is put there or taken from there: a folder that others may enter is left for the next candidate, and what
+# is ours in it is removed, for somebody may have read it.
+close_secrets() {
+  is_alone "$SECRETS" || {
+    [ ! -O "$SECRETS" ] || rm -f "$SECRETS/$ROOTID".*
+    SECRETS=$(place_secrets)
+  }
+}
+
+# Whether a folder is ours, no link, and closed to everybody else.
+is_alone() { # FOLDER
+  [ -d "$1" ] && [ -O "$1" ] && [ ! -h "$1" ] || return 1
+  # No find of busybox is sure to know -perm.
+  # shellcheck disable=SC2012
+  case $(ls -ld "$1/." 2>/dev/null) in d???------*) return 0 ;; esac
+  return 1
+}
+
+# Chooses where secrets lie until the next boot, and prints it: in memory where that is possible, at the place of all roots of
+# this user; where somebody else has taken that, at one of a name that nobody could know; else in the root. One at a time, so
+# that whoever puts them there and whoever takes them agree. Looked for once a boot: the list of mounts may be long.
 place_secrets() {
-  SECRETS=$V/secrets
-  if [ -w /dev/shm ] && grep -q ' /dev/shm tmpfs ' /proc/mounts 2>/dev/null; then
-    SECRETS=/dev/shm/sp-$(id -u)
-  fi
-  mkdir -p "$V/run" || exit 73
-  { printf '%s %s\n' "$BOOT" "$SECRETS" >"$V/run/secrets.$$" && mv "$V/run/secrets.$$" "$V/run/secrets"; } 2>/dev/null ||
-    rm -f "$V/run/secrets.$$"
+  local _boot _place _memory
+  _memory=$(place_in_memory)
+  { command exec 5>>"$V/run/secrets.lock" && flock 5; } 2>/dev/null
+  { read -r _boot _place <"$V/run/secrets"; } 2>/dev/null && [ "$_boot" = "$BOOT" ] && is_alone "$_place" || {
+    _place=
+    if [ -w /dev/shm ] && grep -q ' /dev/shm tmpfs ' /proc/mounts 2>/dev/null; then
+      mkdir "$_memory" 2>/dev/null
+      _place=$_memory
+      is_alone "$_place" || _place=$(mktemp -d "$_memory.XXXXXXXX" 2>/dev/null)
+    fi
+    [ -n "$_place" ] || {
+      _place=$V/secrets
+      mkdir "$_place" 2>/dev/null
+      is_alone "$_place" || chmod 700 "$_place"
+    }
+    { printf '%s %s\n' "$BOOT" "$_place" >"$V/run/secrets.$$" && mv "$V/run/secrets.$$" "$V/run/secrets"; } 2>/dev/null ||
+      rm -f "$V/run/secrets.$$"
+  }
+  printf '%s\n' "$_place"
+}
+
+# Where secrets of all roots of this user lie, if nobody else has taken it.
+place_in_memory() {
+  printf '/dev/shm/sp-%s\n' "$(id -u)"
 }
 
 # Whether the root is still the one that was entered: a folder may come in its place at any time. Whoever writes looks after

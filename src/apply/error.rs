@@ -118,6 +118,8 @@ impl ApplyError {
             Self::Store(_)
             | Self::Lock(_)
             | Self::Plan(_)
+            | Self::Results(_)
+            | Self::FolderName { .. }
             | Self::Signals(_)
             | Self::SamePlace { .. }
             | Self::Root { .. }

@@ -208,7 +208,8 @@ pub fn hosts_of(
 ) -> Result<Vec<Host>, ApplyError> {
     let variable = |name: &str| environment.get(name).filter(|value| !value.is_empty());
     let path = |name: &str| variable(name).map(Path::new);
-    let control = Arc::new(ControlFolder::new(path("XDG_RUNTIME_DIR"), path("TMPDIR")));
+    let control =
+        Arc::new(ControlFolder::new(path("XDG_RUNTIME_DIR"), path("TMPDIR"), path("HOME")));
     let mut hosts = Vec::new();
     for (name, host) in &campaign.hosts {
         hosts.push(if let Some(ssh) = &host.ssh {

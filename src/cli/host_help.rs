@@ -48,6 +48,10 @@ pub(super) fn host_help(error: &HostError) -> (Exit, &'static str, String) {
             "give the campaign another `name`, or take an earlier `[hosts]` again".to_owned(),
         ),
         HostError::Io { .. } => ("io", String::new()),
+        HostError::Sockets { .. } => (
+            "sockets",
+            "set XDG_RUNTIME_DIR or TMPDIR to a folder with a short path that is yours alone".to_owned(),
+        ),
         HostError::Root { path, trouble, .. } => ("root", root_help(trouble, path)),
         HostError::RootText { .. } => ("root", "correct `root` in `[hosts]`".to_owned()),
         HostError::Ssh { trouble, destination, .. } => ssh_help(*trouble, destination),

@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::OnceLock;
 
-use super::error::{HostError, io_error};
-use super::random_word;
+use super::error::HostError;
 use super::transport::command;
+use super::{parents, random_word};
 
 /// A socket's path has 108 bytes on Linux and 104 on macOS (unix(7), unix(4)); the rest of it takes 46.
 const LONGEST: usize = 57;
@@ -20,6 +20,8 @@ const LONGEST: usize = 57;
 #[derive(Debug)]
 pub struct ControlFolder {
     candidates: Vec<PathBuf>,
+    /// The last of them: one that nobody else knows, and that goes with the process.
+    fresh: PathBuf,
     made: OnceLock<Made>,
 }
 
@@ -30,19 +32,38 @@ struct Made {
     _lock: File,
     /// Folders of killed processes that were cleared away.
     cleared: usize,
+    /// The folder above, where it is this process's alone.
+    fresh: Option<PathBuf>,
+    /// Candidates that somebody else has taken or may write to, and why each is not used.
+    taken: Vec<String>,
+}
+
+/// Why a folder cannot hold sockets; reads after its path.
+#[derive(Debug)]
+enum Unfit {
+    /// Its path, or the machine, does not allow it.
+    Here(String),
+    /// Somebody else has taken it, or could.
+    Taken(String),
 }
 
 impl ControlFolder {
-    /// A folder below the first of these that is short enough: the session's runtime folder, the temporary one, `/tmp`.
-    pub fn new(runtime: Option<&Path>, temporary: Option<&Path>) -> Self {
+    /// A folder below the first of these that is short enough and ours alone: the session's runtime folder, the temporary
+    /// one, `/tmp`, the home's cache; at last one of a name in `/tmp` that nobody could take before.
+    pub fn new(runtime: Option<&Path>, temporary: Option<&Path>, home: Option<&Path>) -> Self {
         let own = format!("sp-{}", rustix::process::geteuid().as_raw());
-        let candidates =
-            [runtime.map(|folder| folder.join("sp")), temporary.map(|folder| folder.join(&own))]
-                .into_iter()
-                .flatten()
-                .chain([Path::new("/tmp").join(&own)])
-                .collect();
-        Self { candidates, made: OnceLock::new() }
+        let candidates = [
+            runtime.map(|folder| folder.join("sp")),
+            temporary.map(|folder| folder.join(&own)),
+            Some(Path::new("/tmp").join(&own)),
+            home.map(|home| home.join(".cache/sp")),
+        ];
+        let fresh = Path::new("/tmp").join(format!("{own}.{}", &random_word()[..8]));
+        Self::among(candidates.into_iter().flatten().collect(), fresh)
+    }
+
+    fn among(candidates: Vec<PathBuf>, fresh: PathBuf) -> Self {
+        Self { candidates, fresh, made: OnceLock::new() }
     }
 
     /// The folder.
@@ -60,63 +81,92 @@ impl ControlFolder {
         self.made.get().map_or(0, |made| made.cleared)
     }
 
+    /// Folders that were not used because somebody else has taken them or may write to them, each with why, and the one that
+    /// is used; `None` where there were none.
+    pub(super) fn taken(&self) -> Option<(Vec<String>, PathBuf)> {
+        let made = self.made.get().filter(|made| !made.taken.is_empty())?;
+        Some((made.taken.clone(), made.folder.parent()?.to_owned()))
+    }
+
     fn make(&self) -> Result<Made, HostError> {
         let word = &random_word()[..8];
-        let mut refused = None;
-        for parent in &self.candidates {
-            let folder = parent.join(word);
-            if folder.as_os_str().len() > LONGEST {
-                continue;
-            }
-            match own_folder(parent) {
-                Ok(()) => {}
-                Err(error) => {
-                    refused = Some(error);
-                    continue;
+        let (mut refused, mut taken) = (Vec::new(), Vec::new());
+        for parent in self.candidates.iter().chain([&self.fresh]) {
+            let why = match make_below(parent, word) {
+                Ok(mut made) => {
+                    made.fresh = (*parent == self.fresh).then(|| parent.clone());
+                    made.taken = taken;
+                    return Ok(made);
                 }
+                Err(why) => why,
+            };
+            let (Unfit::Here(text) | Unfit::Taken(text)) = &why;
+            let text = format!("`{}` {text}", parent.display());
+            if matches!(why, Unfit::Taken(_)) {
+                taken.push(text.clone());
             }
-            let cleared = clear_dead(parent);
-            // Under its name it is never seen unlocked.
-            let lock_path = parent.join(format!("{word}.lock"));
-            let unlocked = parent.join(format!("{word}.new"));
-            let lock = File::create_new(&unlocked).map_err(io_error("make the file", &unlocked))?;
-            lock.lock().map_err(io_error("lock", &unlocked))?;
-            fs::rename(&unlocked, &lock_path).map_err(io_error("rename", &unlocked))?;
-            fs::DirBuilder::new()
-                .mode(0o700)
-                .create(&folder)
-                .map_err(io_error("make the folder", &folder))?;
-            return Ok(Made { folder, lock_path, _lock: lock, cleared });
+            refused.push(text);
         }
-        Err(refused.unwrap_or_else(|| {
-            let path = self.candidates.last().cloned().unwrap_or_default();
-            let source = std::io::Error::other("its path is too long for a socket");
-            HostError::Io { what: "use the folder", path, source }
-        }))
+        Err(HostError::Sockets { refused })
     }
+}
+
+/// Makes the folder of this process below `parent`.
+fn make_below(parent: &Path, word: &str) -> Result<Made, Unfit> {
+    let folder = parent.join(word);
+    if folder.as_os_str().len() > LONGEST {
+        return Err(Unfit::Here("is too long for a socket's path".to_owned()));
+    }
+    own_folder(parent)?;
+    let cleared = clear_dead(parent);
+    // Under its name it is never seen unlocked.
+    let lock_path = parent.join(format!("{word}.lock"));
+    let unlocked = parent.join(format!("{word}.new"));
+    let lock = File::create_new(&unlocked)?;
+    lock.lock()?;
+    fs::rename(&unlocked, &lock_path)?;
+    fs::DirBuilder::new().mode(0o700).create(&folder)?;
+    Ok(Made { folder, lock_path, _lock: lock, cleared, fresh: None, taken: Vec::new() })
 }
 
 impl Drop for Made {
     fn drop(&mut self) {
         clear(&self.folder);
         let _unlocked = fs::remove_file(&self.lock_path);
+        // A folder that is not empty stays, with what is in it.
+        let _removed = self.fresh.as_ref().map(fs::remove_dir);
+    }
+}
+
+impl From<std::io::Error> for Unfit {
+    fn from(error: std::io::Error) -> Self {
+        Self::Here(format!("cannot be used: {error}"))
     }
 }
 
 /// Makes the folder, or checks that it is ours alone: in a shared temporary folder somebody else may have been first.
-fn own_folder(folder: &Path) -> Result<(), HostError> {
-    match fs::DirBuilder::new().mode(0o700).create(folder) {
-        Ok(()) => return Ok(()),
+fn own_folder(folder: &Path) -> Result<(), Unfit> {
+    let taken = |why: String| Err(Unfit::Taken(why));
+    // The home's cache may not be there yet.
+    match fs::DirBuilder::new().recursive(true).mode(0o700).create(folder) {
+        Ok(()) => {}
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(io_error("make the folder", folder)(error)),
+        Err(error) => return Err(Unfit::Here(format!("cannot be made: {error}"))),
     }
-    let about = fs::symlink_metadata(folder).map_err(io_error("look at", folder))?;
-    let ours = about.uid() == rustix::process::geteuid().as_raw();
-    if about.is_dir() && ours && about.mode().trailing_zeros() >= 6 {
-        return Ok(());
+    let about = fs::symlink_metadata(folder)?;
+    if !about.is_dir() {
+        return taken("is no folder".to_owned());
     }
-    let source = std::io::Error::other("it is not a folder of this user alone");
-    Err(io_error("use the folder", folder)(source))
+    if about.uid() != rustix::process::geteuid().as_raw() {
+        return taken("belongs to another user".to_owned());
+    }
+    if about.mode().trailing_zeros() < 6 {
+        return taken("is open to other users (`chmod go=` would close it)".to_owned());
+    }
+    match parents::suspects(folder)?.first() {
+        Some(parent) => taken(format!("lies below `{}`, which others may write to", parent.path)),
+        None => Ok(()),
+    }
 }
 
 /// Ends the masters of processes that are gone, and removes their folders; how many there were.
@@ -185,6 +235,36 @@ mod tests {
         fs::create_dir_all(place.path().join("xa1b2c3d/.ssh-connection")).expect("a folder");
         clear(&folder);
         assert_eq!(fs::read_dir(place.path()).expect("a folder").count(), 0);
+    }
+
+    #[test]
+    fn a_place_that_somebody_else_has_taken_gives_way_to_the_next() {
+        let place = tempfile::tempdir_in("/tmp").expect("a folder");
+        let own = format!("sp-{}", rustix::process::geteuid().as_raw());
+        // As long as a socket allows.
+        let home = place.path().join("h");
+        fs::create_dir_all(home.join(".cache")).expect("a folder");
+        File::create(place.path().join(&own)).expect("a file");
+        let fresh = place.path().join("fresh");
+        let taken = place.path().join(&own);
+        let candidates = vec![taken.clone(), home.join(".cache/sp")];
+        let control = ControlFolder::among(candidates, fresh.clone());
+        let folder = control.folder().expect("the next one").to_owned();
+        assert!(folder.starts_with(home.join(".cache/sp")), "{}", folder.display());
+        let told = control.taken().expect("one is taken");
+        let why = format!("`{}` is no folder", taken.display());
+        assert_eq!(told, (vec![why], home.join(".cache/sp")));
+        // At last one whose name nobody could know, which does not stay.
+        let control = ControlFolder::among(vec![taken.clone()], fresh.clone());
+        assert!(control.folder().expect("the last one").starts_with(&fresh));
+        drop(control);
+        assert!(!fresh.exists());
+        let [first, second] = [0; 2].map(|_| ControlFolder::new(None, None, None).fresh);
+        assert_ne!(first, second);
+        // None of them: each is named with what is wrong with it.
+        let control = ControlFolder::among(vec![taken], place.path().join("x".repeat(80)));
+        let said = control.folder().expect_err("no folder").to_string();
+        assert!(said.contains("is no folder; ") && said.contains("too long"), "{said}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! It gathers and judges nothing but whether a root may be used at all, which an apply asks too; findings and their fixes are
 //! the command's.
 
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -40,6 +41,8 @@ pub struct Examination {
     pub channels: Option<(usize, usize)>,
     /// Sockets of killed commands that were found beside ours.
     pub stale: usize,
+    /// Folders for sockets here that were passed over because somebody else has taken them, each with why, and the one in use.
+    pub taken: Option<(Vec<String>, PathBuf)>,
     /// Why nothing more was learned.
     pub trouble: Option<HostError>,
 }
@@ -86,7 +89,7 @@ impl Host {
         if let Place::Over(link, _) = &self.place {
             found.rsync_here = first_line("rsync", "--version").await;
             let greeted = self.greet(link).await;
-            found.stale = link.stale_sockets();
+            (found.stale, found.taken) = (link.stale_sockets(), link.taken_places());
             found.greeting = Some(greeted?);
         }
         self.root().await?;

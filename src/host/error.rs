@@ -118,6 +118,12 @@ pub enum HostError {
         /// Why not.
         source: io::Error,
     },
+    /// No folder can hold the sockets of ssh's connections.
+    #[error("no folder can hold the sockets of ssh: {}", refused.join("; "))]
+    Sockets {
+        /// Each folder that was tried, and what is wrong with it.
+        refused: Vec<String>,
+    },
     /// A root that is not safe to use.
     #[error("the root `{}` of host `{host}` {trouble}", path.display())]
     Root {
@@ -188,6 +194,7 @@ impl HostError {
             Self::Start { source, .. } | Self::Io { source, .. } => lasting_of(source),
             Self::Login { .. }
             | Self::Unfit { .. }
+            | Self::Sockets { .. }
             | Self::Place { .. }
             | Self::TooLong { .. }
             | Self::Nonsense { .. }

@@ -62,6 +62,10 @@ pub struct Facts {
     pub locks_exclude: Option<bool>,
     /// What systemd does with processes when the last login ends: `keeps`, `kills`, `lingers`.
     pub logout: String,
+    /// Where secrets lie until they are used.
+    pub secrets: String,
+    /// The place where they would lie if it were the account's alone.
+    pub taken: Option<String>,
     /// Runners that serve nobody.
     pub strays: Vec<Stray>,
 }
@@ -139,6 +143,8 @@ pub(super) fn parse(host: &str, body: &[u8]) -> Result<Facts, HostError> {
                 }
             }
             "logout" => value.clone_into(&mut facts.logout),
+            "secrets" => value.clone_into(&mut facts.secrets),
+            "taken" => facts.taken = Some(value.to_owned()),
             "stray" => facts.strays.push(stray(value).ok_or_else(wrong)?),
             _ if facts.root.take(name, value) => {}
             _ => return Err(wrong()),

@@ -303,6 +303,11 @@ impl Link {
         Ok(words)
     }
 
+    /// Folders for sockets that were passed over because somebody else has taken them, and the one in use.
+    pub(super) fn taken_places(&self) -> Option<(Vec<String>, PathBuf)> {
+        self.control.taken()
+    }
+
     /// Sockets of killed commands that were cleared away when ours was made.
     pub(super) fn stale_sockets(&self) -> usize {
         self.control.cleared()

@@ -4,6 +4,7 @@
 
 mod hosts;
 mod logins;
+mod places;
 mod standing;
 
 use std::fs;

@@ -84,6 +84,11 @@ pub(super) fn judge(found: &Examination, here: bool, is_sent: bool) -> Vec<Findi
         let text = format!("{} left by commands that were killed; cleared away", found.stale);
         findings.push(Finding::ok("sockets", text));
     }
+    if let Some((taken, place)) = &found.taken {
+        let text = format!("{}; sockets of ssh lie in {}", taken.join("; "), place.display());
+        let fix = "nothing must be done; XDG_RUNTIME_DIR or TMPDIR name a folder of your own";
+        findings.push(Finding::warning("sockets", text, fix));
+    }
     if let Some(facts) = &found.facts {
         findings.extend(machine(facts));
         findings.extend(root(facts, is_sent));
@@ -97,6 +102,7 @@ pub(super) fn judge(found: &Examination, here: bool, is_sent: bool) -> Vec<Findi
     if let Some(facts) = &found.facts {
         findings.push(tmux(facts));
         findings.extend(found.clock_ahead_ms.filter(|_| !here).map(clock));
+        findings.push(secrets(facts));
         findings.push(logout(facts));
         findings.extend(strays(facts));
     }
@@ -316,6 +322,20 @@ fn logout(facts: &Facts) -> Finding {
         ),
         "lingers" => Finding::ok("logout", "jobs stay after a logout (linger is enabled)"),
         _ => Finding::ok("logout", "jobs stay after a logout"),
+    }
+}
+
+/// Where secrets lie between the hand-over and the start of the job that needs them.
+fn secrets(facts: &Facts) -> Finding {
+    let place = &facts.secrets;
+    if let Some(taken) = &facts.taken {
+        let text = format!("{taken} is not the account's alone, so secrets lie in {place}");
+        let fix = format!("nothing must be done; whose it is tells: ls -ld {taken}");
+        Finding::warning("secrets", text, fix)
+    } else if place.starts_with("/dev/shm/") {
+        Finding::ok("secrets", format!("kept in memory until they are used, in {place}"))
+    } else {
+        Finding::ok("secrets", format!("kept on the disk until they are used, in {place}"))
     }
 }
 

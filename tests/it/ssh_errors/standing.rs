@@ -121,7 +121,7 @@ fn a_configuration_that_takes_the_input_away() {
 }
 
 /// A machine on which each command finds something else mounted; `None` where nothing can be mounted.
-fn mounted(sandbox: &Sandbox, mount: &str) -> Option<()> {
+pub(super) fn mounted(sandbox: &Sandbox, mount: &str) -> Option<()> {
     let force = format!(
         "exec unshare -m bash -c '{mount} && exec bash -c \"$0\"' \"$SSH_ORIGINAL_COMMAND\""
     );

@@ -23,6 +23,7 @@ fn healthy() -> Examination {
             free_bytes: Some(50_000_000_000),
             free_inodes: Some(3_000_000),
             locks_exclude: Some(true),
+            secrets: "/dev/shm/sp-1000".to_owned(),
             logout: "keeps".to_owned(),
             ..Facts::default()
         }),
@@ -63,7 +64,7 @@ fn a_healthy_host_has_no_finding_and_every_check() {
         checks,
         [
             "ssh", "start-up", "sessions", "root", "space", "locks", "programs", "rsync", "tmux",
-            "clock", "logout"
+            "clock", "secrets", "logout"
         ]
     );
 }
@@ -201,6 +202,6 @@ fn this_machine_needs_less() {
     }
     let findings = judge(&found, true, false);
     let checks: Vec<&str> = findings.iter().map(|finding| finding.check).collect();
-    assert_eq!(checks, ["root", "space", "locks", "programs", "tmux", "logout"]);
+    assert_eq!(checks, ["root", "space", "locks", "programs", "tmux", "secrets", "logout"]);
     assert!(findings.iter().all(|finding| finding.level != Level::Problem), "{findings:#?}");
 }
