@@ -11,11 +11,12 @@ use tokio::task::JoinSet;
 
 use super::repository::Asked;
 use super::results::own_files;
+use super::written::Jobs;
 use super::{ApplyError, Observer, Settings, Workspace, joined};
 use crate::campaign::{Campaign, CodeChange};
 use crate::host::local_root;
 use crate::host::sync::{
-    Made, Own, Question, Reading, Revision, Snapshot, Source, Survey, SyncError,
+    Change, Made, OtherCode, Own, Question, Reading, Revision, Snapshot, Source, Survey, SyncError,
 };
 use crate::ids::{HostName, InstanceId};
 use crate::lifecycle::{Event, EventKind};
@@ -47,8 +48,10 @@ pub struct CodeNow {
 pub struct MoreChanged {
     /// How many.
     pub jobs: usize,
-    /// Paths, each with `changed`, `new` or `gone`; `None` where it is not known any more what they ran with.
-    pub paths: Option<Vec<(String, &'static str)>>,
+    /// The folder that the code is in.
+    pub folder: PathBuf,
+    /// Files that changed since, as paths from the folder; empty where that is not known for any of the jobs.
+    pub files: BTreeMap<Vec<u8>, Change>,
 }
 
 impl CodeNow {
@@ -64,12 +67,9 @@ impl CodeNow {
             file.and_then(|file| Some(file.parent()?.canonicalize().ok()?.join(file.file_name()?)));
         let below =
             file.and_then(|file| file.strip_prefix(self.source.root()).ok().map(Path::to_owned));
-        let rules = self.source.rules();
-        let digest = self.reading.tree.digest(|path| {
-            rules.is_code(path)
-                && below.as_deref().is_none_or(|below| below.as_os_str().as_bytes() != path)
-        });
-        hex(digest)
+        let below = below.unwrap_or_default();
+        let path = below.as_os_str().as_bytes();
+        hex(self.reading.tree.code_without(self.source.rules(), path))
     }
 
     /// What a person should know that stops nothing. In a campaign's own folder a file that cannot be read is among it.
@@ -220,39 +220,44 @@ impl Workspace {
         Ok(made.filter_map(|(name, made)| Some((name, made?))).collect())
     }
 
+    /// Which code that finished jobs ran with is not the code as it is now. Files that came since and files that jobs wrote make no
+    /// difference.
+    pub fn other_code(&self, now: &CodeNow) -> Result<OtherCode, ApplyError> {
+        // Cheap, and nearly always enough.
+        if self.store.codes()?.iter().all(|digest| *digest == now.digest()) {
+            return Ok(OtherCode::new());
+        }
+        let done = self.store.known()?.into_iter().filter(|job| job.state == State::Succeeded);
+        let codes = done.filter_map(|job| job.code).filter(|digest| *digest != now.digest());
+        let (memory, jobs) = (now.source.memory(), Jobs::of(self, now.source.root()));
+        let (tree, rules) = (&now.reading.tree, now.source.rules());
+        let mut other = memory.code_changes(&codes.collect(), tree, rules, &jobs);
+        other.retain(|_, changes| changes.as_ref().is_none_or(|changes| !changes.is_empty()));
+        Ok(other)
+    }
+
     /// Which finished jobs of a plan ran with other code, and what changed since.
     pub fn changed_code(
         &self,
         now: &CodeNow,
+        other: &OtherCode,
         plan: &Plan,
     ) -> Result<Option<MoreChanged>, ApplyError> {
-        if !self.store.has_other_code(now.digest())? {
+        if other.is_empty() {
             return Ok(None);
         }
         let chosen: std::collections::BTreeSet<_> =
             plan.decisions.iter().map(|decision| plan.expansion.ids()[decision.job]).collect();
-        let mut digests: BTreeMap<[u8; 32], usize> = BTreeMap::new();
+        let folder = now.source.root().to_owned();
+        let mut changed = MoreChanged { jobs: 0, folder, files: BTreeMap::new() };
         for job in self.store.known()? {
             let done = job.state == State::Succeeded && chosen.contains(&job.id);
-            if let Some(code) = job.code.filter(|code| done && *code != now.digest()) {
-                *digests.entry(code).or_default() += 1;
+            if let Some(files) = job.code.filter(|_| done).and_then(|code| other.get(&code)) {
+                changed.jobs += 1;
+                changed.files.extend(files.iter().flatten().cloned());
             }
         }
-        let jobs = digests.values().sum();
-        if jobs == 0 {
-            return Ok(None);
-        }
-        let memory = now.source.memory();
-        let mut paths = BTreeMap::new();
-        let mut known = true;
-        for digest in digests.keys() {
-            match memory.code_changes(*digest, &now.reading.tree, now.source.rules()) {
-                Some(changes) => paths.extend(changes),
-                None => known = false,
-            }
-        }
-        let paths = (known || !paths.is_empty()).then(|| paths.into_iter().collect());
-        Ok(Some(MoreChanged { jobs, paths }))
+        Ok((changed.jobs > 0).then_some(changed))
     }
 
     /// What the jobs that are about to be handed over run with. `made`: the snapshot, just sent, and its folder there.
@@ -281,9 +286,9 @@ impl Workspace {
         if campaign.code_change != CodeChange::Ignore {
             // What cannot be read here, or is too much, was said with the plan.
             if let Ok(Ok(reading)) = source.read(false, false) {
-                let kept = source.memory().keep_code(&reading.tree, source.rules());
-                kept.map_err(|error| ApplyError::Host(error.into()))?;
-                digest = Some(reading.code);
+                let (memory, jobs) = (source.memory(), Jobs::of(self, source.root()));
+                let kept = memory.keep_code_in_place(&reading.tree, source.rules(), &jobs);
+                digest = Some(kept.map_err(|error| ApplyError::Host(error.into()))?);
             }
         }
         // By components, so that `.` leaves no trace in what jobs see.

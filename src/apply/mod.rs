@@ -24,6 +24,7 @@ mod run;
 mod tell;
 mod withdraw;
 mod workspace;
+mod written;
 
 pub use code::{CodeNow, MoreChanged};
 pub use collect::{Collected, HostAnswer};

@@ -55,6 +55,15 @@ impl Campaign {
     }
 }
 
+/// Whether a text is a campaign file, be it one with mistakes: it has a name and what to run, above any table.
+pub fn is_campaign(text: &str) -> bool {
+    let text = unix_text(text);
+    let top = text.lines().map(str::trim_start).take_while(|line| !line.starts_with('['));
+    let keys: Vec<&str> =
+        top.filter_map(|line| line.split_once('=')).map(|(key, _)| key.trim_end()).collect();
+    keys.contains(&"name") && ["command", "steps"].iter().any(|key| keys.contains(key))
+}
+
 /// Returns the text without a byte order mark in front and with each CRLF as LF.
 fn unix_text(text: &str) -> Cow<'_, str> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);

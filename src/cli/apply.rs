@@ -7,7 +7,6 @@ use indexmap::IndexMap;
 use serde_json::to_value;
 
 use super::args::{self, Show};
-use super::code;
 use super::context::{Context, Loaded};
 use super::error::CliError;
 use super::exit::Exit;
@@ -19,6 +18,7 @@ use super::saved_plan::SavedPlan;
 use super::session::{Reach, Session};
 use super::summary::{self, Chosen};
 use super::tables::Tables;
+use super::{campaign_file, code};
 use crate::apply::{
     Collected, How, Interrupts, Observer as _, RunOptions, Trouble, Workspace, new_apply_id,
 };
@@ -96,13 +96,14 @@ async fn apply(
     let collected = session.collected().cloned().unwrap_or_default();
     let (workspace, loaded) = (&mut session.workspace, &session.loaded);
     let policy = code::policy(workspace, choice);
-    code::consider(&mut wanted, policy, now.as_ref());
+    let other = code::consider(workspace, &mut wanted, policy, now.as_ref())?;
     let plan = workspace.plan(Some(&collected), &wanted)?;
     if let Some(saved) = saved {
         let digest = code::saved_digest(now.as_ref(), &arguments.file);
         saved.check(&SavedPlan::of(loaded, &plan, choice, selection, digest)?)?;
     }
-    code::say_changed(context, workspace, policy, now.as_ref(), &plan)?;
+    let file = campaign_file::word(&loaded.file);
+    code::say_changed(context, workspace, policy, (now.as_ref(), &other), &plan, &file)?;
     say_without_records(context, &plan);
     drop(now);
     let task = Task { context, loaded, arguments, began, hosts };

@@ -5,9 +5,22 @@ use std::path::{Path, PathBuf};
 
 use super::error::CliError;
 use crate::plain_file::{self, Wrong};
+use crate::shell::quote;
 
 /// Bytes that a campaign file, or a saved plan, may have.
 pub(super) const MOST: u64 = 64 << 20;
+
+/// Returns what stands behind a command in a hint so that it is about this file, which is absolute: nothing for the file that
+/// commands take by themselves.
+pub(super) fn word(file: &Path) -> String {
+    let here = std::env::current_dir().unwrap_or_default();
+    let file = file.strip_prefix(&here).unwrap_or(file);
+    match quote(&file.to_string_lossy()) {
+        _ if file == Path::new("campaign.toml") => String::new(),
+        Ok(quoted) => format!(" {quoted}"),
+        Err(_) => String::new(),
+    }
+}
 
 /// Reads a campaign file, and says where it lies: its absolute path without links.
 pub(super) fn read(file: &Path) -> Result<(PathBuf, String), CliError> {

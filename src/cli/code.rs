@@ -11,7 +11,7 @@ use super::plan::count;
 use super::printable::printable;
 use crate::apply::{CodeNow, MoreChanged, Workspace};
 use crate::campaign::CodeChange;
-use crate::host::sync::Question;
+use crate::host::sync::{Change, OtherCode, Question};
 use crate::ids::HostName;
 use crate::plan::{Options, Plan};
 
@@ -55,40 +55,84 @@ pub(super) fn code_now(
     }
 }
 
-/// Puts the code into the plan's options where a change of it matters.
-pub(super) fn consider(options: &mut Options, policy: CodeChange, now: Option<&CodeNow>) {
-    options.code = now.filter(|_| policy == CodeChange::Rerun).map(CodeNow::digest);
+/// Returns the code that jobs ran with and that is another one now, and puts it into the plan's options where that makes
+/// finished jobs run again.
+pub(super) fn consider(
+    workspace: &Workspace,
+    options: &mut Options,
+    policy: CodeChange,
+    now: Option<&CodeNow>,
+) -> Result<OtherCode, CliError> {
+    let (false, Some(now)) = (policy == CodeChange::Ignore, now) else {
+        return Ok(OtherCode::new());
+    };
+    let other = workspace.other_code(now)?;
+    if policy == CodeChange::Rerun {
+        options.other_code = other.keys().copied().collect();
+    }
+    Ok(other)
 }
 
-/// Says in one line that finished jobs ran with other code.
+/// Says in one line that finished jobs ran with other code; `file` stands behind a command of the hint.
 pub(super) fn say_changed(
     context: &Context,
     workspace: &Workspace,
     policy: CodeChange,
-    now: Option<&CodeNow>,
+    (now, other): (Option<&CodeNow>, &OtherCode),
     plan: &Plan,
+    file: &str,
 ) -> Result<(), CliError> {
     let (CodeChange::Warn, Some(now)) = (policy, now) else { return Ok(()) };
-    if let Some(changed) = workspace.changed_code(now, plan)? {
-        context.note(&printable(&changed_line(&changed)));
+    if let Some(changed) = workspace.changed_code(now, other, plan)? {
+        context.note(&printable(&changed_line(&changed, file)));
     }
     Ok(())
 }
 
-fn changed_line(changed: &MoreChanged) -> String {
-    let jobs = count(changed.jobs, "finished job");
-    let what = match &changed.paths {
-        None => String::new(),
-        Some(paths) => {
-            let mut words: Vec<String> =
-                paths.iter().take(NAMED).map(|(path, how)| format!("{path} ({how})")).collect();
-            if paths.len() > NAMED {
-                words.push(format!("and {} more", paths.len() - NAMED));
-            }
-            format!(": {}", words.join(", "))
+fn changed_line(changed: &MoreChanged, file: &str) -> String {
+    let (jobs, folder) = (count(changed.jobs, "finished job"), changed.folder.display());
+    let them = if changed.jobs == 1 { "it" } else { "them" };
+    let rerun = format!("`sp apply{file} --code-change rerun` runs {them} again");
+    if changed.files.is_empty() {
+        return format!(
+            "warning: {jobs} ran with other code than `{folder}` has now, and what that was is not on record here; {rerun}, \
+             `--code-change ignore` takes the results as they are"
+        );
+    }
+    let named = changed.files.iter().take(NAMED);
+    let mut words: Vec<String> = named
+        .clone()
+        .map(|(path, change)| match change {
+            Change::Changed => format!("{} (changed)", shown(path)),
+            Change::Gone => format!("{} (gone)", shown(path)),
+        })
+        .collect();
+    let mut patterns: Vec<String> = named.map(|(path, _)| pattern(path)).collect();
+    if changed.files.len() > NAMED {
+        words.push(format!("and {} more", changed.files.len() - NAMED));
+        patterns.push("…".to_owned());
+    }
+    let (words, patterns) = (words.join(", "), patterns.join(", "));
+    format!(
+        "warning: {jobs} ran with other code than `{folder}` has now: {words}; {rerun}, and `[sync] not-code = [{patterns}]` \
+         says that jobs do not depend on it"
+    )
+}
+
+fn shown(path: &[u8]) -> String {
+    String::from_utf8_lossy(path).escape_debug().to_string()
+}
+
+/// A path as a pattern of `[sync]` that matches nothing else, in quotes.
+fn pattern(path: &[u8]) -> String {
+    let mut pattern = String::from("/");
+    for c in String::from_utf8_lossy(path).chars() {
+        if matches!(c, '*' | '?' | '[' | ']' | '\\') || (c == ' ' && path.ends_with(b" ")) {
+            pattern.push('\\');
         }
-    };
-    format!("warning: {jobs} ran with other code{what}; `--code-change rerun` runs them again")
+        pattern.push(c);
+    }
+    toml::Value::from(pattern).to_string()
 }
 
 /// `3.1 GiB in 12 files (data/x.bin has 3 GiB)`.

@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 use indicatif::HumanBytes;
 
 use super::args::{self, Choice, Show};
-use super::code;
 use super::context::{Context, resolve};
 use super::error::CliError;
 use super::exit::Exit;
@@ -13,6 +12,7 @@ use super::neighbours;
 use super::saved_plan::SavedPlan;
 use super::session::{Reach, Session};
 use super::setup::on_one_line;
+use super::{campaign_file, code};
 use crate::apply::CodeNow;
 use crate::plan::{
     Action, CommandSpec, Decision, HostStatus, Known, Options, Plan, PlanView, PlannedHost,
@@ -44,7 +44,7 @@ fn make(
     let now = code::code_now(context, &mut session.workspace, &arguments.choice)?;
     let (workspace, loaded) = (&session.workspace, &session.loaded);
     let policy = code::policy(workspace, &arguments.choice);
-    code::consider(&mut options, policy, now.as_ref());
+    let other = code::consider(workspace, &mut options, policy, now.as_ref())?;
     let plan = workspace.plan(session.collected(), &options)?;
     if let Some(path) = &arguments.out {
         let digest = code::saved_digest(now.as_ref(), path);
@@ -64,7 +64,8 @@ fn make(
     }
     out.flush()?;
     neighbours::say(context, &others);
-    code::say_changed(context, workspace, policy, now.as_ref(), &plan)?;
+    let file = campaign_file::word(&loaded.file);
+    code::say_changed(context, workspace, policy, (now.as_ref(), &other), &plan, &file)?;
     say_without_records(context, &plan);
     workspace.check_results(session.collected().is_some())?;
     say_next(context, &plan, arguments);
@@ -149,7 +150,7 @@ pub(super) fn options(
         withdraw: choice.withdraw,
         others: choice.others,
         limit: choice.limit,
-        code: None,
+        other_code: std::collections::BTreeSet::new(),
         hosts: context.hosts(&selection.hosts, &loaded.expansion)?,
         selection: context.filter(selection, &loaded.expansion, &known)?,
     })

@@ -48,8 +48,8 @@ pub struct Options {
     pub others: bool,
     /// Start at most so many jobs, the first ones.
     pub limit: Option<usize>,
-    /// The code's digest where another one makes a finished job run again; `None` where it does not.
-    pub code: Option<[u8; 32]>,
+    /// Digests of code that makes a finished job run again, since the code is another one now.
+    pub other_code: BTreeSet<[u8; 32]>,
     /// Only jobs whose home, or the host that has them, is one of these; `None` for all. It moves no job.
     pub hosts: Option<BTreeSet<HostName>>,
     /// Indices of the jobs that the plan is about; `None` for all.
@@ -74,11 +74,11 @@ pub fn decide(
         // What a host has is not handed over twice; `--rerun` counts once it has ended.
         State::Queued | State::Running => (Action::Wait, reason),
         _ if forced => (Action::Run, Reason::Forced),
-        State::Succeeded => match (options.code, known.code) {
-            (Some(now), Some(then)) if now != then => (Action::Run, Reason::CodeChanged),
-            _ if known.accepted_from.is_some() => (stay(known), Reason::Accepted),
-            _ => (stay(known), reason),
-        },
+        State::Succeeded if known.code.is_some_and(|code| options.other_code.contains(&code)) => {
+            (Action::Run, Reason::CodeChanged)
+        }
+        State::Succeeded if known.accepted_from.is_some() => (stay(known), Reason::Accepted),
+        State::Succeeded => (stay(known), reason),
         State::Cancelled if known.reason == BY_USER => (stay(known), reason),
         State::Cancelled => (Action::Run, reason),
         State::Failed | State::Timeout | State::Stalled | State::Oom | State::Lost => {

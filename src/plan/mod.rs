@@ -57,7 +57,7 @@ pub use named_hosts::named_hosts;
 pub use params::{JsonNumber, JsonValue, Params};
 pub use planned::{Decision, Evidence, HostStatus, Obsolete, Plan, PlannedHost, Summary, plan};
 pub use prefix::Prefixes;
-pub use programs::programs_without_inputs;
+pub use programs::{named_files, programs_without_inputs};
 pub use select::{JobRef, SelectError, Selector};
 pub use setup::{Setup, SetupPlace};
 pub use view::{Neighbour, PlanView};

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use crate::campaign::template::Template;
-use crate::campaign::{CodeChange, Command, glob};
+use crate::campaign::{Campaign, CodeChange, Command, glob};
 use crate::plan::{Expansion, Files};
 
 /// Programs that run the file that they are given.
@@ -20,6 +20,8 @@ const BEFORE: [&str; 16] = [
     "exec", "time", "nice", "nohup", "env", "command", "do", "then", "else", "if", "elif", "while",
     "until", "!", "uv", "run",
 ];
+/// Words in front of a file that is written.
+const OUTPUTS: [&str; 6] = ["tee", "-a", "-o", "--out", "--output", "-O"];
 /// What makes more of a word than its letters.
 const SPECIAL: [char; 16] =
     ['$', '{', '}', '\'', '"', '*', '?', '[', ']', '`', '\\', '<', '>', '~', '=', '#'];
@@ -46,6 +48,43 @@ pub fn programs_without_inputs(expansion: &Expansion, files: &dyn Files) -> Vec<
         .filter(|path| !watched.contains(path) && glob::check(path).is_ok() && seen.insert(*path))
         .filter(|path| files.glob(path).is_ok_and(|found| !found.is_empty()))
         .map(str::to_owned)
+        .collect()
+}
+
+/// Returns the words of the campaign's texts that name files which jobs read, as far as they are files: all but those that
+/// stand behind a redirection, `tee` or an option for the output anywhere.
+pub fn named_files(campaign: &Campaign) -> BTreeSet<String> {
+    let argv = |words: &[Template]| words.iter().map(|word| word.text().to_owned()).collect();
+    let mut texts: Vec<Vec<String>> = vec![match &campaign.command {
+        Command::Shell(text) => shell_words(text.text()),
+        Command::Argv(words) => argv(words),
+    }];
+    let others = [&campaign.prepare, &campaign.cleanup].into_iter().flatten();
+    texts.extend(others.map(|text| shell_words(text.text())));
+    texts.extend(campaign.setup.iter().map(|text| shell_words(text)));
+    let (mut named, mut written) = (BTreeSet::new(), BTreeSet::new());
+    for words in texts {
+        let mut is_output = false;
+        for word in words {
+            let takes_output = word.ends_with('>') || OUTPUTS.contains(&word.as_str());
+            let behind = word.trim_start_matches(|c: char| c.is_ascii_digit() || c == '>');
+            if is_output || (word.contains('>') && !takes_output) {
+                written.insert(plain(behind).to_owned());
+            } else if !takes_output && !word.starts_with('-') && !word.contains(SPECIAL) {
+                named.insert(plain(&word).to_owned());
+            }
+            is_output = takes_output;
+        }
+    }
+    &named - &written
+}
+
+fn shell_words(text: &str) -> Vec<String> {
+    let text = without_values(&text.replace("\\\n", " "));
+    let words = text.split(|c: char| c.is_whitespace() || matches!(c, ';' | '|' | '&' | '(' | ')'));
+    words
+        .filter(|word| !word.is_empty())
+        .map(|word| word.trim_matches(['"', '\'']).to_owned())
         .collect()
 }
 
@@ -98,6 +137,21 @@ fn program(words: &[&str]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn files_that_are_read_are_told_from_those_that_are_written() {
+        for (text, wanted) in [
+            ("python3 train.py --data 'd/x.csv' > out.txt", "d/x.csv python3 train.py"),
+            ("./a.sh <in {{ x }}/b >>log 2>err | tee -a all; cat ./c", "a.sh c cat"),
+            ("cc -o prog main.c && ./prog -O table", "cc main.c"),
+            ("./a > out; cp out kept 2>&1", "a cp kept"),
+        ] {
+            let text = format!("name = 'c'\ncommand = \"\"\"{text}\"\"\"\n[matrix]\nx = [1]\n");
+            let (campaign, _) = Campaign::parse("c.toml", &text).expect("a campaign");
+            let named: Vec<String> = named_files(&campaign).into_iter().collect();
+            assert_eq!(named.join(" "), wanted, "{text}");
+        }
+    }
 
     #[test]
     fn the_program_of_each_command_is_found() {

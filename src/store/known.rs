@@ -180,10 +180,10 @@ impl Store {
         Ok(jobs)
     }
 
-    /// Whether any attempt ran with other code than this. Far cheaper than to read what is known of every job.
-    pub fn has_other_code(&self, digest: [u8; 32]) -> Result<bool, StoreError> {
+    /// Digests of the code that attempts ran with. Far cheaper than to read what is known of every job.
+    pub fn codes(&self) -> Result<BTreeSet<[u8; 32]>, StoreError> {
         let codes = self.read_codes().map_err(StoreError::of(&self.path))?;
-        Ok(codes.values().any(|code| *code != digest))
+        Ok(codes.into_values().collect())
     }
 
     /// Digests of the code by provenance; what is no digest is none.

@@ -59,7 +59,7 @@ fn read_whole(path: &Path) -> Result<(), StoreError> {
     store.setups()?;
     store.open_attempts()?;
     store.moved_attempts()?;
-    store.has_other_code([0; 32])?;
+    store.codes()?;
     for job in store.known()? {
         store.parts(job.id)?;
     }

@@ -28,6 +28,7 @@ mod instances;
 mod lifecycle;
 mod moves;
 mod odd_worlds;
+mod other_code;
 mod outcomes;
 mod output;
 mod plan;

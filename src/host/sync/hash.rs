@@ -15,12 +15,15 @@ use std::thread;
 use super::cache::Cache;
 use super::list::{Entry, Kind, Listing, Stat, text};
 use super::rules::Rules;
+use crate::campaign;
 use crate::plain_file;
 
 /// Where nothing is sent, larger files count by size and time: reading them would cost more than it tells.
 pub(super) const LARGE: u64 = 64 << 20;
 /// Bytes of files that are kept as they are read: what may go in packs.
 pub(super) const KEPT: u64 = 64 << 20;
+/// A larger file is not looked into to see whether it is a campaign's.
+const CAMPAIGN_MAX: u64 = 1 << 20;
 /// Threads that read at once; more make a disk no faster.
 const THREADS: usize = 8;
 
@@ -40,6 +43,8 @@ pub struct TreeEntry {
     pub entry: Entry,
     /// What it holds.
     pub content: Content,
+    /// Whether it is a campaign file, be it another one than ours.
+    pub is_campaign: bool,
 }
 
 /// The list with contents.
@@ -101,9 +106,21 @@ pub(super) fn hash(
                 Content::Hash(hash)
             }
         };
-        tree.entries.push(TreeEntry { entry, content });
+        let is_campaign = is_campaign(root, &entry);
+        tree.entries.push(TreeEntry { entry, content, is_campaign });
     }
     (tree, contents)
+}
+
+/// Whether a file of the list is a campaign file.
+fn is_campaign(root: &Path, entry: &Entry) -> bool {
+    let is_file = matches!(entry.kind, Kind::File { .. });
+    if !is_file || !entry.path.ends_with(b".toml") || entry.stat.size > CAMPAIGN_MAX {
+        return false;
+    }
+    let file = plain_file::open(&root.join(OsStr::from_bytes(&entry.path)));
+    let text = file.and_then(|(file, _)| plain_file::read(&file, CAMPAIGN_MAX));
+    text.is_ok_and(|text| campaign::is_campaign(&String::from_utf8_lossy(&text)))
 }
 
 /// A file that was read.
@@ -206,18 +223,24 @@ impl Tree {
         blake3::Hash::from_bytes(digest).to_hex()[..32].to_owned()
     }
 
-    /// Digest of the code: of everything but the campaign file and what is no code.
+    /// Digest of the code: of everything but campaign files and what is no code.
     pub fn code(&self, rules: &Rules) -> [u8; 32] {
-        self.digest(|path| rules.is_code(path))
+        self.code_without(rules, b"")
     }
 
-    /// Digest of the files that `is_code` chooses by their paths.
-    pub fn digest(&self, is_code: impl Fn(&[u8]) -> bool) -> [u8; 32] {
-        digest("sp code 1", self.entries.iter().filter(|one| is_code(&one.entry.path)))
+    /// Digest of the code as if one file were not there.
+    pub fn code_without(&self, rules: &Rules, path: &[u8]) -> [u8; 32] {
+        let entries = self.entries.iter().filter(|one| one.is_code(rules));
+        digest("sp code 1", entries.filter(|one| one.entry.path != path))
     }
 }
 
 impl TreeEntry {
+    /// Whether it is code.
+    pub(super) fn is_code(&self, rules: &Rules) -> bool {
+        !self.is_campaign && rules.is_code(&self.entry.path)
+    }
+
     /// Bytes of a file; a link has none.
     pub fn bytes(&self) -> u64 {
         match self.entry.kind {
@@ -259,24 +282,6 @@ fn digest<'a>(form: &str, entries: impl Iterator<Item = &'a TreeEntry>) -> [u8; 
     *hasher.finalize().as_bytes()
 }
 
-/// Paths that are not the same in two lists of kinds and contents, each with `changed`, `new` or `gone`.
-pub fn changed_paths(
-    then: &BTreeMap<Vec<u8>, (u8, [u8; 32])>,
-    now: &BTreeMap<Vec<u8>, (u8, [u8; 32])>,
-) -> Vec<(String, &'static str)> {
-    let mut changed = Vec::new();
-    for (path, content) in now {
-        match then.get(path) {
-            None => changed.push((text(path), "new")),
-            Some(before) if before != content => changed.push((text(path), "changed")),
-            Some(_) => {}
-        }
-    }
-    let gone = then.keys().filter(|path| !now.contains_key(*path));
-    changed.extend(gone.map(|path| (text(path), "gone")));
-    changed
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -286,6 +291,7 @@ mod tests {
         TreeEntry {
             entry: Entry { path: path.as_bytes().to_vec(), kind, stat, tracked: true },
             content,
+            is_campaign: false,
         }
     }
 

@@ -152,7 +152,7 @@ impl Found<'_> {
         for (path, standing) in listed {
             let path = path.strip_suffix(b"/").unwrap_or(&path);
             let path = at.join(OsStr::from_bytes(path));
-            if self.rules.is_never(&path) || self.rules.choice(&path) == Choice::Out {
+            if !self.rules.may_be_listed(path.as_os_str().as_bytes()) {
                 continue;
             }
             let about = self.look(&path)?;

@@ -10,15 +10,26 @@ use std::path::{Path, PathBuf};
 use super::bytes::{Reader, Writer, read};
 use super::cache::{read_stat, write_stat};
 use super::error::{SyncError, failed};
-use super::hash::Tree;
-use super::list::Stat;
+use super::hash::{Tree, TreeEntry};
+use super::list::{Entry, Stat};
 use super::rules::Rules;
 use crate::atomic_file::{Durability, replace};
 use crate::plain_file::own_folder;
 
-const KIND: &str = "sp-list-1";
+const KIND: &str = "sp-list-2";
 /// So many lists of each kind are kept, the newest.
 const KEPT: usize = 16;
+
+/// What a file of a former list was to the jobs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// They may have read it.
+    Code,
+    /// One of them had made it.
+    Output,
+    /// It was a campaign file.
+    Campaign,
+}
 
 /// One file of a former list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,10 +37,31 @@ pub(super) struct Former {
     pub(super) kind: u8,
     pub(super) content: [u8; 32],
     pub(super) stat: Stat,
+    pub(super) role: Role,
 }
 
 /// A former list by path.
 pub(super) type List = BTreeMap<Vec<u8>, Former>;
+
+/// How a file of the code is not what it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// It holds something else.
+    Changed,
+    /// It is not there any more.
+    Gone,
+}
+
+/// Code of the past, by its digest: the files that changed since; `None` where it is not known any more what it was.
+pub type OtherCode = BTreeMap<[u8; 32], Option<Vec<(Vec<u8>, Change)>>>;
+
+/// Who can tell which files of the tree jobs have written. A file is judged by how it looks now.
+pub trait Writers {
+    /// Whether a file that no former list has came from a job.
+    fn made(&self, entry: &Entry) -> bool;
+    /// Whether a file that was there before is what it is by a job.
+    fn rewrote(&self, entry: &Entry) -> bool;
+}
 
 /// The folder of former lists.
 #[derive(Debug, Clone)]
@@ -43,26 +75,78 @@ impl Memory {
         Self { folder: state_folder.join("lists") }
     }
 
-    /// Remembers the code of a tree under its digest.
-    pub fn keep_code(&self, tree: &Tree, rules: &Rules) -> Result<(), SyncError> {
-        let name = format!("code-{}", blake3::Hash::from_bytes(tree.code(rules)).to_hex());
-        self.keep(&name, tree)
+    /// Remembers the code of a tree that is sent, and returns its digest.
+    pub fn keep_code(&self, tree: &Tree, rules: &Rules) -> Result<[u8; 32], SyncError> {
+        let code = tree.code(rules);
+        self.keep(&code_name(code), &list_of(tree, |_| Role::Code))?;
+        Ok(code)
     }
 
-    /// Paths of the code that differ from the code of a digest; `None` where its list is gone.
-    pub fn code_changes(
+    /// Remembers the code of a tree that jobs run in, and returns the digest that stands for it: of the code that was
+    /// remembered last, where nothing came since but what jobs wrote.
+    pub fn keep_code_in_place(
         &self,
-        digest: [u8; 32],
         tree: &Tree,
         rules: &Rules,
-    ) -> Option<Vec<(String, &'static str)>> {
-        let then = self.load(&format!("code-{}", blake3::Hash::from_bytes(digest).to_hex()))?;
-        let is_code = |path: &Vec<u8>| rules.is_code(path);
-        let then = then.into_iter().filter(|(path, _)| is_code(path));
-        let then = then.map(|(path, former)| (path, (former.kind, former.content))).collect();
-        let now = tree.entries.iter().filter(|one| is_code(&one.entry.path));
-        let now = now.map(|one| (one.entry.path.clone(), one.canonical())).collect();
-        Some(super::hash::changed_paths(&then, &now))
+        writers: &dyn Writers,
+    ) -> Result<[u8; 32], SyncError> {
+        let (digest, last) = match self.last_code() {
+            Some((digest, list)) => (Some(digest), list),
+            None => (None, List::new()),
+        };
+        let role = |one: &TreeEntry| match last.get(&one.entry.path) {
+            Some(former) if former.role == Role::Output => Role::Output,
+            Some(former) if !former.is(one) && writers.rewrote(&one.entry) => Role::Output,
+            None if digest.is_some() && writers.made(&one.entry) => Role::Output,
+            _ => Role::Code,
+        };
+        let now = list_of(tree, role);
+        let mut learned = last.clone();
+        for (path, former) in &mut learned {
+            if now.get(path).is_some_and(|now| now.role == Role::Output) {
+                former.role = Role::Output;
+            }
+        }
+        let is_new = |one: &TreeEntry| {
+            let path = &one.entry.path;
+            one.is_code(rules) && !last.contains_key(path) && now[path].role == Role::Code
+        };
+        let is_same = changes(&learned, &learned, tree, rules, writers).is_empty()
+            && !tree.entries.iter().any(is_new);
+        let (code, list) = match digest {
+            Some(digest) if is_same => (digest, learned),
+            _ => (tree.code(rules), now),
+        };
+        self.keep(&code_name(code), &list)?;
+        Ok(code)
+    }
+
+    /// Returns for the code of each digest the files that have changed since, not those that came since, nor those that jobs
+    /// wrote; `None` where its list is gone.
+    pub fn code_changes(
+        &self,
+        digests: &BTreeSet<[u8; 32]>,
+        tree: &Tree,
+        rules: &Rules,
+        writers: &dyn Writers,
+    ) -> OtherCode {
+        if digests.is_empty() {
+            return OtherCode::new();
+        }
+        // That a file is written by jobs may have shown only later.
+        let last = self.last_code().map_or_else(List::new, |(_, list)| list);
+        let changed = |digest: &[u8; 32]| {
+            let then = self.load(&code_name(*digest))?;
+            Some(changes(&then, &last, tree, rules, writers))
+        };
+        digests.iter().map(|digest| (*digest, changed(digest))).collect()
+    }
+
+    /// The code that was remembered last.
+    fn last_code(&self) -> Option<([u8; 32], List)> {
+        let name = self.names("code-").into_iter().next()?;
+        let digest = blake3::Hash::from_hex(name.strip_prefix("code-")?).ok()?;
+        Some((*digest.as_bytes(), self.load(&name)?))
     }
 
     /// Lists that nobody asks for: of code with none of these digests, and of snapshots before a host's newest.
@@ -92,7 +176,7 @@ impl Memory {
         folder: &str,
         tree: &Tree,
     ) -> Result<(), SyncError> {
-        self.keep(&format!("host-{host}-{folder}"), tree)
+        self.keep(&format!("host-{host}-{folder}"), &list_of(tree, |_| Role::Code))
     }
 
     /// The list of a snapshot that was sent from here.
@@ -105,14 +189,18 @@ impl Memory {
         self.load(self.names(&format!("host-{host}-")).first()?)
     }
 
-    fn keep(&self, name: &str, tree: &Tree) -> Result<(), SyncError> {
+    fn keep(&self, name: &str, list: &List) -> Result<(), SyncError> {
         let mut writer = Writer::new(KIND);
-        for one in &tree.entries {
-            let (kind, content) = one.canonical();
-            writer.part(&one.entry.path);
-            writer.number(u64::from(kind));
-            writer.fixed(&content);
-            write_stat(&mut writer, &one.entry.stat);
+        for (path, former) in list {
+            writer.part(path);
+            writer.number(u64::from(former.kind));
+            writer.fixed(&former.content);
+            write_stat(&mut writer, &former.stat);
+            writer.number(match former.role {
+                Role::Code => 0,
+                Role::Output => 1,
+                Role::Campaign => 2,
+            });
         }
         let path = self.folder.join(name);
         own_folder(&self.folder).map_err(failed("make the folder", &self.folder))?;
@@ -154,8 +242,64 @@ impl Memory {
             let path = reader.part()?.to_vec();
             let kind = u8::try_from(reader.number()?).ok()?;
             let content = reader.fixed()?;
-            list.insert(path, Former { kind, content, stat: read_stat(&mut reader)? });
+            let stat = read_stat(&mut reader)?;
+            let role = match reader.number()? {
+                0 => Role::Code,
+                1 => Role::Output,
+                2 => Role::Campaign,
+                _ => return None,
+            };
+            list.insert(path, Former { kind, content, stat, role });
         }
         Some(list)
     }
+}
+
+impl Former {
+    /// Whether a file of a tree holds the same.
+    fn is(&self, one: &TreeEntry) -> bool {
+        one.canonical() == (self.kind, self.content)
+    }
+}
+
+/// The list of a tree, with what each of its files is to the jobs, campaign files left out of the question.
+fn list_of(tree: &Tree, role: impl Fn(&TreeEntry) -> Role) -> List {
+    let former = |one: &TreeEntry| {
+        let (kind, content) = one.canonical();
+        let role = if one.is_campaign { Role::Campaign } else { role(one) };
+        Former { kind, content, stat: one.entry.stat, role }
+    };
+    tree.entries.iter().map(|one| (one.entry.path.clone(), former(one))).collect()
+}
+
+fn code_name(digest: [u8; 32]) -> String {
+    format!("code-{}", blake3::Hash::from_bytes(digest).to_hex())
+}
+
+/// Files of the code in a former list that are not the same in a tree, though no job wrote them; `last` is the list that was
+/// kept last.
+fn changes(
+    then: &List,
+    last: &List,
+    tree: &Tree,
+    rules: &Rules,
+    writers: &dyn Writers,
+) -> Vec<(Vec<u8>, Change)> {
+    let now: BTreeMap<&[u8], &TreeEntry> =
+        tree.entries.iter().map(|one| (one.entry.path.as_slice(), one)).collect();
+    let is_output = |path: &Vec<u8>| last.get(path).is_some_and(|last| last.role == Role::Output);
+    let mut changed = Vec::new();
+    for (path, former) in then {
+        let is_code = former.role == Role::Code && rules.is_code(path) && !is_output(path);
+        if !is_code || !rules.may_be_listed(path) {
+            continue;
+        }
+        match now.get(path.as_slice()) {
+            None => changed.push((path.clone(), Change::Gone)),
+            Some(one) if former.is(one) || one.is_campaign => {}
+            Some(one) if writers.rewrote(&one.entry) => {}
+            Some(_) => changed.push((path.clone(), Change::Changed)),
+        }
+    }
+    changed
 }

@@ -21,9 +21,9 @@ mod snapshot;
 mod transfer;
 
 pub use error::SyncError;
-pub use hash::{Content, Tree, TreeEntry, changed_paths};
+pub use hash::{Content, Tree, TreeEntry};
 pub use list::{Entry, Kind, Listing, Stat};
-pub use memory::Memory;
+pub use memory::{Change, Memory, OtherCode, Writers};
 pub use revision::Revision;
 pub use rsync::Destination;
 pub use rules::{Own, OwnFiles, Rules};

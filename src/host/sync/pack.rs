@@ -161,7 +161,11 @@ mod tests {
         let size = data.len() as u64;
         let stat = Stat { size, mtime: (seconds, 5), ctime: (1, 0), inode: 1 };
         let content = Content::Hash(*blake3::hash(data).as_bytes());
-        TreeEntry { entry: Entry { path: path.to_vec(), kind, stat, tracked: true }, content }
+        TreeEntry {
+            entry: Entry { path: path.to_vec(), kind, stat, tracked: true },
+            content,
+            is_campaign: false,
+        }
     }
 
     fn file(path: &[u8], data: &[u8]) -> TreeEntry {

@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use super::list::Listing;
-use super::rules::{Choice, Rules};
+use super::rules::Rules;
 use super::snapshot::Source;
 use crate::host::git::WorkTree;
 
@@ -44,7 +44,7 @@ fn differs(root: &Path, rules: &Rules, listing: &Listing) -> Option<bool> {
         let at = folder.strip_prefix(root).unwrap_or(Path::new(""));
         for one in differences {
             let path = at.join(OsStr::from_bytes(&one.path));
-            if rules.is_never(&path) || rules.choice(&path) == Choice::Out {
+            if !rules.may_be_listed(path.as_os_str().as_bytes()) {
                 continue;
             }
             if one.is_sure {

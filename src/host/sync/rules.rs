@@ -113,6 +113,12 @@ impl Rules {
         }
     }
 
+    /// Whether the rules leave a path in the list where it is in it.
+    pub(super) fn may_be_listed(&self, path: &[u8]) -> bool {
+        let path = Path::new(OsStr::from_bytes(path));
+        !self.is_never(path) && self.choice(path) != Choice::Out
+    }
+
     /// Where to look for files that only `include` names.
     pub(super) fn starts(&self) -> &[PathBuf] {
         &self.starts

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use solverpilot::campaign::Sync;
-use solverpilot::host::sync::{Own, Source};
+use solverpilot::host::sync::{Entry, Own, Source, Writers};
 
 super::forms!(what_is_remembered_changes_no_digest, 40);
 
@@ -16,6 +16,19 @@ super::forms!(what_is_remembered_changes_no_digest, 40);
 fn name() -> impl Strategy<Value = Vec<u8>> {
     let byte = any::<u8>().prop_filter("a name", |byte| *byte != 0 && *byte != b'/');
     prop::collection::vec(byte, 1..12).prop_filter("no `.` and the like", |name| name[0] != b'.')
+}
+
+/// No job has written anything.
+struct Nobody;
+
+impl Writers for Nobody {
+    fn made(&self, _entry: &Entry) -> bool {
+        false
+    }
+
+    fn rewrote(&self, _entry: &Entry) -> bool {
+        false
+    }
 }
 
 /// Name of the tree, and of its code.
@@ -26,7 +39,8 @@ fn digests(folder: &Path, state: &Path) -> (String, [u8; 32], usize) {
     source.memory().keep_code(&reading.tree, source.rules()).expect("it is kept");
     let (tree, code) = (reading.tree.name(), reading.code);
     // Whatever the former lists have become.
-    drop(source.memory().code_changes(code, &reading.tree, source.rules()));
+    drop(source.memory().code_changes(&[code].into(), &reading.tree, source.rules(), &Nobody));
+    drop(source.memory().keep_code_in_place(&reading.tree, source.rules(), &Nobody));
     drop(source.survey("local").expect("a survey"));
     (tree, code, reading.tree.entries.len())
 }

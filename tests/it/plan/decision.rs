@@ -110,7 +110,7 @@ fn the_rule_for_every_state() {
 fn the_rule_without_a_past_and_with_other_code() {
     let jobs = jobs(sweep());
     let job = jobs.job(0);
-    let options = Options { code: Some([2; 32]), ..Options::default() };
+    let options = Options { other_code: [[1; 32]].into(), ..Options::default() };
     assert_eq!(decide(job.id(), None, false, &options), (Action::Run, Reason::New));
     assert_eq!(decide(job.id(), None, true, &options), (Action::Run, Reason::Changed));
     // A job that was planned and never handed over is as new as before.

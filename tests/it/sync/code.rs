@@ -29,18 +29,23 @@ fn other_code_is_told_in_one_line() {
     sandbox.write("lib/x.py", "2");
     sandbox.write("new.py", "2");
     shell(&sandbox.campaign(), "rm old.py");
-    let line = "warning: 1 finished job ran with other code: lib/x.py (changed), new.py (new), old.py (gone); \
-                `--code-change rerun` runs them again\n";
+    let folder = sandbox.campaign().canonicalize().expect("a folder");
+    let line = format!(
+        "warning: 1 finished job ran with other code than `{}` has now: lib/x.py (changed), old.py (gone); \
+         `sp apply --code-change rerun` runs it again, and `[sync] not-code = [\"/lib/x.py\", \"/old.py\"]` says that jobs do \
+         not depend on it\n",
+        folder.display()
+    );
     for words in [&["plan"][..], &["apply"]] {
         let run = sandbox.expect(0, words);
-        assert!(run.stderr.contains(line), "{}", run.stderr);
+        assert!(run.stderr.contains(&line), "{}", run.stderr);
     }
     let run = sandbox.expect(0, &["plan", "--code-change", "ignore"]);
     assert!(!run.stderr.contains("other code"), "{}", run.stderr);
     // What it was is not known any more; that it was another is.
     shell(&sandbox.campaign(), "rm -r .sp/c/lists");
     let run = sandbox.expect(0, &["plan"]);
-    assert!(run.stderr.contains("1 finished job ran with other code;"), "{}", run.stderr);
+    assert!(run.stderr.contains("and what that was is not on record here;"), "{}", run.stderr);
 }
 
 #[test]
