@@ -56,3 +56,13 @@ need_cargo() {
   done
   die "no cargo found: install Rust 1.95 or newer, see https://rustup.rs"
 }
+
+# Has cargo start what it has built as an ordinary user. One is made where root runs this; the build stays root's.
+need_user() {
+  local user=sp-tester home
+  [ "$(id -u)" -eq 0 ] || return 0
+  id "$user" >/dev/null 2>&1 || useradd --create-home --shell /bin/bash "$user"
+  home=$(getent passwd "$user" | cut -d: -f6)
+  export CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="setpriv --reuid=$user --regid=$user --init-groups env HOME=$home USER=$user LOGNAME=$user"
+  export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER=$CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER
+}

@@ -160,7 +160,7 @@ cleanup = 'echo 1 >>cleaned; until [ -e go ]; do sleep 0.02; done'
 }
 
 fn tmux(sandbox: &Sandbox, command: &str) -> String {
-    let folder = sandbox.path().display();
+    let folder = sandbox.plain().display();
     shell(sandbox.path(), &format!("TMUX_TMPDIR='{folder}' tmux -L sp {command} 2>&1 || true"))
 }
 

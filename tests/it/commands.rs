@@ -15,9 +15,9 @@ kind = ["good", "bad", "long"]
 
 fn mixed() -> Sandbox {
     let sandbox = Sandbox::with(MIXED);
-    sandbox.write("good.sh", "echo result > $SP_OUT_DIR/result; seq 1 50");
+    sandbox.write("good.sh", "echo result > \"$SP_OUT_DIR\"/result; seq 1 50");
     sandbox.write("bad.sh", "exit 3");
-    sandbox.write("long.sh", "until [ -e $SP_WORK_DIR/go ]; do sleep 0.05; done");
+    sandbox.write("long.sh", "until [ -e \"$SP_WORK_DIR\"/go ]; do sleep 0.05; done");
     sandbox
 }
 

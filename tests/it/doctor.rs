@@ -4,6 +4,7 @@
 #![expect(clippy::print_stderr, reason = "a skipped test says so")]
 
 use std::fs;
+use std::path::Path;
 
 use serde_json::Value;
 
@@ -161,6 +162,11 @@ fn fewer_sessions_than_sp_may_use() {
     assert!(fix.contains("MaxSessions"), "{fix}");
 }
 
+/// A path as the list of mounts has it.
+fn mounted(path: &Path) -> String {
+    path.to_string_lossy().replace(' ', "\\040")
+}
+
 /// A folder with files that stand in for the system's.
 fn system(sandbox: &Sandbox, files: &[(&str, &str)]) {
     let folder = sandbox.path().join("system");
@@ -181,7 +187,7 @@ fn a_root_on_a_network_or_noexec_is_refused() {
     ] {
         let sandbox = one();
         let home = sandbox.host_home("box").canonicalize().expect("a home");
-        let mounts = mounts.replace("/HOME", &home.to_string_lossy());
+        let mounts = mounts.replace("/HOME", &mounted(&home));
         system(&sandbox, &[("proc/self/mounts", &format!("overlay / overlay rw 0 0\n{mounts}"))]);
         // Sandboxes lie where machines clean up, which is the second finding.
         let document = sandbox.json(&["doctor"]);
@@ -207,11 +213,11 @@ fn the_mount_of_the_root_is_the_right_one() {
     sandbox.write(
         "campaign.toml",
         &format!(
-            "name = 'far'\ncommand = 'true'\n[hosts.box]\nssh = 'box'\nroot = '{}/sp'\n",
-            spaced.display()
+            "name = 'far'\ncommand = 'true'\n[hosts.box]\nssh = 'box'\nroot = {:?}\n",
+            spaced.join("sp")
         ),
     );
-    let home = home.canonicalize().expect("a home").to_string_lossy().into_owned();
+    let home = mounted(&home.canonicalize().expect("a home"));
     let mounts = format!(
         "a / ext4 rw 0 0\nb {home}/my nfs rw 0 0\nc {home}/my\\040disk ext4 rw 0 0\nd {home}/my\\040disk btrfs rw 0 0\ne {home} nfs rw 0 0\n"
     );

@@ -97,14 +97,14 @@ SEED = "1"
 x = [1, 2]
 "#;
     let sandbox = Sandbox::with(text);
-    sandbox.write("bench.sh", "echo $1 >> $SP_WORK_DIR/ran\n");
+    sandbox.write("bench.sh", "echo $1 >> \"$SP_WORK_DIR\"/ran\n");
     sandbox.write("data/1", "one");
     sandbox.write("data/2", "two");
     sandbox.expect(0, &["apply"]);
     ran(&sandbox);
     let one = |what: &str| [format!("x=1 run changed: {what}"), format!("x=2 run changed: {what}")];
 
-    sandbox.write("bench.sh", "# edited\necho $1 >> $SP_WORK_DIR/ran\n");
+    sandbox.write("bench.sh", "# edited\necho $1 >> \"$SP_WORK_DIR\"/ran\n");
     assert_eq!(decisions(&sandbox, &[]), one("inputs bench.sh"));
     sandbox.expect(0, &["apply"]);
     assert_eq!(ran(&sandbox), ["1", "2"]);

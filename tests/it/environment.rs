@@ -76,7 +76,7 @@ fn it_is_exactly_what_the_help_says() {
         ("HOME", below(&sandbox.home())),
         ("LANG", "C.UTF-8".into()),
         ("TZ", "UTC".into()),
-        ("TMPDIR", below(sandbox.path())),
+        ("TMPDIR", below(sandbox.plain())),
         ("PYTHONUNBUFFERED", "1".into()),
         ("OWN", "of x y".into()),
         ("BOTH", "host".into()),
@@ -120,10 +120,10 @@ fn what_a_job_starts_with_beside_its_environment() {
         r#"
 name = "start"
 command = """
-{ readlink /proc/self/fd/0; umask; pwd -P; } >$SP_OUT_DIR/start
-trap >$SP_OUT_DIR/traps
+{ readlink /proc/self/fd/0; umask; pwd -P; } >"$SP_OUT_DIR"/start
+trap >"$SP_OUT_DIR"/traps
 ! read -r line
-grep -E '^Sig(Ign|Blk)' /proc/self/status >$SP_OUT_DIR/signals
+grep -E '^Sig(Ign|Blk)' /proc/self/status >"$SP_OUT_DIR"/signals
 """
 working-dir = "sub"
 "#,

@@ -15,8 +15,7 @@ fn campaign(values: &str, command: &str) -> String {
     )
 }
 
-const WORK: &str =
-    "echo {{ n }} >> ~/ran; echo result > $SP_OUT_DIR/result; echo state > $SP_STATE_DIR/state";
+const WORK: &str = "echo {{ n }} >> ~/ran; echo result > \"$SP_OUT_DIR\"/result; echo state > \"$SP_STATE_DIR\"/state";
 
 /// What a listing says, as `kind count`.
 fn kinds(document: &Value) -> Vec<String> {
@@ -32,10 +31,13 @@ fn ran(sandbox: &Sandbox) -> String {
     fs::read_to_string(sandbox.home().join("ran")).unwrap_or_default()
 }
 
-/// Makes everything on the host look as if it were there for a day.
+/// Makes everything on the host look as if it were there for a day longer; what is newer than another stays so.
 fn age(sandbox: &Sandbox) {
-    let root = sandbox.root();
-    shell(&root, "find v2/bin v2/c~*/snapshots -maxdepth 2 -exec touch -h -d '1 day ago' {} +");
+    let touch = r#"for f; do touch -h -d "$(stat -c %y "$f") 1 day ago" "$f"; done"#;
+    shell(
+        &sandbox.root(),
+        &format!("find v2/bin v2/c~*/snapshots -maxdepth 2 -exec sh -c '{touch}' sh {{}} +"),
+    );
 }
 
 #[test]
@@ -170,7 +172,7 @@ fn a_host_that_is_down_is_told_and_left() {
 #[test]
 fn what_runs_and_what_waits_keeps_all_it_has() {
     let command =
-        "touch $HOME/here.{{ n }}; until [ -e ~/go ]; do sleep 0.02; done; cat code >> ~/ran";
+        "touch \"$HOME\"/here.{{ n }}; until [ -e ~/go ]; do sleep 0.02; done; cat code >> ~/ran";
     let sandbox = Sandbox::with(&campaign("1, 2", command));
     sandbox.write("code", "first\n");
     sandbox.expect(0, &["apply", "--detach"]);
@@ -182,10 +184,8 @@ fn what_runs_and_what_waits_keeps_all_it_has() {
         sandbox.expect(0, &["sync"]);
     }
     age(&sandbox);
-    assert!(
-        kinds(&sandbox.json(&["gc", "--older-than", "0s", "-y"]))
-            .contains(&"snapshots 1".to_owned())
-    );
+    let removed = kinds(&sandbox.json(&["gc", "--older-than", "0s", "-y"]));
+    assert!(removed.contains(&"snapshots 1".to_owned()), "{removed:?}");
     assert_eq!(kinds(&sandbox.json(&["gc", "--older-than", "0s", "-y"])), [""; 0]);
     fs::write(sandbox.home().join("go"), "").expect("a file");
     sandbox.write("campaign.toml", &campaign("1, 2", command));

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::support::{Run, Sandbox, commit, places, shell, sorted_lines};
+use crate::support::{Run, Sandbox, commit, places, quoted, shell, sorted_lines};
 
 /// A job that says in the home who ran it, and leaves a file.
 const CAMPAIGN: &str = r#"
@@ -77,7 +77,7 @@ fn copied_folder_is_another_instance() {
             sandbox.path(),
             &format!(
                 "mkdir -p {0} && cp work/campaign.toml work/run.sh {0}/ && cp -r work/.sp {0}/",
-                copy.display()
+                quoted(&copy)
             ),
         );
         fs::write(copy.join("run.sh"), "echo copy $1\n").expect("a file");
@@ -168,10 +168,7 @@ fn shallow_clone_finds_its_repository_or_says_what_to_do() {
     let more = "git -c user.name=t -c user.email=t@example.org commit -q --allow-empty -m more";
     shell(&folder, more);
     let clone = |name: &str| {
-        shell(
-            sandbox.path(),
-            &format!("git clone -q --depth 1 file://{} {name}", folder.display()),
-        );
+        shell(sandbox.path(), &format!("git clone -q --depth 1 file://{} {name}", quoted(&folder)));
         sandbox.path().join(name)
     };
     // The first one stands at a commit that no host was told of, and nobody came from its address.

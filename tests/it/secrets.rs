@@ -17,7 +17,7 @@ const TOKEN: &str = "tokenvalue-4711-xyzzy";
 const WAITING: &str = r#"
 name = "waiting"
 command = """
-[ "$TOKEN" = "$(cat $HOME/token)" ] || exit 8
+[ "$TOKEN" = "$(cat "$HOME"/token)" ] || exit 8
 echo {{ n }} >>started
 [ ! -e fail ] || exit 1
 i=0
@@ -99,7 +99,7 @@ fn many_short_jobs_in_several_slots_all_get_it() {
     let mut sandbox = Sandbox::with(
         r#"
 name = "short"
-command = ["sh", "-c", "[ \"$TOKEN\" = \"$(cat $HOME/token)\" ]"]
+command = ["sh", "-c", "[ \"$TOKEN\" = \"$(cat \"$HOME\"/token)\" ]"]
 [env]
 TOKEN = { from-env = "MY_TOKEN" }
 [matrix]
@@ -252,7 +252,7 @@ fn a_tmux_server_that_a_client_starts_does_not_get_it() {
     let sandbox = waiting("");
     let tmux = |arguments: &[&str]| {
         let mut command = Command::new("tmux");
-        command.args(["-L", "sp"]).args(arguments).env("TMUX_TMPDIR", sandbox.path());
+        command.args(["-L", "sp"]).args(arguments).env("TMUX_TMPDIR", sandbox.plain());
         let ended = command.env_remove("TMUX").output().unwrap();
         String::from_utf8_lossy(&ended.stdout).into_owned()
     };

@@ -21,7 +21,7 @@ const LOOK: &str = "pwd; echo $GREETING $SP_PARAM_N $SP_JOB_NAME $SP_ATTEMPT $SP
 
 fn job(host: &str) -> String {
     format!(
-        "name = 'look'\ncommand = 'echo done > $SP_OUT_DIR/result'\n[matrix]\nn = [5]\n[env]\nGREETING = 'good day'\n\
+        "name = 'look'\ncommand = 'echo done > \"$SP_OUT_DIR\"/result'\n[matrix]\nn = [5]\n[env]\nGREETING = 'good day'\n\
          TOKEN = {{ from-env = 'TOKEN' }}\n{host}"
     )
 }
@@ -99,7 +99,7 @@ fn neither_cancel_nor_the_end_of_the_job_ends_it() {
         });
         let mut shell = open(&sandbox, job);
         // A child of the shell is none of the job's either.
-        say(&mut shell, "sleep 600 & child=$!\ntouch $SP_OUT_DIR/looked\n");
+        say(&mut shell, "sleep 600 & child=$!\ntouch \"$SP_OUT_DIR\"/looked\n");
         let looked = || sandbox.attempts("look", "out/looked").len();
         wait_until("it is open", || looked() == usize::from(end.is_empty()) + 1);
         if end.is_empty() {
@@ -155,7 +155,7 @@ impl<'a> Terminal<'a> {
     fn tmux(&self, arguments: &[&str]) -> String {
         let mut tmux = Command::new("tmux");
         tmux.args(["-L", "person", "-f", "/dev/null"]);
-        tmux.args(arguments).env_remove("TMUX").env("TMUX_TMPDIR", self.sandbox.path());
+        tmux.args(arguments).env_remove("TMUX").env("TMUX_TMPDIR", self.sandbox.plain());
         let output = tmux.current_dir(self.sandbox.campaign()).output().expect("tmux starts");
         assert!(output.status.success(), "{arguments:?}: {output:?}");
         String::from_utf8_lossy(&output.stdout).into_owned()

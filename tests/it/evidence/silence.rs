@@ -13,7 +13,7 @@ fn far() -> Sandbox {
          [hosts.box]\nssh = 'box'\n[hosts.local]\nwhen = 'n > 1'\n",
     );
     sandbox.hosts(&["box"]);
-    let folder = sandbox.path().join("ssh");
+    let folder = sandbox.plain().join("ssh");
     fs::write(folder.join("garbage.sh"), GARBAGE).expect("a file");
     sandbox.sshd_config(&format!("ForceCommand sh {0}/garbage.sh {0}", folder.display()));
     sandbox.expect(0, &["apply", "--detach"]);
@@ -76,7 +76,7 @@ fn row_ssh_ends_with_255_is_never_lost() {
 fn row_an_answer_without_its_last_line_is_never_lost() {
     let mut sandbox = far();
     sandbox.set("SP_TEST_ASK_WITHIN", "2");
-    let how = sandbox.path().join("ssh/garbage");
+    let how = sandbox.plain().join("ssh/garbage");
     for case in ["cut 60", "nothing", "failure"] {
         fs::write(&how, format!("{case}\n")).expect("a file");
         stays_running(&sandbox, case);
@@ -92,10 +92,10 @@ fn row_no_answer_in_time_is_never_lost() {
     sandbox.set("SP_TEST_ASK_WITHIN", "1");
     sandbox.ssh_config("Host box\n  ProxyCommand sh -c 'cat >/dev/null; :'\n");
     stays_running(&sandbox, "silence");
-    let config = fs::read_to_string(sandbox.path().join("ssh/config")).expect("a file");
+    let config = fs::read_to_string(sandbox.plain().join("ssh/config")).expect("a file");
     let (_, rest) =
         config.split_once('\n').and_then(|(_, rest)| rest.split_once('\n')).expect("two lines");
-    fs::write(sandbox.path().join("ssh/config"), rest).expect("a file");
+    fs::write(sandbox.plain().join("ssh/config"), rest).expect("a file");
     sandbox.set("SP_TEST_ASK_WITHIN", "60");
     goes_on(&sandbox);
     // Those that wait for the silent one give up after a while.

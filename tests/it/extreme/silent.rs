@@ -49,7 +49,7 @@ fn every_command_tells_of_a_silent_host_and_ends_with_75() {
         assert!(run.stdout.contains(shown), "{arguments:?}: {run:?}");
     }
     // With a cause that stays, a person must act.
-    fs::write(sandbox.path().join("ssh/known_hosts"), "").expect("a file");
+    fs::write(sandbox.plain().join("ssh/known_hosts"), "").expect("a file");
     sandbox.plug_in("far");
     warns(&sandbox.sp(&["status"]), 1, "(this stays until it is put right)");
     // Without a question nothing is missing.

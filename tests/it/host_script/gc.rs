@@ -39,7 +39,8 @@ fn of_all(jobs: &[&Job]) -> String {
 }
 
 fn claims_stay(world: &World) {
-    let done = job("echo done >>count; echo r >$SP_OUT_DIR/result; echo s >$SP_STATE_DIR/state");
+    let done =
+        job("echo done >>count; echo r >\"$SP_OUT_DIR\"/result; echo s >\"$SP_STATE_DIR\"/state");
     let waits = job(": >running; until [ -e go ]; do sleep 0.02; done; echo waited >>count");
     let [queued, given] = ["queued", "given"].map(|word| job(format!("echo {word} >>count")));
     world.run(&Batch::new([done.clone()]));
@@ -125,7 +126,7 @@ fn snapshots_in_use_stay(world: &World) {
 
 fn what_cannot_be_removed_is_counted(world: &World) {
     let done = job(
-        "mkdir $SP_OUT_DIR/closed && : >$SP_OUT_DIR/closed/file && chmod 000 $SP_OUT_DIR/closed",
+        "mkdir \"$SP_OUT_DIR\"/closed && : >\"$SP_OUT_DIR\"/closed/file && chmod 000 \"$SP_OUT_DIR\"/closed",
     );
     world.run(&Batch::new([done.clone()]));
     let asked = of_all(&[&done]);

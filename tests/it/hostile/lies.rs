@@ -42,7 +42,7 @@ fn an_answer_of_a_host_steers_no_terminal() {
     sandbox.hosts(&["box"]);
     sandbox.expect(0, &["apply"]);
     sandbox.set("SP_TEST_ASK_WITHIN", "5");
-    let folder = sandbox.path().join("ssh");
+    let folder = sandbox.plain().join("ssh");
     fs::write(folder.join("garbage.sh"), GARBAGE).unwrap();
     sandbox.sshd_config(&format!("ForceCommand sh {0}/garbage.sh {0}", folder.display()));
     for how in ["escapes", "chatter", "huge"] {
@@ -59,7 +59,7 @@ fn what_comes_before_a_log_has_an_end() {
     sandbox.hosts(&["box"]);
     sandbox.expect(0, &["apply"]);
     fs::remove_dir_all(sandbox.campaign().join(".sp/lies/logs")).unwrap();
-    let folder = sandbox.path().join("ssh");
+    let folder = sandbox.plain().join("ssh");
     fs::write(folder.join("garbage.sh"), GARBAGE).unwrap();
     sandbox.sshd_config(&format!("ForceCommand sh {0}/garbage.sh {0}", folder.display()));
     fs::write(folder.join("garbage"), "endless log\n").unwrap();

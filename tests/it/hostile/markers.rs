@@ -53,10 +53,10 @@ name = "markers"
 command = """
 name={{ v }}.out
 [ -e right ] || name=ab.out
-echo x >$SP_OUT_DIR/"$name"
-mkdir -p $SP_OUT_DIR/sub
-[ ! -e right ] || echo x >$SP_OUT_DIR/sub/{{ v }}.1
-echo x >$SP_OUT_DIR/sub/ab.1
+echo x >"$SP_OUT_DIR"/"$name"
+mkdir -p "$SP_OUT_DIR"/sub
+[ ! -e right ] || echo x >"$SP_OUT_DIR"/sub/{{ v }}.1
+echo x >"$SP_OUT_DIR"/sub/ab.1
 """
 [done]
 files = ["{{ v }}.out"]

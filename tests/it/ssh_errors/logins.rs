@@ -39,7 +39,7 @@ fn nobody_answers() {
 #[test]
 fn a_key_that_nobody_has_seen_is_taken_once_where_the_file_says_so() {
     let sandbox = one("box", "", "true");
-    let known = sandbox.path().join("ssh/known_hosts");
+    let known = sandbox.plain().join("ssh/known_hosts");
     fs::write(&known, "").expect("a file");
     let run = refused(&sandbox, 1, "host-key-unknown");
     says(&run, &["its host key is not known", "ssh box true", "accept-new"]);
@@ -56,7 +56,7 @@ fn a_key_that_nobody_has_seen_is_taken_once_where_the_file_says_so() {
 fn a_key_that_has_changed_is_refused_either_way() {
     for table in ["", "host-key-check = 'accept-new'"] {
         let sandbox = one("box", table, "true");
-        let folder = sandbox.path().join("ssh");
+        let folder = sandbox.plain().join("ssh");
         let other = read(&folder.join("key-box.pub"));
         let other: Vec<&str> = other.split(' ').take(2).collect();
         fs::write(folder.join("known_hosts"), format!("sp-test {}\n", other.join(" ")))
@@ -77,7 +77,7 @@ fn a_key_that_has_changed_is_refused_either_way() {
 #[test]
 fn a_login_that_is_refused() {
     let sandbox = one("box", "", "true");
-    fs::write(sandbox.path().join("ssh/authorized_keys"), "").expect("a file");
+    fs::write(sandbox.plain().join("ssh/authorized_keys"), "").expect("a file");
     let run = refused(&sandbox, 1, "login-refused");
     says(
         &run,
@@ -95,7 +95,7 @@ struct Users<'a>(&'a Sandbox);
 
 impl<'a> Users<'a> {
     fn open(sandbox: &'a Sandbox) -> Self {
-        let socket = sandbox.path().join("ssh/mine");
+        let socket = sandbox.plain().join("ssh/mine");
         sandbox.ssh_config(&format!("Host box\n  ControlPath {}\n", socket.display()));
         let users = Self(sandbox);
         assert!(users.ssh(&["-M", "-N", "-f", "box"]), "the user logs in");
@@ -104,7 +104,7 @@ impl<'a> Users<'a> {
 
     fn ssh(&self, arguments: &[&str]) -> bool {
         let mut ssh = Command::new("ssh");
-        ssh.arg("-F").arg(self.0.path().join("ssh/config")).args(arguments);
+        ssh.arg("-F").arg(self.0.plain().join("ssh/config")).args(arguments);
         ssh.env("HOME", self.0.home()).stdin(Stdio::null()).stdout(Stdio::null());
         ssh.stderr(Stdio::null()).status().expect("ssh starts").success()
     }
@@ -131,7 +131,7 @@ fn a_connection_of_the_users_own_serves_first() {
     let sandbox = one("box", "", "echo done");
     let users = Users::open(&sandbox);
     assert_eq!(logins(&sandbox), 1);
-    let keys = sandbox.path().join("ssh/authorized_keys");
+    let keys = sandbox.plain().join("ssh/authorized_keys");
     let allowed = read(&keys);
     fs::write(&keys, "").expect("a file");
     let run = sandbox.expect(0, &["apply"]);
@@ -151,7 +151,7 @@ fn a_connection_of_the_users_own_that_has_no_session_left_is_not_needed() {
     sandbox.sshd_config("MaxSessions 1");
     let users = Users::open(&sandbox);
     let mut shell = Command::new("ssh");
-    shell.arg("-F").arg(sandbox.path().join("ssh/config")).args(["box", "cat"]);
+    shell.arg("-F").arg(sandbox.plain().join("ssh/config")).args(["box", "cat"]);
     shell.env("HOME", sandbox.home()).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut shell = shell.spawn().expect("ssh starts");
     let mut stdin = shell.stdin.take().expect("piped");
@@ -194,7 +194,7 @@ fn an_account_without_a_shell() {
 
 /// Process ids of the servers behind this sandbox's connections: they have its log open.
 fn servers(sandbox: &Sandbox) -> Vec<i32> {
-    let log = sandbox.path().join("ssh/log-box");
+    let log = sandbox.plain().join("ssh/log-box");
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc").expect("/proc").flatten() {
         let open = fs::read_dir(entry.path().join("fd")).into_iter().flatten().flatten();

@@ -10,11 +10,11 @@ mod memory;
 mod network;
 mod over;
 mod places;
+mod shell;
 mod sshd;
 mod user;
 
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -25,6 +25,7 @@ pub use disk::Disk;
 pub use memory::MemoryGroup;
 pub use network::Network;
 pub use places::{commit, place, places};
+pub use shell::{quoted, shell};
 
 /// How long anything may take on a loaded machine before a test gives up.
 pub const PATIENCE: Duration = Duration::from_mins(1);
@@ -32,6 +33,8 @@ pub const PATIENCE: Duration = Duration::from_mins(1);
 /// A home, a campaign folder and a tmux socket that no other test sees.
 pub struct Sandbox {
     folder: TempDir,
+    /// The folder of all that `sp` sees: `folder`, or one in it, see `SP_TEST_FOLDER`.
+    path: PathBuf,
     variables: Vec<(String, String)>,
 }
 
@@ -46,13 +49,18 @@ pub struct Run {
 impl Sandbox {
     pub fn new() -> Self {
         let folder = tempfile::Builder::new().prefix("sp-test-").tempdir().expect("a folder");
-        let mut sandbox = Self { folder, variables: Vec::new() };
+        // A name such as `it's ü` below which home and campaign lie then. Sockets and keys keep out of it: their paths stand in
+        // configurations that the tests write.
+        let name = std::env::var_os("SP_TEST_FOLDER").unwrap_or_default();
+        let path = folder.path().join(name).components().collect();
+        fs::create_dir_all(&path).expect("a folder");
+        let mut sandbox = Self { folder, path, variables: Vec::new() };
         fs::create_dir(sandbox.home()).expect("a home");
         fs::create_dir(sandbox.campaign()).expect("a campaign folder");
         if over::ssh() {
             std::os::unix::fs::symlink(sandbox.home(), sandbox.host_home("local")).expect("a link");
             sandbox.hosts(&["local"]);
-            sandbox.host_variable("local", "TMUX_TMPDIR", &sandbox.path().to_string_lossy());
+            sandbox.host_variable("local", "TMUX_TMPDIR", &sandbox.plain().to_string_lossy());
         }
         sandbox
     }
@@ -65,6 +73,11 @@ impl Sandbox {
     }
 
     pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A folder whose path is short and has no character that means anything to a shell.
+    pub fn plain(&self) -> &Path {
         self.folder.path()
     }
 
@@ -182,8 +195,12 @@ impl Sandbox {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sp"));
         command.args(arguments).current_dir(folder).env_clear();
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
-        command.env("HOME", self.home()).env("TMUX_TMPDIR", self.path()).env("TMPDIR", self.path());
-        command.env("LC_ALL", "C.UTF-8").env("TZ", "UTC");
+        command
+            .env("HOME", self.home())
+            .env("TMUX_TMPDIR", self.plain())
+            .env("TMPDIR", self.plain());
+        let locale = std::env::var_os("SP_TEST_LOCALE").unwrap_or_else(|| "C.UTF-8".into());
+        command.env("LC_ALL", locale).env("TZ", "UTC");
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
@@ -248,7 +265,7 @@ impl Sandbox {
 
     /// Processes whose environment or folder is of this sandbox, tmux servers and this process left out.
     pub fn processes(&self) -> Vec<(i32, String)> {
-        let mark = self.path().to_string_lossy().into_owned().into_bytes();
+        let mark = self.plain().to_string_lossy().into_owned().into_bytes();
         let mut found = Vec::new();
         for entry in fs::read_dir("/proc").expect("/proc").flatten() {
             let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok())
@@ -261,11 +278,11 @@ impl Sandbox {
             let environ = fs::read(entry.path().join("environ")).unwrap_or_default();
             let cwd = fs::read_link(entry.path().join("cwd")).unwrap_or_default();
             let ours = environ.windows(mark.len()).any(|window| window == mark)
-                || cwd.starts_with(self.path());
+                || cwd.starts_with(self.plain());
             let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
             let line = String::from_utf8_lossy(&line).replace('\0', " ");
             // One that is just being started has no line yet, but a folder; what has ended has neither.
-            if ours && (!line.is_empty() || cwd.starts_with(self.path())) {
+            if ours && (!line.is_empty() || cwd.starts_with(self.plain())) {
                 found.push((pid, line));
             }
         }
@@ -380,18 +397,4 @@ pub fn sorted_lines(text: &str) -> Vec<String> {
     let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
     lines.sort();
     lines
-}
-
-/// Runs a shell text in a folder; for what users do beside `sp`.
-pub fn shell(folder: &Path, text: &str) -> String {
-    let mut child = Command::new("sh")
-        .current_dir(folder)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("sh starts");
-    child.stdin.take().expect("piped").write_all(text.as_bytes()).expect("a text");
-    let output = child.wait_with_output().expect("sh ends");
-    assert!(output.status.success(), "{text}");
-    String::from_utf8_lossy(&output.stdout).into_owned()
 }

@@ -36,7 +36,7 @@ impl Network {
             eprintln!("this user cannot make networks here");
             return None;
         };
-        let mut network = Self { space, ssh: sandbox.path().join("ssh"), server: None };
+        let mut network = Self { space, ssh: sandbox.plain().join("ssh"), server: None };
         network.start_server();
         let way = format!("Host *\n  ProxyCommand none\n  HostName 127.0.0.1\n  Port {PORT}\n");
         sandbox.ssh_config(&way);

@@ -13,7 +13,7 @@ const SSHD: &str = "/usr/sbin/sshd";
 impl Sandbox {
     /// Makes hosts that `ssh NAME` reaches; their homes are `host-NAME` in the sandbox.
     pub fn hosts(&mut self, names: &[&str]) {
-        let folder = self.path().join("ssh");
+        let folder = self.plain().join("ssh");
         if folder.exists() {
             fs::remove_dir_all(&folder).expect("it can be made anew");
         }
@@ -62,22 +62,22 @@ impl Sandbox {
 
     /// Puts lines before the client's configuration: the first value of a key counts.
     pub fn ssh_config(&self, text: &str) {
-        let path = self.path().join("ssh/config");
+        let path = self.plain().join("ssh/config");
         let old = fs::read_to_string(&path).expect("a file");
         fs::write(path, format!("{text}{old}")).expect("a file");
     }
 
     /// Adds a line to the server's configuration.
     pub fn sshd_config(&self, line: &str) {
-        let path = self.path().join("ssh/sshd_config");
+        let path = self.plain().join("ssh/sshd_config");
         let old = fs::read_to_string(&path).expect("a file");
         fs::write(path, format!("{old}{line}\n")).expect("a file");
     }
 
     /// Gives commands on a host a variable, in place of the one it has.
     pub fn host_variable(&self, host: &str, name: &str, value: &str) {
-        let path = self.path().join("ssh/authorized_keys");
-        let key = fs::read_to_string(self.path().join(format!("ssh/key-{host}.pub")));
+        let path = self.plain().join("ssh/authorized_keys");
+        let key = fs::read_to_string(self.plain().join(format!("ssh/key-{host}.pub")));
         let key = key.expect("a key");
         let old = fs::read_to_string(&path).expect("a file");
         let is_set = format!("environment=\"{name}=");
@@ -99,7 +99,7 @@ impl Sandbox {
 
     /// A folder that has every program of this machine but these.
     pub fn programs_without(&self, missing: &[&str]) -> PathBuf {
-        let folder = self.path().join(format!("without-{}", missing.join("-")));
+        let folder = self.plain().join(format!("without-{}", missing.join("-")));
         fs::create_dir(&folder).expect("a folder");
         for bin in ["/usr/bin", "/bin", "/usr/sbin", "/sbin"] {
             for entry in fs::read_dir(bin).into_iter().flatten().flatten() {
@@ -131,7 +131,7 @@ impl Sandbox {
     }
 
     fn edit_ssh_config(&self, from: &str, to: &str) {
-        let path = self.path().join("ssh/config");
+        let path = self.plain().join("ssh/config");
         let text = fs::read_to_string(&path).expect("a file");
         assert!(text.contains(from), "{from:?} is not in {text}");
         fs::write(path, text.replace(from, to)).expect("a file");
@@ -155,7 +155,7 @@ impl Sandbox {
 
     /// What a host's server has logged.
     pub fn ssh_log(&self, name: &str) -> String {
-        fs::read_to_string(self.path().join(format!("ssh/log-{name}"))).unwrap_or_default()
+        fs::read_to_string(self.plain().join(format!("ssh/log-{name}"))).unwrap_or_default()
     }
 }
 

@@ -22,7 +22,7 @@ impl Sandbox {
             let like = self.command(&[]);
             command.current_dir(self.campaign()).env_clear();
             command.envs(like.get_envs().filter_map(|(name, value)| Some((name, value?))));
-            shell(self.path(), &format!("chown -R -h {NOBODY}:{NOBODY} ."));
+            shell(self.plain(), &format!("chown -R -h {NOBODY}:{NOBODY} ."));
         }
         let run = Run::of(&command.output().expect("sp starts"));
         assert_eq!(run.code, code, "{arguments:?}: {run:?}");
@@ -31,7 +31,7 @@ impl Sandbox {
 
     /// The program where anybody can start it.
     fn own_binary(&self) -> PathBuf {
-        let path = self.path().join("sp-of-all");
+        let path = self.plain().join("sp-of-all");
         if !path.exists() {
             fs::copy(env!("CARGO_BIN_EXE_sp"), &path).expect("a copy");
         }

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::{all_snapshots, campaign, folders, replace, sync};
-use crate::support::{Run, Sandbox, files_below, shell};
+use crate::support::{Run, Sandbox, files_below, quoted, shell};
 
 /// Larger than what a pack holds.
 const LARGE: usize = 5 << 20;
@@ -205,8 +205,8 @@ fn packs_that_are_cut_off_are_never_used() {
 fn a_file_that_changes_while_packs_go_is_sent_as_it_was_read() {
     let mut sandbox = Sandbox::with(&campaign("cat z", ""));
     large(&sandbox);
-    let source = sandbox.campaign().display().to_string();
-    let flag = sandbox.path().join("flag");
+    let source = quoted(sandbox.campaign());
+    let flag = sandbox.plain().join("flag");
     // While the first pack is unpacked, the last one is not made yet.
     let meanwhile = |sandbox: &mut Sandbox, what: &str| {
         drop(fs::remove_dir(&flag));

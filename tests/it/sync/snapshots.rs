@@ -4,12 +4,12 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
 use super::{all_snapshots, campaign, folders, replace, sync, tree};
-use crate::support::{Sandbox, commit, finish, shell, wait_until};
+use crate::support::{Sandbox, commit, finish, quoted, shell, wait_until};
 
 #[test]
 fn jobs_run_what_was_planned() {
     let mut sandbox = Sandbox::new();
-    let go = sandbox.path().join("go").display().to_string();
+    let go = sandbox.plain().join("go").display().to_string();
     let text = format!(
         "until [ -e {go} ]; do sleep 0.02; done; echo $SP_SNAPSHOT $(cat code) {{{{ x }}}}; [ \"$PWD\" = \"$SP_WORK_DIR\" ]"
     );
@@ -111,7 +111,7 @@ fn a_sync_that_is_cut_is_never_used() {
     assert!(run.stderr.contains("did not get the tree as it was sent"), "{}", run.stderr);
     assert_eq!(folders(&sandbox), first);
     // The client dies in the midst of it.
-    let hangs = sandbox.path().join("hangs");
+    let hangs = sandbox.plain().join("hangs");
     replace(&mut sandbox, "rsync", &format!(": > {}; exec sleep 60", hangs.display()));
     let child = sandbox.spawn(&["apply"]);
     wait_until("rsync is at it", || hangs.exists());
@@ -136,8 +136,8 @@ fn a_file_that_changes_meanwhile_is_sent_again_or_refused() {
     sandbox.write("code", "0");
     sandbox.expect(0, &["sync"]);
     sandbox.write("code", "1");
-    let source = sandbox.campaign().join("code").display().to_string();
-    let flag = sandbox.path().join("flag").display().to_string();
+    let source = quoted(sandbox.campaign().join("code"));
+    let flag = sandbox.plain().join("flag").display().to_string();
     replace(
         &mut sandbox,
         "rsync",
@@ -154,7 +154,7 @@ fn a_file_that_changes_meanwhile_is_sent_again_or_refused() {
     // Gone before rsync comes to it: the list is made again.
     fs::remove_dir(&flag).expect("a folder");
     sandbox.write("passing", "1");
-    let passing = sandbox.campaign().join("passing").display().to_string();
+    let passing = quoted(sandbox.campaign().join("passing"));
     replace(&mut sandbox, "rsync", &format!("rm -f {passing}; exec \"$REAL\" \"$@\""));
     assert!(!tree(&sandbox).join("passing").exists());
 }
@@ -213,7 +213,7 @@ fn two_clients_that_send_the_same_tree_both_succeed() {
 /// The build is a stand-in for make: it builds when what it built is not newer than the source.
 #[test]
 fn a_kept_folder_is_a_snapshots_own() {
-    let build = "[ target/bin -nt src ] || { cp src target/bin; touch target/built-$SP_SNAPSHOT; }; cat target/bin; ls target";
+    let build = "[ target/bin -nt src ] || { cp -f src target/bin; touch target/built-$SP_SNAPSHOT; }; cat target/bin; ls target";
     let sandbox = Sandbox::with(&campaign(build, "[sync]\nkeep = ['target']\n"));
     sandbox.write("target/never-sent", "1");
     sandbox.write("src", "one\n");
@@ -229,11 +229,11 @@ fn a_kept_folder_is_a_snapshots_own() {
         .next()
         .expect("a script")
         .expect("a script");
-    let home = sandbox.home().display().to_string();
+    let home = quoted(sandbox.home());
     let set_up = format!(
         "HOME={home} sh {} snapshot_set_up {} n {} {first}",
-        script.path().display(),
-        root.display(),
+        quoted(script.path()),
+        quoted(&root),
         sandbox.place("c").file_name().expect("a name").display()
     );
     assert!(shell(sandbox.path(), &set_up).contains("noted ."));

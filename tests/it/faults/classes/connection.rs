@@ -19,7 +19,7 @@ pub(super) fn shape(rng: &mut Rng) -> Shape {
 }
 
 fn relayed(trial: &Trial) {
-    let folder = trial.sandbox.path().join("ssh");
+    let folder = trial.sandbox.plain().join("ssh");
     fs::write(folder.join("proxy.sh"), PROXY).expect("a file");
     let folder = folder.display();
     trial.sandbox.ssh_config(&format!("Host *\n  ProxyCommand sh {folder}/proxy.sh {folder} %n\n"));
@@ -117,7 +117,7 @@ fn is_network(process: Process) -> bool {
 }
 
 fn down(trial: &mut Trial, milliseconds: std::ops::RangeInclusive<u64>) {
-    let file = trial.sandbox.path().join("ssh/down");
+    let file = trial.sandbox.plain().join("ssh/down");
     fs::write(&file, "").expect("a file");
     cut(trial);
     trial.let_pass(milliseconds);

@@ -18,7 +18,7 @@ pub(super) fn shape(rng: &mut Rng) -> Shape {
 }
 
 pub(super) fn play(trial: &mut Trial) -> Vec<Finding> {
-    let folder = trial.sandbox.path().join("ssh");
+    let folder = trial.sandbox.plain().join("ssh");
     fs::write(folder.join("garbage.sh"), HOST).expect("a file");
     let line = format!("ForceCommand sh {0}/garbage.sh {0}", folder.display());
     trial.sandbox.sshd_config(&line);

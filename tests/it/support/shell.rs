@@ -1,0 +1,24 @@
+//! What users do beside `sp`, as texts of a shell.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// A path as one word of a shell.
+pub fn quoted(path: impl AsRef<Path>) -> String {
+    format!("'{}'", path.as_ref().display().to_string().replace('\'', "'\\''"))
+}
+
+/// Runs a shell text in a folder; for what users do beside `sp`.
+pub fn shell(folder: &Path, text: &str) -> String {
+    let mut child = Command::new("sh")
+        .current_dir(folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("sh starts");
+    child.stdin.take().expect("piped").write_all(text.as_bytes()).expect("a text");
+    let output = child.wait_with_output().expect("sh ends");
+    assert!(output.status.success(), "{text}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
