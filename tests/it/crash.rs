@@ -107,6 +107,29 @@ fn killed_in_a_folder_that_was_moved() {
     }
 }
 
+/// What was copied or not is known by the next time, and nothing runs that was taken over.
+#[test]
+fn killed_while_adopting() {
+    let cases: Vec<String> =
+        ["host.ends", "host.adopt"].iter().flat_map(|call| of_call(call)).collect();
+    in_parallel(&cases, |point| {
+        let sandbox = Sandbox::with(CAMPAIGN);
+        let other = sandbox.path().join("other");
+        fs::create_dir(&other).expect("a folder");
+        let ran = sandbox.campaign().join("ran").display().to_string();
+        let text = CAMPAIGN.replace("{{ work_dir }}/ran", &format!("'{ran}'"));
+        fs::write(other.join("campaign.toml"), &text).expect("a file");
+        sandbox.write("campaign.toml", &text);
+        let run = Run::of(&sandbox.command_in(&other, &["apply"]).output().expect("sp starts"));
+        assert_eq!(run.code, 0, "{run:?}");
+        let plan = sandbox.json(&["plan"]);
+        let from = plan["others"][0]["instance"].as_str().expect("an instance").to_owned();
+        assert!(crashes(&sandbox, &["adopt", &from, "-y"], point, 1), "{point} is not reached");
+        sandbox.expect(0, &["adopt", &from, "-y"]);
+        applied_to_the_end(&sandbox, point);
+    });
+}
+
 /// Whoever finds a queue that stands still is killed at bringing it back.
 #[test]
 fn killed_while_starting_runners() {
@@ -265,6 +288,10 @@ fn is_of_others(point: &str) -> bool {
         "host.snapshot_drop",
         "sync",
         "host.doctor",
+        "host.ends",
+        "host.adopt",
+        // Only with `[results] dir`, see `results_folder`.
+        "results",
     ];
     let call = point.rsplit_once('.').map_or(point, |(call, _)| call);
     OTHERS.contains(&call) || UNREACHED.contains(&call)

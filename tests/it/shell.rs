@@ -189,6 +189,10 @@ fn it_is_a_persons_terminal() {
     for host in ["", "[hosts.box]\nssh = 'box'\ninit = 'GREETING=\"$GREETING, sir\"'\n"] {
         let mut sandbox = Sandbox::with(&job(host));
         if !host.is_empty() {
+            // The sshd of an ordinary user may give nobody a terminal.
+            if !rustix::process::geteuid().is_root() {
+                continue;
+            }
             sandbox.hosts(&["box"]);
         }
         sandbox.set("TOKEN", "hush");
