@@ -18,7 +18,6 @@ use crate::ids::{Attempt, HostName, Instance, JobId};
 use crate::lifecycle::{Ending, Fact, Final, HostFact};
 use crate::plan::{Known, KnownJob};
 use crate::state::State;
-use crate::store::Lock;
 
 /// So many results are named, the others counted.
 const TOLD: usize = 40;
@@ -75,14 +74,7 @@ fn adopt(
     if !arguments.yes && !context.confirm("Take them over?")? {
         return Ok(Exit::Done);
     }
-    let Lock::Acquired(lock) = session.workspace.lock()? else {
-        return Err(CliError::Said {
-            exit: Exit::Unfinished,
-            code: "busy",
-            message: "an apply of this campaign is under way, so nothing was taken over".to_owned(),
-            help: "run the same command again once it has ended".to_owned(),
-        });
-    };
+    let lock = session.lock_or_busy("nothing was taken over")?;
     session.workspace.record_jobs()?;
     let taken = context.block_on(take(session, &from.instance, &offers))??;
     drop(lock);

@@ -17,7 +17,7 @@ use super::session::{Reach, Session};
 use crate::apply::{Keep, Useless, Workspace};
 use crate::host::{Host, Waste};
 use crate::ids::{HostName, JobId};
-use crate::store::{Lock, Snapshot};
+use crate::store::Snapshot;
 
 /// What a kind is, for people; see `sp help gc`.
 const KINDS: &[(&str, &str, &str)] = &[
@@ -105,18 +105,7 @@ fn clean(
     if !arguments.yes && !context.confirm("Remove all of it?")? {
         return Ok(exit);
     }
-    let _lock = match workspace.lock()? {
-        Lock::Acquired(lock) => lock,
-        Lock::Held(_) => {
-            return Err(CliError::Said {
-                exit: Exit::Unfinished,
-                code: "busy",
-                message: "an apply of this campaign is under way, so nothing was removed"
-                    .to_owned(),
-                help: "run the same command again once it has ended".to_owned(),
-            });
-        }
-    };
+    let _lock = session.lock_or_busy("nothing was removed")?;
     let (removed, ended) = context.block_on(ask(context, workspace, &useless, true))??;
     exit = exit.and(ended);
     let here: Vec<_> = here

@@ -16,7 +16,7 @@ use crate::host::Host;
 use crate::ids::HostName;
 use crate::plan::{JobRef, Known};
 use crate::report::text::local;
-use crate::store::ApplyLock;
+use crate::store::{ApplyLock, Lock};
 
 /// Whom a command asks before it begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -200,6 +200,19 @@ impl Session<'_> {
         match self.trouble_of(host.name()).map(CliError::of) {
             Some(error) if error.exit() != Exit::Unfinished => Err(error),
             _ => Ok(host),
+        }
+    }
+
+    /// Takes the campaign's lock. Where an apply has it the command ends, and says what it has not done: `nothing was removed`.
+    pub(super) fn lock_or_busy(&self, not_done: &str) -> Result<ApplyLock, CliError> {
+        match self.workspace.lock()? {
+            Lock::Acquired(lock) => Ok(lock),
+            Lock::Held(_) => Err(CliError::Said {
+                exit: Exit::Unfinished,
+                code: "busy",
+                message: format!("an apply of this campaign is under way, so {not_done}"),
+                help: "run the same command again once it has ended".to_owned(),
+            }),
         }
     }
 
