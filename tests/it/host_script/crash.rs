@@ -232,8 +232,9 @@ fn a_root_that_goes_under_a_hand_over(world: &World) {
             "{program}() {{ case \"$*\" in {arguments}) [ -e {gone} ] || mv \"$ROOT\" {gone} ;; esac; command {program} \"$@\"; }}\n",
             gone = quoted(gone.to_str().expect("UTF-8")),
         );
-        world.install(super::world::VERSION, &more);
+        world.install(super::world::VERSION, "");
         let probe = world.records("host");
+        world.install(super::world::VERSION, &more);
         let batch = Batch::new([job(format!("echo {} >>count", step.replace(['*', '/'], "")))]);
         let (text, hash) = world.text(&batch);
         let words = [CAMPAIGN, "none", &batch.name(), &hash, "1", &probe[0]["root"]];
