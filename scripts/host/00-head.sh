@@ -3,6 +3,9 @@
 # POSIX sh and `local`; the same under dash, bash and busybox ash. Joined from scripts/host/*.sh in name order and installed
 # as ROOT/v2/bin/HASH, by rename, never changed in place. It needs flock, setsid, timeout, awk and the usual file tools.
 #
+# A line that ends in "# for tests" is only in the script that a debug build sends: users get it without these lines, so that
+# nothing in the environment of an account makes it die at a step or shows it another machine. See src/host/script.rs.
+#
 # Layout below ROOT/v2:
 #   root-id                      random word; an attempt knows the root it was made in
 #   run/runner.K run/standby.K   locks: one runner and one standby of slot K; the runner's says who it is, see `pace`
@@ -46,9 +49,9 @@ LC_ALL=C
 export LC_ALL
 NL='
 '
-# The shell of everything that this script starts. Tests put others in its place.
-SP_SH=${SP_SH:-/bin/sh}
-export SP_SH
+# The shell of everything that this script starts.
+SP_SH=/bin/sh
+SP_SH=${SP_TEST_SH:-$SP_SH} # for tests
 case $0 in
   /*) SELF=$0 ;;
   *) SELF=$PWD/$0 ;;
@@ -59,10 +62,8 @@ GRACE=10
 # A job that lives longer than this many hundredths of a second gets a window in tmux.
 MOMENT=30
 
-# Fault points for tests: die, once, without a trace, at the named step.
-fault() { # STEP
-  [ "${SP_FAULT-}" != "$1" ] || ! mkdir "$HOME/sp-fault.$1" 2>/dev/null || kill -9 "${SELF_PID:-$$}"
-}
+# Dies, once, without a trace, at the named STEP. # for tests
+fault() { [ "${SP_FAULT-}" != "$1" ] || ! mkdir "$HOME/sp-fault.$1" 2>/dev/null || kill -9 "${SELF_PID:-$$}"; } # for tests
 
 # Whether nobody holds the lock FILE exclusively. (A redirection of a command is made in its own process, so the lock goes
 # with it.)

@@ -57,16 +57,21 @@ process() { # PID
 
 # -> BOOT: the kernel's boot and the life of pid 1, so that the restart of a container is told from a reboot.
 boot_now() {
-  read -r BOOT <"${SP_BOOT_ID_FILE:-/proc/sys/kernel/random/boot_id}" || BOOT=unknown
+  local _file
+  _file=/proc/sys/kernel/random/boot_id
+  _file=${SP_BOOT_ID_FILE:-$_file} # for tests
+  read -r BOOT <"$_file" || BOOT=unknown
   process 1
   BOOT=$BOOT.$P_START
 }
 
 # -> MACHINE: the system's own id, else the host name.
 machine_now() {
-  local _file
+  local _file _first
+  _first=/etc/machine-id
+  _first=${SP_MACHINE_ID_FILE:-$_first} # for tests
   MACHINE=
-  for _file in "${SP_MACHINE_ID_FILE:-/etc/machine-id}" /var/lib/dbus/machine-id; do
+  for _file in "$_first" /var/lib/dbus/machine-id; do
     [ -r "$_file" ] && read -r MACHINE <"$_file" && break
   done
   [ -n "$MACHINE" ] || MACHINE=$(uname -n)

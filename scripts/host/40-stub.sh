@@ -64,7 +64,8 @@ child() (
   exec 6>&- 2>&1
   # What is to outlive the job must hold neither its lock nor its slot.
   [ "${B_LEFTOVER-}" != keep ] || exec 7>&- 8>&-
-  unset LC_ALL SP_SH SP_FAULT SP_BOOT_ID_FILE SP_MACHINE_ID_FILE TMUX_TMPDIR
+  unset LC_ALL TMUX_TMPDIR
+  unset SP_TEST_SH SP_FAULT SP_BOOT_ID_FILE SP_MACHINE_ID_FILE # for tests
   B_ACCOUNT
   HOST_PATH=$PATH
   ENVIRONMENT
@@ -105,13 +106,13 @@ STUB=$KILLS_FOR_MEMORY'
 # bash as sh says nothing of the death of a child.
 [ -z "${BASH_VERSION-}" ] || set +o posix
 trap : HUP TERM INT QUIT USR1 USR2
-fault() { [ "${SP_FAULT-}" != "$1" ] || ! mkdir "$HOME/sp-fault.$1" 2>/dev/null || kill -9 $$; }
-fault stub-before-start
+fault() { [ "${SP_FAULT-}" != "$1" ] || ! mkdir "$HOME/sp-fault.$1" 2>/dev/null || kill -9 $$; } # for tests
+fault stub-before-start # for tests
 '"$ARGUMENTS"'
 read -r L </proc/$$/stat; L=${L##*) }; set -f; set -- $L; set +f
 read -r U L </proc/uptime
 printf "start pid=%s pstart=%s up=%s .\n" $$ "${20}" "$U" >&6 || exit 125
-fault stub-started
+fault stub-started # for tests
 '"$CHILD"'
 rc=0
 printf "%s\n" "$PARAMS" >params.json || { echo "sp: cannot write $ATT/params.json"; rc=126; }
@@ -141,7 +142,7 @@ if [ $rc -eq 0 ]; then
   rc=$?
   init_failed
 fi
-fault stub-ended
+fault stub-ended # for tests
 sig=no
 [ $rc -gt 128 ] && [ -s signal ] && sig=yes
 oom=

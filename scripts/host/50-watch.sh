@@ -80,11 +80,13 @@ open_window() { # INSTANCE ID ATTEMPT
     new-session -d -s "$SESSION" "$SP_SH" "$SELF" view "$ROOT" "$1" "$2" "$3" >/dev/null 2>&1 </dev/null
 }
 
-# A server keeps the environment of whoever starts it: it must not be the one of a client, with what is secret there.
+# Runs what outlives us: it keeps the environment that it starts with, which must not be the one of a client, with what is
+# secret there.
 in_clean_environment() { # COMMAND…
-  env -i PATH="$PATH" HOME="$HOME" LC_ALL=C ${TMUX_TMPDIR+TMUX_TMPDIR="$TMUX_TMPDIR"} \
-    ${SP_BOOT_ID_FILE+SP_BOOT_ID_FILE="$SP_BOOT_ID_FILE"} ${SP_MACHINE_ID_FILE+SP_MACHINE_ID_FILE="$SP_MACHINE_ID_FILE"} \
-    "$@"
+  set -- ${SP_TEST_SH+SP_TEST_SH="$SP_TEST_SH"} ${SP_FAULT+SP_FAULT="$SP_FAULT"} "$@" # for tests
+  set -- ${SP_BOOT_ID_FILE+SP_BOOT_ID_FILE="$SP_BOOT_ID_FILE"} "$@" # for tests
+  set -- ${SP_MACHINE_ID_FILE+SP_MACHINE_ID_FILE="$SP_MACHINE_ID_FILE"} "$@" # for tests
+  env -i PATH="$PATH" HOME="$HOME" LC_ALL=C ${TMUX_TMPDIR+TMUX_TMPDIR="$TMUX_TMPDIR"} "$@"
 }
 
 # What runs in the window. Its end by itself changes nothing; closing session, window or pane cancels the job, which

@@ -8,10 +8,7 @@ PACE=1000
 # start everything below with SIGINT ignored. The first setsid runs in place, the second leads a group, so it forks and we
 # get control back.
 start_runner() { # SLOT
-  env -i PATH="$PATH" HOME="$HOME" SP_SH="$SP_SH" ${TMUX_TMPDIR+TMUX_TMPDIR="$TMUX_TMPDIR"} \
-    ${SP_BOOT_ID_FILE+SP_BOOT_ID_FILE="$SP_BOOT_ID_FILE"} ${SP_MACHINE_ID_FILE+SP_MACHINE_ID_FILE="$SP_MACHINE_ID_FILE"} \
-    ${SP_FAULT+SP_FAULT="$SP_FAULT"} \
-    setsid setsid "$SP_SH" "$SELF" runner "$ROOT" "$1" \
+  in_clean_environment setsid setsid "$SP_SH" "$SELF" runner "$ROOT" "$1" \
     </dev/null >/dev/null 2>>"$V/run/errors" 3<&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
 }
 

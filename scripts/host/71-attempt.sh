@@ -111,17 +111,17 @@ run_attempt() { # ID/N/FLAG NEXT_ENTRY
   # The last look before the claim.
   [ -e "$V/$C/paused" ] && return 77
   setup_runs && return 78
-  fault before-claim
+  fault before-claim # for tests
   claim || {
     [ -h "$N" ] || return 73
     forget_try
     return 75
   }
-  fault claimed
+  fault claimed # for tests
   # The last job's end and this claim become durable together.
   durable_at_last ${PEND:+"$PEND"} .
   [ -z "$PEND" ] || journal_pending
-  fault claim-durable
+  fault claim-durable # for tests
   stand_by
   # It may take its time, so that it comes before the last look.
   [ "$B_STAMP" = 0 ] || { load_spec && make_stamp; }
@@ -164,7 +164,7 @@ run_attempt() { # ID/N/FLAG NEXT_ENTRY
   exec 8>&-
   # When a job last ran in this slot, see `alone`.
   true >"$SLOTS/$K"
-  fault job-ended
+  fault job-ended # for tests
   finish
 }
 
@@ -220,7 +220,7 @@ finish() {
   write_end_at_last "$_rc" "$LEFT"
   exec 6>&-
   PEND=$ATT/state PENDLINE=$END
-  fault end-written
+  fault end-written # for tests
   case $STATE in
     failed | timeout | stalled | oom | lost) check_max_fail ;;
   esac

@@ -7,9 +7,7 @@ INDEX_PACE=5
 # Starts a pass in a process of its own, detached as a runner is.
 update_index() {
   command -v sqlite3 >/dev/null || return 0
-  env -i PATH="$PATH" HOME="$HOME" SP_SH="$SP_SH" \
-    ${SP_BOOT_ID_FILE+SP_BOOT_ID_FILE="$SP_BOOT_ID_FILE"} ${SP_MACHINE_ID_FILE+SP_MACHINE_ID_FILE="$SP_MACHINE_ID_FILE"} \
-    setsid setsid "$SP_SH" "$SELF" index "$ROOT" \
+  in_clean_environment setsid setsid "$SP_SH" "$SELF" index "$ROOT" \
     </dev/null >/dev/null 2>>"$V/run/errors" 3<&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
 }
 update_index_soon() {

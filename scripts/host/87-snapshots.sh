@@ -123,7 +123,7 @@ verb_snapshot_fill() { # INSTANCE TOKEN
   elif ! command -v tar >/dev/null || ! command -v gzip >/dev/null; then
     printf 'lacks tools .\n'
   elif unpack "$_in/tree"; then
-    fault snapshot-fill
+    fault snapshot-fill # for tests
     printf 'filled .\n'
   else
     printf 'refused .\n%.1000s\n' "$SAID"
@@ -186,7 +186,7 @@ verb_snapshot_publish() { # INSTANCE NAME TOKEN
     looks_of "$_in"
   fi
   printf '%s\n' "$LOOKS" >"$_in/looks" && rm -f "$_in/sent" "$_in/found" "$_in/owner" "$_in/seed" || refuse_snapshot
-  fault snapshot-filled
+  fault snapshot-filled # for tests
   wait "$_writing"
   sync -f "$_in/tree" 2>/dev/null || sync
   exec 5>>"$_all/.lock"

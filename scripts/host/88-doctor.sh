@@ -1,5 +1,8 @@
-# What a run needs of this host, as facts; the client judges them. SP_SYSTEM_ROOT puts a folder before the system's files, for
-# tests.
+# What a run needs of this host, as facts; the client judges them.
+
+# A folder before the system's files.
+SYSTEM=''
+SYSTEM=${SP_SYSTEM_ROOT-} # for tests
 
 # -> FS OPTIONS of the mount that PATH, without links, lies on: the one with the longest name, the last of several.
 file_system() { # PATH
@@ -11,7 +14,7 @@ file_system() { # PATH
       below = $2 == "/" || $2 == ENVIRON["SP_PATH"] || index(ENVIRON["SP_PATH"], $2 "/") == 1
       if (below && length($2) >= best) { best = length($2); line = $3 " " $4 }
     }
-    END { print line }' "${SP_SYSTEM_ROOT-}/proc/self/mounts" 2>/dev/null)
+    END { print line }' "$SYSTEM/proc/self/mounts" 2>/dev/null)
   FS=${_mount%% *}
   OPTIONS=${_mount#* }
 }
@@ -67,7 +70,7 @@ try_locks() {
 # `keeps`. A file of a later folder wins, and drop-ins over the file.
 at_logout() {
   local _s _last
-  _s=${SP_SYSTEM_ROOT-}
+  _s=$SYSTEM
   [ -d "$_s/run/systemd/system" ] || {
     echo keeps
     return

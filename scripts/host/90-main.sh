@@ -136,8 +136,8 @@ talk() {
 }
 
 answer_line() { # WORDS
-  # For who is to die at a step: this process, not the one that reads the questions.
-  read -r SELF_PID _ </proc/self/stat
+  # Who is to die at a step: this process, not the one that reads the questions. # for tests
+  read -r SELF_PID _ </proc/self/stat # for tests
   eval "set -- $1"
   NONCE=${2-}
   is_name "$NONCE" || exit 64

@@ -58,7 +58,7 @@ pub(super) fn text(host: &HostName, root: Option<&str>, nonce: &str) -> Result<S
 
 /// The second, for a bare host: it brings the script.
 pub(super) fn script() -> String {
-    ["cat >\"$T\" <<'", END, "' || end refused write\n", script::TEXT, END, "\nplace\n"].concat()
+    ["cat >\"$T\" <<'", END, "' || end refused write\n", script::text(), END, "\nplace\n"].concat()
 }
 
 /// Reads the body of the answer.
@@ -114,8 +114,10 @@ mod tests {
 
     #[test]
     fn the_script_does_not_end_its_carrier() {
-        assert!(script::TEXT.lines().all(|line| line != END));
-        assert!(script::TEXT.ends_with('\n'));
+        for text in [script::text(), script::for_users()] {
+            assert!(text.lines().all(|line| line != END));
+            assert!(text.ends_with('\n'));
+        }
     }
 
     #[test]

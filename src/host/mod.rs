@@ -48,7 +48,7 @@ pub use git::{Repository, repository};
 pub use login_shell::quiet_start;
 pub use logs::WantedLog;
 pub use root::local_root;
-pub use script::version as script_version;
+pub use script::{for_users as script_for_users, version as script_version};
 pub use ssh::Destination;
 pub use trouble::{End, Lack, Lasting, LoginTrouble, Parent, RootTrouble, SshTrouble};
 

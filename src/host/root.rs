@@ -142,7 +142,7 @@ fn install(path: &Path) -> Result<(), HostError> {
             .truncate(true)
             .mode(0o600)
             .open(&temporary)?;
-        file.write_all(script::TEXT.as_bytes())?;
+        file.write_all(script::text().as_bytes())?;
         file.sync_all()?;
         fs::rename(&temporary, path)
     };

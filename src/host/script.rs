@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 pub(super) const SHELL_TEST: &str = include_str!("../../scripts/host/05-shell.sh");
 
 /// `scripts/host/*.sh` in name order, as one text.
-pub(crate) const TEXT: &str = concat!(
+const WHOLE: &str = concat!(
     include_str!("../../scripts/host/00-head.sh"),
     include_str!("../../scripts/host/05-shell.sh"),
     include_str!("../../scripts/host/10-records.sh"),
@@ -35,7 +35,25 @@ pub(crate) const TEXT: &str = concat!(
     include_str!("../../scripts/host/90-main.sh"),
 );
 
-static VERSION: LazyLock<String> = LazyLock::new(|| hex(&Sha256::digest(TEXT))[..16].to_owned());
+static FOR_USERS: LazyLock<String> = LazyLock::new(|| {
+    WHOLE.split_inclusive('\n').filter(|line| !line.trim_end().ends_with(FOR_TESTS)).collect()
+});
+
+static VERSION: LazyLock<String> = LazyLock::new(|| hex(&Sha256::digest(text()))[..16].to_owned());
+
+/// How a line ends that is only in the script of a debug build.
+const FOR_TESTS: &str = "# for tests";
+
+/// Returns the text that hosts get from this build: in a debug build, variables can make it die at a step or show it another
+/// machine.
+pub(super) fn text() -> &'static str {
+    if cfg!(debug_assertions) { WHOLE } else { for_users() }
+}
+
+/// Returns the text that hosts get from a release build.
+pub fn for_users() -> &'static str {
+    &FOR_USERS
+}
 
 /// The name under which the script is installed: the first 16 hex digits of its SHA-256.
 pub fn version() -> &'static str {

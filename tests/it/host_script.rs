@@ -7,6 +7,7 @@ mod cancel;
 mod cleanup;
 mod crash;
 mod doctor;
+mod for_users;
 mod full_disk;
 mod gc;
 mod journal;

@@ -330,6 +330,26 @@ fn tests_do_not_sleep() {
     assert!(wrong.is_empty(), "wait for a condition instead: {wrong:?}");
 }
 
+/// For the script on a host see `host_script/for_users.rs`.
+#[test]
+fn switches_for_tests_are_in_debug_builds_alone() {
+    let mut switches = 0;
+    for (path, text) in files("src") {
+        let code = code(&text);
+        let lines: Vec<&str> = code.lines().collect();
+        for (at, line) in lines.iter().enumerate() {
+            if !line.contains("\"SP_TEST_") && !line.contains("\"SP_CRASH_AT\"") {
+                continue;
+            }
+            switches += 1;
+            let around = &lines[at.saturating_sub(15)..lines.len().min(at + 5)];
+            let is_gated = around.iter().any(|line| line.contains("debug_assertions"));
+            assert!(is_gated, "{path}: a release build must not know {line}");
+        }
+    }
+    assert!(switches >= 4, "{switches}");
+}
+
 #[test]
 fn functions_of_the_host_script_set_no_variable_of_their_callers() {
     let folder = Path::new(ROOT).join("scripts/host");

@@ -35,7 +35,7 @@ fn what_is_claimed_while_we_look_is_told(world: &World) {
     assert_eq!(told[0]["id"], late.id);
 }
 
-fn exit_codes_and_signals(world: &World) {
+pub(super) fn exit_codes_and_signals(world: &World) {
     let cases = [
         ("exit 0", "succeeded ok 0 none"),
         ("exit 1", "failed exit-code 1 none"),
@@ -56,7 +56,7 @@ fn exit_codes_and_signals(world: &World) {
     assert_eq!(world.errors(), "");
 }
 
-fn a_hundred_jobs_in_order(world: &World) {
+pub(super) fn a_hundred_jobs_in_order(world: &World) {
     let jobs = (0..100).map(|i| job(format!("echo {i} >>order")));
     let ends = world.run(&Batch::new(jobs));
     assert_eq!(ends.len(), 100);
@@ -67,7 +67,7 @@ fn a_hundred_jobs_in_order(world: &World) {
     assert_eq!(world.errors(), "");
 }
 
-fn two_slots_and_then_one(world: &World) {
+pub(super) fn two_slots_and_then_one(world: &World) {
     // Each waits for the other, so they are done only if they run at once.
     let meet = |mine, other| {
         job(format!(
@@ -91,7 +91,7 @@ fn two_slots_and_then_one(world: &World) {
     assert_eq!(world.errors(), "");
 }
 
-fn damaged_repeated_and_weird(world: &World) {
+pub(super) fn damaged_repeated_and_weird(world: &World) {
     let batch = Batch::new([job("echo x >>count")]);
     let (text, hash) = world.text(&batch);
     let name = batch.name();
@@ -130,7 +130,7 @@ fn damaged_repeated_and_weird(world: &World) {
     assert_eq!(fs::read_dir(world.jobs()).expect("jobs").count(), 1);
 }
 
-fn noise(world: &World) {
+pub(super) fn noise(world: &World) {
     // What a profile prints is in front of the answer; the account's login shell may print too.
     fs::write(world.sandbox.home().join(".profile"), "echo noise; echo sp-path:no\n")
         .expect("a profile");
@@ -140,7 +140,7 @@ fn noise(world: &World) {
     assert!(body.lines().any(|line| line.starts_with("account PATH=/")), "{body}");
 }
 
-fn secrets_go(world: &World) {
+pub(super) fn secrets_go(world: &World) {
     let folder = |world: &World| -> Vec<String> {
         let root = fs::read_to_string(world.root.join("v2/root-id")).expect("a root id");
         let uid = rustix::process::geteuid().as_raw();
@@ -242,7 +242,7 @@ fn paused_work_spins_nobody(world: &World) {
     assert_eq!(world.lines("count"), ["x"]);
 }
 
-fn log_over_its_limit(world: &World) {
+pub(super) fn log_over_its_limit(world: &World) {
     let long = job("i=0; while [ $i -lt 3000 ]; do echo line-$i-; i=$((i + 1)); done");
     let exact = job("printf %01000d 0");
     let ends = world.run(&Batch::new([long.clone(), exact.clone()]).with("B_LOG_MAX=1000"));
@@ -280,11 +280,12 @@ fn log_of_a_long_job(world: &World) {
     assert!(log.len() < 10_200 && !log.contains(&0), "no hole is shown");
 }
 
-fn the_job_sees_its_own_environment(world: &World) {
+pub(super) fn the_job_sees_its_own_environment(world: &World) {
     let look = job("env >seen; echo \"$#\" >>seen; cat >>seen");
     world.run(&Batch::new([look.clone()]));
     let seen = world.lines("seen");
-    for name in ["SP_SH", "SP_FAULT", "LC_ALL", "TMUX", "TMUX_TMPDIR", "SP_SECRET_T"] {
+    for name in ["SP_SH", "SP_TEST_SH", "SP_FAULT", "LC_ALL", "TMUX", "TMUX_TMPDIR", "SP_SECRET_T"]
+    {
         assert!(
             !seen.iter().any(|line| line.starts_with(&format!("{name}="))),
             "{name} in {seen:#?}"
@@ -304,7 +305,7 @@ fn max_fail(world: &World) {
     assert!(world.records("queued").is_empty());
 }
 
-fn prepare_and_cleanup(world: &World) {
+pub(super) fn prepare_and_cleanup(world: &World) {
     let mut good = job("echo command >>order");
     "; PREPARE() { script prepare 'echo prepare >>order'; }; \
                  CLEANUP() { script cleanup 'echo cleanup >>order; sleep 600 & exit 4'; }"

@@ -24,6 +24,8 @@ pub(super) type Record = BTreeMap<String, String>;
 pub(super) struct World {
     pub(super) sandbox: Sandbox,
     shell: PathBuf,
+    /// Whether its script is the one that a release build sends.
+    is_users: bool,
     /// Where it finds its programs.
     pub(super) path: String,
     variables: BTreeMap<String, String>,
@@ -121,6 +123,15 @@ impl Batch {
 
 impl World {
     pub(super) fn new(kind: &str) -> Self {
+        Self::of(kind, false)
+    }
+
+    /// Makes a world with the script that a release build sends.
+    pub(super) fn of_users(kind: &str) -> Self {
+        Self::of(kind, true)
+    }
+
+    fn of(kind: &str, is_users: bool) -> Self {
         let sandbox = Sandbox::new();
         let mut path = std::env::var("PATH").expect("PATH");
         let find = |name: &str| {
@@ -158,13 +169,25 @@ impl World {
             other => panic!("no shell {other}"),
         };
         let root = sandbox.path().join("root");
-        let world = Self { sandbox, shell, path, variables: BTreeMap::new(), group: None, root };
+        let variables = BTreeMap::new();
+        let world = Self { sandbox, shell, is_users, path, variables, group: None, root };
         world.install(VERSION, "");
         world
     }
 
     /// Puts the script where it belongs, with a text behind its functions.
     pub(super) fn install(&self, version: &str, more: &str) {
+        let bin = self.root.join("v2/bin");
+        fs::create_dir_all(&bin).expect("a folder");
+        if self.is_users {
+            let (before, after) = solverpilot::host::script_for_users()
+                .split_once("\nSP_SH=/bin/sh\n")
+                .expect("the line that says which shell it uses");
+            let shell = quoted(self.shell.to_str().expect("UTF-8"));
+            let text = format!("{before}\nSP_SH={shell}\n{after}");
+            fs::write(bin.join(version), text).expect("a script");
+            return;
+        }
         let mut parts: Vec<PathBuf> =
             fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/host"))
                 .expect("the script's parts")
@@ -178,8 +201,6 @@ impl World {
         }
         text += more;
         text += &fs::read_to_string(main).expect("the last part");
-        let bin = self.root.join("v2/bin");
-        fs::create_dir_all(&bin).expect("a folder");
         fs::write(bin.join(version), text).expect("a script");
     }
 
@@ -195,7 +216,10 @@ impl World {
         let mut command = Command::new(&self.shell);
         command.arg(self.root.join("v2/bin").join(VERSION)).arg(verb).arg(&self.root).arg("nonce");
         command.args(arguments).env_clear().current_dir(self.sandbox.path());
-        command.env("PATH", &self.path).env("HOME", self.sandbox.home()).env("SP_SH", &self.shell);
+        command
+            .env("PATH", &self.path)
+            .env("HOME", self.sandbox.home())
+            .env("SP_TEST_SH", &self.shell);
         command.env("TMUX_TMPDIR", self.sandbox.path()).envs(&self.variables);
         if let Some(group) = &self.group {
             command = group.command(&command);
