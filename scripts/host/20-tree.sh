@@ -34,7 +34,7 @@ tree() { # ATTEMPT_FOLDER
   # Who is gone before it is looked at may have left a child that came too late to be looked at. So nothing is found only
   # where nobody came meanwhile who may be such a child: pids are given out in a ring, and the kernel tells the last one.
   _looks=0 REAPERS=
-  while [ $_looks -lt 5 ]; do
+  while [ $_looks -lt 20 ]; do
     _looks=$((_looks + 1))
     read -r _ _ _ _ _newest </proc/loadavg
     look_at '/proc/[0-9]*' || return 0
@@ -45,7 +45,10 @@ tree() { # ATTEMPT_FOLDER
       # The ring has gone round, or too many came.
       [ "$_newest" -gt "$_from" ] && [ $((_newest - _from)) -le 10000 ] || break
       orphans_between "$_from" "$_newest"
-      [ -z "$ORPHANED" ] || look_at "$ORPHANED" || return 0
+      [ -n "$ORPHANED" ] || continue
+      look_at "$ORPHANED" || return 0
+      # Who is gone by now may have been gone before it was looked at; its child was passed over then, since it lived.
+      all_live "$ORPHANED" || break
     done
   done
   return 0
@@ -71,6 +74,15 @@ orphans_between() { # BEHIND_PID TO_PID
     _pid=$((_pid + 1))
     [ -d "/proc/$_pid" ] && process "$_pid" && [ "$P_STATE" != Z ] && [ "$P_START" -ge "$_since" ] || continue
     case $REAPERS in *" $P_PARENT "*) is_detached "$_pid" || ORPHANED="$ORPHANED /proc/$_pid" ;; esac
+  done
+}
+
+# Whether none of these processes has ended.
+# shellcheck disable=SC2086 # a list of folders
+all_live() { # FOLDERS
+  local _folder
+  for _folder in $1; do
+    process "${_folder#/proc/}" && [ "$P_STATE" != Z ] || return 1
   done
 }
 
