@@ -145,6 +145,36 @@ answer_line() { # WORDS
   answer "$@"
 }
 
+# Whether a start-up file of the account, or the server, has left a file open above 9. The shell's own are closed at an exec:
+# the flag 02000000 in octal, see open(2) and /proc/PID/fdinfo in proc(5).
+is_left_open() {
+  local _file _name _flags
+  for _file in "/proc/$$/fdinfo"/[1-9][0-9]*; do
+    while read -r _name _flags; do
+      case $_name$_flags in
+        flags:*[2367]??????) ;;
+        flags:*) return 0 ;;
+      esac
+    done <"$_file"
+  done 2>/dev/null
+  return 1
+}
+
+# Begins this conversation again without such files: runners and jobs would hold them as long as they live. No other shell than
+# bash is sure to have words for a descriptor above 9. (The others are closed where a runner is started.)
+talk_without_open_files() {
+  SP_UMASK=$ACCOUNT_UMASK
+  export SP_UMASK
+  # Without --norc it would read ~/.bashrc once more, since it runs below sshd.
+  # shellcheck disable=SC2016 # a text for another shell
+  exec bash --norc -c '
+    for fd in /proc/$$/fd/*; do
+      fd=${fd##*/}
+      [ "$fd" -lt 3 ] || eval "exec $fd>&-"
+    done
+    exec "$@"' sp-talk /bin/sh "$SELF" talk "$ROOT" closed
+}
+
 case ${1-} in
   runner | view | index | shell)
     enter
@@ -152,7 +182,10 @@ case ${1-} in
     shift 2
     "verb_$_verb" "$@"
     ;;
-  talk) talk ;;
+  talk)
+    [ "${3-}" = closed ] || ! is_left_open || ! command -v bash >/dev/null || talk_without_open_files
+    talk
+    ;;
   *)
     _verb=${1-} NONCE=${3-}
     is_name "$NONCE" || exit 64

@@ -11,6 +11,7 @@ mod commands;
 mod concurrent;
 mod crash;
 mod dealing;
+mod descriptors;
 mod detached;
 mod doctor;
 mod edits;
