@@ -10,7 +10,13 @@ esac
 
 # Enters the root, and sees to what every verb stands on.
 enter() {
-  local _folder
+  local _folder _program _missing
+  _missing=
+  # What only jobs need is told in the answer to a probe.
+  for _program in awk cat grep head id ls mkdir mv rm sed sort tail tr wc xargs; do
+    command -v $_program >/dev/null || _missing=$_missing,$_program
+  done
+  [ -z "$_missing" ] || cannot find "${_missing#,}"
   cd "$ROOT/v2" || exit 66
   V=$(pwd -P)
   # Locks of the slots are per user and machine, in one place whatever the root.
@@ -32,7 +38,7 @@ enter() {
 }
 
 # Tells in place of an answer what no verb can do without: it stays so until somebody puts it right.
-cannot() { # VERB PATH ; uses NONCE
+cannot() { # VERB PATH|PROGRAM,… ; uses NONCE
   [ -z "${NONCE-}" ] || printf '\nsp-cannot %s %s %s\n' "$NONCE" "$1" "$2"
   exit 73
 }

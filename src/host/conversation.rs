@@ -144,10 +144,10 @@ impl Host {
             Ok(body) => Ok((talk, body)),
             Err(broken) => {
                 if let Broken::Closed(said) = &broken
-                    && let Some((what, path)) = cannot(said, nonce)
+                    && let Some(error) = cannot(self.name.to_string(), said, nonce)
                 {
                     self.begin_anew().await;
-                    return Err(HostError::Place { host: self.name.to_string(), what, path });
+                    return Err(error);
                 }
                 Err(self.broken(verb, talk, broken).await)
             }
@@ -320,14 +320,21 @@ impl Host {
     }
 }
 
-/// What the script says that it cannot do, and at which path, whatever it is asked; see `cannot` there.
-fn cannot(said: &[u8], nonce: &str) -> Option<(&'static str, String)> {
+/// Reads what the script says that it cannot do, whatever it is asked; see `cannot` there.
+fn cannot(host: String, said: &[u8], nonce: &str) -> Option<HostError> {
     let text = String::from_utf8_lossy(said);
     let begin = format!("sp-cannot {nonce} ");
     let rest = text.lines().rev().find_map(|line| line.strip_prefix(&begin))?;
-    let shown = |path: &str| shown_tail(path.as_bytes());
+    let shown = |text: &str| shown_tail(text.as_bytes());
+    if let Some(programs) = rest.strip_prefix("find ") {
+        return Some(HostError::Missing {
+            host,
+            programs: programs.split(',').map(shown).collect(),
+        });
+    }
     let mut known = ["make ", "write to "].into_iter();
-    known.find_map(|what| Some((what.trim_end(), shown(rest.strip_prefix(what)?))))
+    let (what, path) = known.find_map(|what| Some((what.trim_end(), rest.strip_prefix(what)?)))?;
+    Some(HostError::Place { host, what, path: shown(path) })
 }
 
 /// A host as rsync takes it: the connection is made already, so it is a name only; but `ssh://` and `:` mean something to

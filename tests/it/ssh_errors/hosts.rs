@@ -31,6 +31,19 @@ fn a_program_that_every_run_needs_is_missing() {
     lacks(&without(&["flock", "setsid"]), &["host `box` lacks flock, setsid"]);
 }
 
+/// Without these no question can be answered: that does not pass, whoever asks.
+#[test]
+fn a_program_that_every_answer_needs_is_missing() {
+    let words = ["host `box` lacks awk, tail", "install awk, tail"];
+    let sandbox = without(&["awk", "tail"]);
+    lacks(&sandbox, &words);
+    for look in ["plan", "status", "wait"] {
+        says(&sandbox.expect(1, &[look]), &words[..1]);
+    }
+    let doctor = sandbox.expect(1, &["doctor"]);
+    assert!(doctor.stdout.contains("lacks awk, tail"), "{}", doctor.stdout);
+}
+
 #[test]
 fn bash_is_missing_where_jobs_would_look_for_it() {
     let sandbox = one("box", "init = 'module load gcc'", "true");
