@@ -142,15 +142,10 @@ impl Host {
     ) -> Result<(Talk, Vec<u8>), HostError> {
         match talk.exchange(said, nonce, patience).await {
             Ok(body) => Ok((talk, body)),
-            Err(broken) => {
-                if let Broken::Closed(said) = &broken
-                    && let Some(error) = cannot(self.name.to_string(), said, nonce)
-                {
-                    self.begin_anew().await;
-                    return Err(error);
-                }
-                Err(self.broken(verb, talk, broken).await)
+            Err(Broken::Closed(said)) => {
+                Err(self.no_answer_to(verb, nonce, talk.over(), &said).await)
             }
+            Err(broken) => Err(self.broken(verb, talk, broken).await),
         }
     }
 
@@ -272,6 +267,24 @@ impl Host {
         match &self.place {
             Place::Here(_) => start_here(&words),
             Place::Over(link, _) => link.start(&words).await,
+        }
+    }
+
+    /// Says why there is no whole answer to the question NONCE: what the script itself says that it cannot do, else as
+    /// [`Self::no_answer`] does.
+    pub(super) async fn no_answer_to(
+        &self,
+        verb: &'static str,
+        nonce: &str,
+        rest: Rest,
+        said: &[u8],
+    ) -> HostError {
+        match cannot(self.name.to_string(), said, nonce) {
+            Some(error) => {
+                self.begin_anew().await;
+                error
+            }
+            None => self.no_answer(verb, rest, said).await,
         }
     }
 

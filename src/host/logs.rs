@@ -177,7 +177,7 @@ impl Host {
                     if find(&none).is_some() {
                         return Ok(Ok(false));
                     }
-                    return Err(self.no_answer("log", started.rest, b"").await);
+                    return Err(self.no_answer_to("log", &nonce, started.rest, &pending).await);
                 };
                 pending.drain(..at + there.len());
                 begun = true;

@@ -25,6 +25,9 @@ const ANY_ROOT: &str = "none";
 /// The answer of another root than was asked.
 const OTHER_ROOT: &[u8] = b"refused root .\n";
 
+/// Bytes of what comes in place of an answer that are kept: why there is none is said last.
+const LAST_WORDS: usize = 1 << 13;
+
 /// More bytes than a record of the journal has.
 const RECORD_MAX: usize = 1 << 20;
 
@@ -129,9 +132,9 @@ impl Host {
                 } else if read == 0 || noise > ANSWER_MAX {
                     break;
                 } else {
-                    // What start-up files print is not kept, nor looked through again.
+                    // What start-up files print is not kept, and only its end is looked through again.
                     noise += read;
-                    pending.drain(..pending.len().saturating_sub(begin.len()));
+                    pending.drain(..pending.len().saturating_sub(LAST_WORDS));
                     continue;
                 }
             }
@@ -152,7 +155,8 @@ impl Host {
         if begun && pending.ends_with(end.as_bytes()) {
             Ok(position)
         } else {
-            Err(self.no_answer("wait", started.rest, b"").await)
+            let said = if begun { &[] } else { &pending[..] };
+            Err(self.no_answer_to("wait", &nonce, started.rest, said).await)
         }
     }
 
