@@ -102,4 +102,5 @@ trials! {
     machines: first 1;
     extreme: first 1 second 2;
     foreign: first 1 second 2;
+    standing: first 1 second 2;
 }

@@ -17,6 +17,7 @@ mod network;
 mod reboot;
 mod root;
 mod signals;
+mod standing;
 mod steps;
 
 use fastrand::Rng;
@@ -72,6 +73,7 @@ pub(super) const ALL: &[Class] = &[
     class("machines", machines::shape, machines::play),
     class("extreme", extreme::shape, extreme::play),
     class("foreign", foreign::shape, foreign::play),
+    class("standing", standing::shape, standing::play),
     long("suspended", connection::shape, connection::suspended),
     Class { alone: true, ..long("hundred", large::hundred, signals::play) },
     long("thousand", large::thousand, signals::play),
