@@ -48,13 +48,13 @@ fn a_program_that_every_answer_needs_is_missing() {
 fn a_program_that_goes_while_a_job_is_waited_for() {
     let sandbox = one("box", "", "until [ -e \"$HOME/go\" ]; do sleep 0.02; done");
     sandbox.expect(0, &["apply", "--detach"]);
-    let keys = fs::read_to_string(sandbox.path().join("ssh/authorized_keys")).expect("a file");
+    let keys = fs::read_to_string(sandbox.plain().join("ssh/authorized_keys")).expect("a file");
     let folder = sandbox.programs_without(&["awk"]);
     sandbox.host_variable("box", "PATH", &folder.to_string_lossy());
     let run = sandbox.expect(1, &["wait"]);
     says(&run, &["host `box` lacks awk"]);
     assert!(!run.stderr.contains("asking again"), "{}", run.stderr);
-    fs::write(sandbox.path().join("ssh/authorized_keys"), keys).expect("a file");
+    fs::write(sandbox.plain().join("ssh/authorized_keys"), keys).expect("a file");
     fs::write(sandbox.host_home("box").join("go"), "").expect("a file");
     sandbox.expect(0, &["wait"]);
     assert_eq!(sandbox.states(), [("succeeded".to_owned(), "ok".to_owned())]);

@@ -126,7 +126,7 @@ fn make(trial: &mut Trial) -> Error {
 
 /// Gives each command on the host a variable that leads nowhere.
 fn environment(trial: &mut Trial, name: &str, value: &Path) -> Error {
-    let keys = trial.sandbox.path().join("ssh/authorized_keys");
+    let keys = trial.sandbox.plain().join("ssh/authorized_keys");
     let old = fs::read_to_string(&keys).expect("a file");
     let value = value.display().to_string();
     trial.sandbox.host_variable(BAD, name, &value);
