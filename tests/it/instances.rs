@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::support::{Run, Sandbox, commit, places, quoted, shell, sorted_lines};
+use crate::support::{Sandbox, commit, places, quoted, shell, sorted_lines, sp_in};
 
 /// A job that says in the home who ran it, and leaves a file.
 const CAMPAIGN: &str = r#"
@@ -19,10 +19,6 @@ command = "echo {{ n }} >>~/ran; sh ./run.sh {{ n }} | tee {{ job.out_dir }}/res
 [matrix]
 n = [1, 2]
 "#;
-
-fn sp(sandbox: &Sandbox, folder: &Path, arguments: &[&str]) -> Run {
-    Run::of(&sandbox.command_in(folder, arguments).output().expect("sp starts"))
-}
 
 /// A folder `first` with the campaign, applied; under git or not.
 fn first(git: bool) -> (Sandbox, PathBuf) {
@@ -42,7 +38,7 @@ fn ran(sandbox: &Sandbox) -> Vec<String> {
 
 /// What a plan in a folder would run, and take over.
 fn plan(sandbox: &Sandbox, folder: &Path) -> (u64, u64) {
-    let run = sp(sandbox, folder, &["plan", "--json"]);
+    let run = sp_in(sandbox, folder, &["plan", "--json"]);
     assert_eq!(run.code, 0, "{run:?}");
     let plan: Value = serde_json::from_str(&run.stdout).expect("JSON");
     let count = |key: &str| plan["summary"][key].as_u64().expect("a number");
@@ -61,8 +57,8 @@ fn clone_and_worktree_share() {
     for other in ["clone", "tree"] {
         let other = sandbox.path().join(other);
         assert_eq!(plan(&sandbox, &other), (0, 2), "{}", other.display());
-        assert_eq!(sp(&sandbox, &other, &["apply"]).code, 0);
-        assert_eq!(sp(&sandbox, &other, &["logs", "n=1"]).stdout, "first 1\n");
+        assert_eq!(sp_in(&sandbox, &other, &["apply"]).code, 0);
+        assert_eq!(sp_in(&sandbox, &other, &["logs", "n=1"]).stdout, "first 1\n");
     }
     assert_eq!((instances(&sandbox), ran(&sandbox)), (1, vec!["1".to_owned(), "2".to_owned()]));
 }
@@ -81,12 +77,12 @@ fn copied_folder_is_another_instance() {
             ),
         );
         fs::write(copy.join("run.sh"), "echo copy $1\n").expect("a file");
-        let run = sp(&sandbox, &copy, &["plan"]);
+        let run = sp_in(&sandbox, &copy, &["plan"]);
         let told = format!("was copied here from `{}`", folder.join("campaign.toml").display());
         assert!(run.stderr.contains(&told), "{run:?}");
         assert_eq!(plan(&sandbox, &copy), (2, 0), "git: {git}");
-        assert_eq!(sp(&sandbox, &copy, &["apply"]).code, 0);
-        assert_eq!(sp(&sandbox, &copy, &["logs", "n=1"]).stdout, "copy 1\n");
+        assert_eq!(sp_in(&sandbox, &copy, &["apply"]).code, 0);
+        assert_eq!(sp_in(&sandbox, &copy, &["logs", "n=1"]).stdout, "copy 1\n");
         assert_eq!(sandbox.expect(0, &["logs", "n=1"]).stdout, "first 1\n");
         assert_eq!((instances(&sandbox), ran(&sandbox).len()), (2, 4));
         // What came along is kept beside it.
@@ -102,7 +98,7 @@ fn copied_repository_shares_and_starts_with_a_memory_of_its_own() {
     let (sandbox, _) = first(true);
     shell(sandbox.path(), "cp -r work copy");
     let copy = sandbox.path().join("copy");
-    let run = sp(&sandbox, &copy, &["plan"]);
+    let run = sp_in(&sandbox, &copy, &["plan"]);
     assert!(run.stderr.contains("was copied here from"), "{run:?}");
     assert!(run.stdout.contains("2 to take over"), "{run:?}");
     assert_eq!(instances(&sandbox), 1);
@@ -116,7 +112,7 @@ fn moved_folder_stays_what_it_is() {
         fs::rename(&folder, &moved).expect("a folder");
         assert_eq!(plan(&sandbox, &moved), (0, 0), "git: {git}");
         fs::rename(moved.join("campaign.toml"), moved.join("renamed.toml")).expect("a file");
-        let run = sp(&sandbox, &moved, &["apply", "renamed.toml"]);
+        let run = sp_in(&sandbox, &moved, &["apply", "renamed.toml"]);
         assert_eq!(run.code, 0, "{run:?}");
         assert_eq!((instances(&sandbox), ran(&sandbox).len()), (1, 2));
         fs::create_dir(&folder).expect("a folder for the sandbox");
@@ -157,7 +153,7 @@ fn project_of_the_same_name_is_another_instance() {
         "git init -q && git add -A && git -c user.name=o -c user.email=o@example.org commit -qm other",
     );
     assert_eq!(plan(&sandbox, &other), (2, 0));
-    assert_eq!(sp(&sandbox, &other, &["apply"]).code, 0);
+    assert_eq!(sp_in(&sandbox, &other, &["apply"]).code, 0);
     assert_eq!((instances(&sandbox), ran(&sandbox).len()), (2, 4));
 }
 
@@ -173,7 +169,7 @@ fn shallow_clone_finds_its_repository_or_says_what_to_do() {
     };
     // The first one stands at a commit that no host was told of, and nobody came from its address.
     let early = clone("early");
-    let run = sp(&sandbox, &early, &["plan"]);
+    let run = sp_in(&sandbox, &early, &["plan"]);
     assert_eq!(run.code, 1, "{run:?}");
     assert!(
         run.stderr.contains("shallow clone") && run.stderr.contains("fetch-depth: 0"),
@@ -202,7 +198,7 @@ fn id_of_the_file_says_who_shares() {
     fs::create_dir(&other).expect("a folder");
     fs::write(other.join("campaign.toml"), format!("id = 'ours'\n{CAMPAIGN}")).expect("a file");
     fs::write(other.join("run.sh"), "echo other $1\n").expect("a file");
-    assert_eq!(sp(&sandbox, &other, &["apply"]).code, 0);
+    assert_eq!(sp_in(&sandbox, &other, &["apply"]).code, 0);
     assert_eq!(ran(&sandbox).len(), 4);
     // The first one joins it: its former results are another instance's by then.
     fs::write(folder.join("campaign.toml"), format!("id = 'ours'\n{CAMPAIGN}")).expect("a file");

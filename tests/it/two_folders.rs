@@ -6,11 +6,11 @@
 )]
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::Value;
 
-use crate::support::{Run, Sandbox, commit, shell, wait_until};
+use crate::support::{Run, Sandbox, commit, shell, sp_in, wait_until};
 
 /// One that ends, one that has an older attempt, one that runs until `~/go` is there, one that waits behind it.
 const FIRST: &str = r#"
@@ -54,10 +54,6 @@ struct Two {
     kind: Kind,
 }
 
-fn sp(sandbox: &Sandbox, folder: &Path, arguments: &[&str]) -> Run {
-    Run::of(&sandbox.command_in(folder, arguments).output().expect("sp starts"))
-}
-
 impl Two {
     /// The first folder has one job that runs and one that waits; the second one is there.
     fn new(kind: Kind) -> Self {
@@ -92,14 +88,14 @@ impl Two {
     }
 
     fn second(&self, arguments: &[&str]) -> Run {
-        sp(&self.sandbox, &self.second, arguments)
+        sp_in(&self.sandbox, &self.second, arguments)
     }
 
     /// What the first folder's memory says of its jobs, after it has asked.
     fn states(&self) -> Vec<String> {
         let folder =
             if self.first.join("campaign.toml").exists() { &self.first } else { &self.second };
-        let run = sp(&self.sandbox, folder, &["status", "--json"]);
+        let run = sp_in(&self.sandbox, folder, &["status", "--json"]);
         let status: Value = serde_json::from_str(&run.stdout).expect("JSON");
         let jobs = status["jobs"].as_array().expect("a list").iter();
         jobs.map(|job| job["state"].as_str().unwrap_or_default().to_owned()).collect()
@@ -116,7 +112,7 @@ impl Two {
     fn first_goes_on(self) {
         fs::write(self.sandbox.home().join("go"), "").expect("a file");
         if self.kind != Kind::Moved {
-            let run = sp(&self.sandbox, &self.first, &["wait"]);
+            let run = sp_in(&self.sandbox, &self.first, &["wait"]);
             assert_eq!(run.code, 0, "{run:?}");
             assert_eq!(self.states(), ["succeeded"; 4]);
         }

@@ -24,7 +24,7 @@ use tempfile::TempDir;
 pub use disk::Disk;
 pub use memory::MemoryGroup;
 pub use network::Network;
-pub use places::{commit, place, places};
+pub use places::{commit, place, places, sp_in};
 pub use shell::{quoted, shell};
 
 /// How long anything may take on a loaded machine before a test gives up.

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{Sandbox, shell};
+use super::{Run, Sandbox, shell};
 
 impl Sandbox {
     /// Folder of a campaign on the host `local`. Before the first hand-over it is where the campaign will be, as a command
@@ -17,6 +17,11 @@ impl Sandbox {
             _ => place,
         }
     }
+}
+
+/// Runs `sp` in a folder to its end.
+pub fn sp_in(sandbox: &Sandbox, folder: &Path, arguments: &[&str]) -> Run {
+    Run::of(&sandbox.command_in(folder, arguments).output().expect("sp starts"))
 }
 
 /// Folder of the one instance of a campaign below a root; a path that is not there where there is none.
