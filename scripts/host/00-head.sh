@@ -87,6 +87,16 @@ know_flock() {
   flock -w 0.01 -s 8 2>/dev/null 8<"$V/root-id" && FLOCK_WAITS=yes
 }
 
+# Removes what somebody else may be removing at the same time. busybox's `rm -f` tells of what goes between its look and its
+# deed: what is gone afterwards is right, and what is not says why.
+remove() { # PATH…
+  local _path
+  rm -rf "$@" 2>/dev/null && return 0
+  for _path; do
+    { [ ! -e "$_path" ] && [ ! -h "$_path" ]; } || rm -rf "$_path" || return 1
+  done
+}
+
 # Makes files and folders durable; fails where one is missing or the disk refuses. busybox knows `sync FILE` only in some
 # builds; then the whole system is synced.
 make_durable() { # FILE…

@@ -193,7 +193,7 @@ seal() { # BY LEFT CLEANUP
       fi
       cut_log
       write_end "$_rc" "$1" "$2" && make_durable "$ATT/state" && _sealed=0
-      rm -f "$SECRETS/$ROOTID.$C".*."$ID.$N".*
+      remove "$SECRETS/$ROOTID.$C".*."$ID.$N".*
     fi
   fi
   exec 5>&- 6>&-

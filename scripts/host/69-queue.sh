@@ -118,7 +118,7 @@ prepare_folder() {
 forget_secrets() {
   local _file
   for _file in "$SECRETS/$ROOTID".*.*.*.*.*; do
-    [ ! -e "$_file" ] || ! is_stale_secret "$_file" || rm -f "$_file"
+    [ ! -e "$_file" ] || ! is_stale_secret "$_file" || remove "$_file"
   done
 }
 is_stale_secret() { # FILE
@@ -172,7 +172,6 @@ mark_withdrawn() { # BATCH
 drop_batch() { # QUEUE_FOLDER
   local _campaign
   _campaign=${1#"$V"/}
-  rm -f "$SECRETS/$ROOTID.${_campaign%%/*}.${1##*~}"
-  # Two at it at once: one of them finds the other's work done.
-  rm -rf "$1" 2>/dev/null || rm -rf "$1"
+  remove "$SECRETS/$ROOTID.${_campaign%%/*}.${1##*~}"
+  remove "$1"
 }

@@ -265,7 +265,7 @@ serve() {
   elif [ $LEASED = 1 ] && ! is_drained "$CHUNK"; then
     PASSED="$PASSED $CHUNK"
   else
-    rm -f "$CHUNK" "$BATCHDIR/lease.${CHUNK##*/}".*
+    remove "$CHUNK" "$BATCHDIR/lease.${CHUNK##*/}".*
     [ ! -e "$CHUNK" ] || sleep 1
     set -- "$BATCHDIR"/c[0-9]*
     [ -e "$1" ] || drop_batch "$BATCHDIR"

@@ -149,7 +149,7 @@ run_attempt() { # ID/N/FLAG NEXT_ENTRY
     # Nothing of this hand-over is left to be claimed, unless in a later chunk, or by another runner.
     set -- "$BATCHDIR"/c[0-9]*
     [ $# -gt 1 ] || { [ "${B_SLOTS:-1}" -gt 1 ] && [ -e "$CHUNK" ] && ! is_drained "$CHUNK"; } ||
-      rm -f "$SECRETS/$ROOTID.$C.$BATCH"
+      remove "$SECRETS/$ROOTID.$C.$BATCH"
   fi
   uptime_now
   CS0=$CS

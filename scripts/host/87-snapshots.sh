@@ -67,7 +67,7 @@ newest_snapshot() { # FILE
 drop_unpublished() {
   local _in
   for _in in "$_all"/in.*; do
-    [ ! -d "$_in" ] || ! is_abandoned "$_in" || rm -rf "$_in"
+    [ ! -d "$_in" ] || ! is_abandoned "$_in" || remove "$_in"
   done
 }
 is_abandoned() { # FOLDER

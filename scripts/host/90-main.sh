@@ -54,7 +54,7 @@ find_secrets() {
 # is ours in it is removed, for somebody may have read it.
 close_secrets() {
   is_alone "$SECRETS" || {
-    [ ! -O "$SECRETS" ] || rm -f "$SECRETS/$ROOTID".*
+    [ ! -O "$SECRETS" ] || remove "$SECRETS/$ROOTID".*
     SECRETS=$(place_secrets)
   }
 }

@@ -7,7 +7,7 @@ use std::fs;
 use super::world::{Batch, CAMPAIGN, VERSION, World, job};
 
 super::in_every_shell! {
-    runners_share_a_queue a_lease_holds_up_nobody
+    runners_share_a_queue a_lease_holds_up_nobody what_several_remove_is_no_error
 }
 
 /// A runner that gives way after it has prepared an entry has worked for nothing: so each entry is prepared by one, as long
@@ -73,4 +73,24 @@ fn a_lease_holds_up_nobody(world: &World) {
     ran.sort_unstable();
     assert_eq!(ran, ["0", "1", "2", "3", "4"]);
     assert_eq!(world.errors(), "");
+}
+
+/// A queue that is drained, a secret that is stale: each runner finds it, and none tells an error for what another has done.
+fn what_several_remove_is_no_error(world: &World) {
+    let together = "verb_kick() {
+          mkdir -p \"$V/all/in\"
+          i=0
+          while [ $i -lt 200 ]; do
+            : >\"$V/all/$i\"
+            : >\"$V/all/in/$i\"
+            i=$((i + 1))
+          done
+          for i in 1 2 3 4; do
+            (remove \"$V/all\"/[0-9]* \"$V/all\" || echo failed) &
+          done 2>&1
+          wait
+          ls -d \"$V/all\" 2>/dev/null || echo gone
+        }\n";
+    world.install(VERSION, together);
+    assert_eq!(world.ask("kick", &[], ""), "gone\n");
 }
