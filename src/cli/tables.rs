@@ -76,7 +76,7 @@ fn write_in(
         let path = folder.join(name);
         private_folder(folder)
             .and_then(|()| replace_with(&path, Durability::Cached, |out| fill(name, out)))
-            .map_err(|source| ResultsError::Io { action: "write", path, source })?;
+            .map_err(|source| ResultsError::Kept { path, source })?;
     }
     Ok(())
 }

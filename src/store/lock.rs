@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::atomic_file::is_full;
 use crate::crash::crash_point;
 use crate::plain_file::{Wrong, open_own, own_folder};
 
@@ -61,11 +62,13 @@ pub struct LockError {
     source: io::Error,
 }
 
-fn advice(source: &io::Error) -> &'static str {
+/// Says what to do about a lock file that cannot be opened or locked.
+pub(super) fn advice(source: &io::Error) -> &'static str {
     match Wrong::of(source) {
         Some(_) => {
             "what sp keeps lies in files and folders of its own and of this user, so move that away"
         }
+        None if is_full(source) => "make room on its disk: `df -h` and `df -i` tell",
         None => "put the campaign on a file system with locks, in a folder you may write",
     }
 }

@@ -5,9 +5,8 @@
 //! A file that the list does not have, or has with another content, is somebody's own and stays.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Read as _, Write};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -17,6 +16,7 @@ use super::ResultsError;
 use crate::atomic_file::{Durability, private_folder, replace};
 use crate::crash::crash_point;
 use crate::ids::{CampaignName, InstanceId};
+use crate::plain_file::{self, Wrong};
 
 /// The tables.
 pub const TABLES: [&str; 3] = ["results.csv", "results.jsonl", "attempts.csv"];
@@ -269,14 +269,9 @@ impl OwnedFolder {
     }
 
     fn lock(&self) -> Result<File, ResultsError> {
-        let open = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&self.lock);
+        let open = plain_file::open_own(&self.lock);
         let locked = open.and_then(|file| file.lock().map(|()| file));
-        locked.map_err(ResultsError::io("lock", &self.lock))
+        locked.map_err(|source| ResultsError::Lock { path: self.lock.clone(), source })
     }
 
     /// Makes the folder and its list where they are missing.
@@ -284,14 +279,14 @@ impl OwnedFolder {
         let folder = &self.folder;
         private_folder(&folder.path).map_err(ResultsError::io("make the folder", &folder.path))?;
         let path = folder.list_path();
+        // Another campaign may have come first since the folder was looked at.
         if fs::symlink_metadata(&path).is_ok() {
-            return Ok(());
+            return self.look().map(drop);
         }
         let made = folder.prepare(|out| out.write_all(&self.list_with(BTreeMap::new())));
         let made = made.map_err(ResultsError::io("write", &path))?;
         match made.persist_noclobber(&path) {
             Ok(_) => Ok(()),
-            // Of two campaigns that come at once one is first.
             Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {
                 self.look().map(drop)
             }
@@ -321,17 +316,38 @@ impl OwnedFolder {
 
 /// Opens a plain file; `None` where something else lies there, a link among it.
 fn open_plain(path: &Path) -> io::Result<Option<File>> {
-    if !fs::symlink_metadata(path)?.is_file() {
-        return Ok(None);
+    match plain_file::open(path) {
+        Ok((file, _)) => Ok(Some(file)),
+        Err(error) if error.kind() == io::ErrorKind::IsADirectory => Ok(None),
+        Err(error) if Wrong::of(&error).is_some() => Ok(None),
+        Err(error) => Err(error),
     }
-    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
-    let flags = i32::try_from(flags.bits()).map_err(io::Error::other)?;
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
-    Ok(file.metadata()?.is_file().then_some(file))
 }
 
 fn digest(file: File) -> io::Result<String> {
     let mut hasher = blake3::Hasher::new();
     hasher.update_reader(file)?;
     Ok(hasher.finalize().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Another campaign may take the folder after this one looked at it and before this one takes it.
+    #[test]
+    fn a_folder_that_another_campaign_just_took_is_not_taken() {
+        let place = tempfile::tempdir().expect("a folder");
+        let id: InstanceId = "0123456789ab".parse().expect("an id");
+        let of = |name: &str| {
+            let campaign = name.parse().expect("a name");
+            ResultsFolder::new(place.path(), "out").of(&campaign, &id, place.path())
+        };
+        let (first, second) = (of("first"), of("second"));
+        second.look().expect("there is nothing yet");
+        first.claim().expect("the folder is free");
+        let error = second.make().expect_err("it is the first one's");
+        assert!(matches!(error, ResultsError::OtherCampaign { .. }), "{error}");
+        first.claim().expect("it still is");
+    }
 }

@@ -110,6 +110,8 @@ fn what_sp_keeps_is_reached_by_no_link() {
         (".sp/c", "folder", true),
         (".sp/c/apply.lock", "file", true),
         (".sp/c/apply.lock", "pipe", true),
+        (".sp/c/tables.lock", "file", true),
+        (".sp/c/tables.lock", "pipe", true),
         (".sp/c/id", "file", true),
         (".sp/c/id", "pipe", true),
         (".sp/c/checkpoint.db", "file", true),
@@ -120,7 +122,8 @@ fn what_sp_keeps_is_reached_by_no_link() {
         (".sp/c/files.cache", "pipe", false),
         (".sp/c/results.csv", "file", false),
     ] {
-        let sandbox = Sandbox::with(&text);
+        let tables = if place.ends_with("tables.lock") { "[results]\ndir = 'out'\n" } else { "" };
+        let sandbox = Sandbox::with(&format!("{text}{tables}"));
         shell(
             &sandbox.campaign(),
             &format!(
