@@ -207,10 +207,16 @@ pub(super) fn is_misplaced(
 
 fn misplaced(reader: &mut Reader<'_>, what: &str, key: &str, span: &Range<usize>) {
     let table = what.trim_matches('`').rsplit_once('.').map_or("", |(table, _)| table);
-    let meant = match table {
-        "matrix" => "; an axis needs another name",
-        "vars" | "env" => "; a variable needs another name",
-        _ => "",
+    let elsewhere = format!("move `{key}` above the first `[table]` of the file");
+    // A variable called `id` or `name` would give the campaign another id or name there, so that is not the first advice.
+    let help = match table {
+        "matrix" => format!("{elsewhere}; an axis needs another name"),
+        table if has_variables(table) => {
+            format!(
+                "give the variable another name; as a key of the campaign `{key}` stands above the first `[table]` of the file"
+            )
+        }
+        _ => elsewhere,
     };
     reader.findings.push(
         Finding::error(
@@ -218,8 +224,14 @@ fn misplaced(reader: &mut Reader<'_>, what: &str, key: &str, span: &Range<usize>
             format!("`{key}` stands below `[{table}]`, so TOML takes it for a key of that table"),
         )
         .at(span, "belongs to the top of the file")
-        .help(format!("move `{key}` above the first `[table]` of the file{meant}")),
+        .help(help),
     );
+}
+
+/// Whether the keys of a table are names of variables: `vars`, `env`, and those of a host.
+fn has_variables(table: &str) -> bool {
+    let of_host = table.strip_prefix("hosts.").and_then(|host| host.split_once('.'));
+    matches!(of_host.map_or(table, |(_, table)| table), "vars" | "env")
 }
 
 /// `` `table.key` `` for messages.
