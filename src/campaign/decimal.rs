@@ -9,6 +9,8 @@ use product::{DOUBLE_DIGITS, Product, digits};
 
 /// Values that one range may have.
 pub const MAX_VALUES: usize = 1_000_000;
+/// Digits behind the point that a number may have: three times as many as the smallest double needs.
+const SCALE_MAX: u32 = 1_000;
 /// Digits that a quotient keeps when it does not end.
 const QUOTIENT_DIGITS: u32 = 12;
 
@@ -76,12 +78,13 @@ impl Decimal {
         };
         let exponent: i64 = exponent.map_or(Ok(0), str::parse).map_err(|_| RangeError::Digits)?;
         let mantissa: i128 = format!("{whole}{part}").parse().map_err(|_| RangeError::Digits)?;
-        let scale = i64::try_from(part.len()).map_err(|_| RangeError::Digits)? - exponent;
+        let length = i64::try_from(part.len()).map_err(|_| RangeError::Digits)?;
+        let scale = length.checked_sub(exponent).ok_or(RangeError::Digits)?;
         let number = if scale >= 0 {
-            let scale = u32::try_from(scale).map_err(|_| RangeError::Digits)?;
-            Self { mantissa, scale, style }
+            let scale = u32::try_from(scale).ok().filter(|scale| *scale <= SCALE_MAX);
+            Self { mantissa, scale: scale.ok_or(RangeError::Digits)?, style }
         } else {
-            let zeros = u32::try_from(-scale).map_err(|_| RangeError::Digits)?;
+            let zeros = u32::try_from(scale.unsigned_abs()).map_err(|_| RangeError::Digits)?;
             let mantissa = power(zeros)?.checked_mul(mantissa).ok_or(RangeError::Digits)?;
             Self { mantissa, scale: 0, style }
         };
@@ -229,11 +232,8 @@ fn by_count(from: Decimal, to: Decimal, count: i64) -> Result<Vec<Value>, RangeE
     let mut numbers = Vec::with_capacity(count);
     for at in 0..=parts {
         let product = room.checked_mul(at).ok_or(RangeError::Digits)?;
-        numbers.push(Decimal {
-            mantissa: start + rounded(product, parts),
-            scale,
-            style: from.style,
-        });
+        let mantissa = start.checked_add(rounded(product, parts)).ok_or(RangeError::Digits)?;
+        numbers.push(Decimal { mantissa, scale, style: from.style });
     }
     let whole = numbers.iter().all(|number| number.trimmed().scale == 0);
     let style = from.style.max(to.style);
@@ -298,7 +298,22 @@ mod tests {
         assert!(run("0", "8", "factor", "2").contains("above 0"));
         assert!(run("0", "8", "count", "1").contains("at least 2"));
         assert!(run("0", "10000000", "step", "1").contains("1,000,000"));
-        assert!(Decimal::parse("1e400").is_err());
+        for exponent in [
+            "400",
+            "-4294967295",
+            "9223372036854775807",
+            "-9223372036854775808",
+            "99999999999999999999",
+        ] {
+            assert_eq!(
+                Decimal::parse(&format!("1.5e{exponent}")),
+                Err(RangeError::Digits),
+                "{exponent}"
+            );
+        }
+        assert!(
+            run("1.2e26", "2.00000000000000000000000001e26", "count", "3").contains("too many")
+        );
         assert!(run("1", "9223372036854775807", "factor", "10").starts_with("1 10 100"));
     }
 

@@ -67,12 +67,10 @@ pub fn comparisons(text: &str) -> Vec<Comparison<'_>> {
         if begins_operand(after)
             && let Some(Token::Sign(sign)) = before
             && COMPARING.contains(&sign)
+            && let Some(literal) = at.checked_sub(2)
+            && ends_operand(get(literal.checked_sub(1)))
         {
-            let literal = at - 2;
-            let operand = literal.checked_sub(1);
-            if at >= 2 && ends_operand(get(operand)) {
-                push(literal, matches!(sign, "==" | "!="));
-            }
+            push(literal, matches!(sign, "==" | "!="));
         }
         let list = at + 1 + usize::from(after == Some(Token::Word("not")));
         if ends_operand(before)
@@ -177,6 +175,10 @@ mod tests {
             ("a == b", ""),
             ("'x' ~ n == 'xa'", ""),
             ("n == 'it\\'s'", ""),
+            // What no engine takes.
+            ("== n", ""),
+            ("n ==", ""),
+            ("> n > 5", ""),
         ] {
             let found: Vec<String> = comparisons(text)
                 .iter()
