@@ -14,6 +14,7 @@ use crate::campaign::CodeChange;
 use crate::host::sync::{Change, OtherCode, Question};
 use crate::ids::HostName;
 use crate::plan::{Options, Plan};
+use crate::report::visible;
 
 /// So many changed paths are named.
 const NAMED: usize = 4;
@@ -123,16 +124,34 @@ fn shown(path: &[u8]) -> String {
     String::from_utf8_lossy(path).escape_debug().to_string()
 }
 
-/// A path as a pattern of `[sync]` that matches nothing else, in quotes.
+/// Returns a pattern of `[sync]` that matches a path, in quotes. What no pattern may hold, or nobody can read and type, is a
+/// `?` for each of its bytes; without such a part the pattern matches nothing else.
 fn pattern(path: &[u8]) -> String {
     let mut pattern = String::from("/");
-    for c in String::from_utf8_lossy(path).chars() {
-        if matches!(c, '*' | '?' | '[' | ']' | '\\') || (c == ' ' && path.ends_with(b" ")) {
-            pattern.push('\\');
+    for chunk in path.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            match c {
+                '*' | '?' | '[' | ']' | '\\' => pattern.extend(['\\', c]),
+                '{' | '}' => pattern.extend(['[', c, ']']),
+                c if visible(c.encode_utf8(&mut [0; 4])) != c.to_string() => {
+                    any(&mut pattern, c.len_utf8());
+                }
+                c => pattern.push(c),
+            }
         }
-        pattern.push(c);
+        any(&mut pattern, chunk.invalid().len());
+    }
+    // Blanks at the end of a pattern do not count.
+    if let Some(blank) = pattern.chars().next_back().filter(|c| c.is_whitespace()) {
+        pattern.pop();
+        any(&mut pattern, blank.len_utf8());
     }
     toml::Value::from(pattern).to_string()
+}
+
+/// Adds a wildcard for each of so many bytes: the matcher knows no characters.
+fn any(pattern: &mut String, bytes: usize) {
+    pattern.extend(std::iter::repeat_n('?', bytes));
 }
 
 /// `3.1 GiB in 12 files (data/x.bin has 3 GiB)`.
@@ -163,4 +182,89 @@ pub(super) fn may_send(
 /// Digest of the code for a saved plan, which is itself no part of it.
 pub(super) fn saved_digest(now: Option<&CodeNow>, plan_file: &Path) -> Option<String> {
     now.map(|now| now.digest_without(plan_file))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::campaign::Campaign;
+    use crate::host::sync::{Own, Rules};
+
+    /// The rules of a campaign that has taken the suggestion for a path as it is printed.
+    fn with_suggestion(path: &[u8]) -> Rules {
+        let text = format!(
+            "name = 'c'\ncommand = 'true'\n[sync]\nnot-code = [{}]\n",
+            printable(&pattern(path))
+        );
+        let read = Campaign::parse("campaign.toml", &text);
+        let (campaign, _) = read.unwrap_or_else(|error| panic!("{text}: {:?}", error.findings));
+        let root = Path::new("/r");
+        Rules::new(&campaign.sync, root, &root.join("campaign.toml"), Own::default())
+            .expect("rules")
+    }
+
+    fn check(path: &[u8]) {
+        assert!(!with_suggestion(path).is_code(path), "{}", path.escape_ascii());
+    }
+
+    #[test]
+    fn a_suggested_pattern_is_taken_and_matches_the_file() {
+        for path in [
+            &b"lib/x.py"[..],
+            b"a b",
+            b"a ",
+            b" a",
+            b" ",
+            b"d/ ",
+            b"a\t",
+            b"a\\ ",
+            b"a\\",
+            b"a\nb",
+            b"\x1b[2J",
+            b"#a",
+            b"!a",
+            b"{a,b}",
+            b"}{",
+            b"[{]",
+            b"[a",
+            b"a]",
+            b"*",
+            b"**",
+            b"**/a",
+            b"a?",
+            b"it's",
+            b"say \"x\"",
+            b"\x27\x27\x27",
+            b"a\xff",
+            b"\xff",
+            b"\xc3\xbc",
+            "a\u{a0}".as_bytes(),
+            "a\u{3000}\u{3000}".as_bytes(),
+            "\u{85}\u{202e}b".as_bytes(),
+        ] {
+            check(path);
+        }
+    }
+
+    #[test]
+    fn a_suggested_pattern_matches_no_other_file() {
+        let rules = with_suggestion(b"d/{x}[1]*.py");
+        for path in ["d/x[1]*.py", "d/{x}1*.py", "d/{x}[1]a.py", "e/d/{x}[1]*.py", "{x}[1]*.py"] {
+            assert!(rules.is_code(path.as_bytes()), "{path}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_name_has_a_suggestion_that_is_taken(
+            names in prop::collection::vec(prop::collection::vec(1u8.., 1..6), 1..3),
+        ) {
+            let names = names.iter().filter(|name| !name.contains(&b'/') && !matches!(name.as_slice(), b"." | b".."));
+            let path = names.map(Vec::as_slice).collect::<Vec<_>>().join(&b'/');
+            prop_assume!(!path.is_empty());
+            check(&path);
+        }
+    }
 }
