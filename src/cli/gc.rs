@@ -1,7 +1,8 @@
 //! `sp gc`: what nothing needs any more, on the hosts and here: listed first, then removed with a yes.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use indicatif::HumanBytes;
 use jiff::Timestamp;
@@ -43,6 +44,13 @@ const TOLD: usize = 40;
 
 /// Hosts, and what each holds.
 type Found = Vec<(HostName, Vec<Waste>)>;
+
+/// Files here of one kind.
+struct Here {
+    kind: &'static str,
+    files: Vec<PathBuf>,
+    bytes: u64,
+}
 
 pub(super) fn run(context: &Context, arguments: &args::Gc) -> Result<Exit, CliError> {
     let loaded = context.load(&arguments.file.file)?;
@@ -110,13 +118,11 @@ fn clean(
     exit = exit.and(ended);
     let here: Vec<_> = here
         .into_iter()
-        .filter(|(kind, _)| *kind != "logs" || removed.len() == found.len())
+        .filter(|here| here.kind != "logs" || removed.len() == found.len())
         .collect();
-    for path in here.iter().flat_map(|(_, paths)| paths) {
-        std::fs::remove_file(path).map_err(|error| {
-            CliError::person("remove", format!("cannot remove `{}`: {error}", path.display()), "")
-        })?;
-    }
+    // One that stays keeps neither the others nor the account of what was removed.
+    let files = here.iter().flat_map(|here| &here.files);
+    let stays: Vec<CliError> = files.filter_map(|file| remove(file).err()).collect();
     if context.json() {
         tell(context, &removed, &here, &names, true)?;
     } else {
@@ -131,7 +137,18 @@ fn clean(
             ));
         }
     }
-    Ok(exit)
+    stays.into_iter().next().map_or(Ok(exit), Err)
+}
+
+/// Removes a file here, unless somebody else was faster.
+fn remove(path: &Path) -> Result<(), CliError> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            let text = format!("cannot remove `{}`: {error}", path.display());
+            Err(CliError::person("remove", text, ""))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Asks hosts for what nothing needs, or has it removed; a host that does not answer is told of.
@@ -157,7 +174,7 @@ fn here(
     workspace: &Workspace,
     arguments: &args::Gc,
     useless: &[(HostName, Useless)],
-) -> Result<Vec<(&'static str, Vec<PathBuf>)>, CliError> {
+) -> Result<Vec<Here>, CliError> {
     let mut here = if arguments.hosts.is_empty() { workspace.useless_here()? } else { Vec::new() };
     if arguments.logs {
         let mut logs = Vec::new();
@@ -166,8 +183,11 @@ fn here(
         }
         here.push(("logs", logs));
     }
-    here.retain(|(_, paths)| !paths.is_empty());
-    Ok(here)
+    let size = |files: &[PathBuf]| -> u64 {
+        files.iter().filter_map(|path| Some(path.metadata().ok()?.len())).sum()
+    };
+    let here = here.into_iter().filter(|(_, files)| !files.is_empty());
+    Ok(here.map(|(kind, files)| Here { kind, bytes: size(&files), files }).collect())
 }
 
 /// Names of jobs, as people know them.
@@ -211,14 +231,11 @@ fn bytes(waste: &Waste) -> u64 {
 fn tell(
     context: &Context,
     found: &Found,
-    here: &[(&'static str, Vec<PathBuf>)],
+    here: &[Here],
     names: &BTreeMap<JobId, String>,
     removed: bool,
 ) -> Result<(), CliError> {
     let mut out = context.out();
-    let size = |paths: &[PathBuf]| -> u64 {
-        paths.iter().filter_map(|path| Some(path.metadata().ok()?.len())).sum()
-    };
     let name = |job: &JobId| match names.get(job) {
         Some(name) if !name.is_empty() => name.clone(),
         _ => job.to_string(),
@@ -238,7 +255,7 @@ fn tell(
             json!({ "name": host, "kinds": rows(waste).iter().map(row).collect::<Vec<_>>() })
         });
         let here = here.iter().map(
-            |(kind, paths)| json!({ "kind": kind, "count": paths.len(), "bytes": size(paths) }),
+            |here| json!({ "kind": here.kind, "count": here.files.len(), "bytes": here.bytes }),
         );
         let document = json!({
             "schema": 1, "removed": removed, "hosts": hosts.collect::<Vec<_>>(), "here": here.collect::<Vec<_>>(),
@@ -273,12 +290,25 @@ fn tell(
             }
         }
     }
-    for (kind, paths) in here {
-        writeln!(out, "{}", line("here", kind, paths.len() as u64, size(paths)))?;
+    for Here { kind, files, bytes } in here {
+        writeln!(out, "{}", line("here", kind, files.len() as u64, *bytes))?;
     }
     if found.iter().all(|(_, waste)| waste.is_empty()) && here.is_empty() {
         context.note("Nothing to remove.");
     }
     out.flush()?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_somebody_else_removed_is_removed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        remove(&folder.path().join("gone")).expect("nothing is left to do");
+        let error = remove(folder.path()).expect_err("a folder is no file");
+        assert_eq!(error.json()["code"], "remove");
+    }
 }

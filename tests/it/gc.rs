@@ -267,3 +267,19 @@ fn an_empty_log_is_one() {
     let run = sandbox.expect(0, &["logs", "c"]);
     assert_eq!((run.stdout.as_str(), run.stderr.as_str()), ("", ""));
 }
+
+/// The document of what was removed here tells how large it was.
+#[test]
+fn what_is_gone_here_is_told_with_its_size() {
+    let sandbox = Sandbox::with(&campaign("1", "echo {{ n }}"));
+    sandbox.expect(0, &["apply"]);
+    sandbox.write("campaign.toml", &campaign("2", "echo {{ n }}"));
+    sandbox.expect(0, &["apply"]);
+    sandbox.wait_quiet();
+    let gc = ["gc", "--older-than", "0s", "--logs"];
+    let (listed, removed) = (sandbox.json(&gc), sandbox.json(&[&gc[..], &["-y"]].concat()));
+    assert_eq!((&listed["removed"], &removed["removed"]), (&false.into(), &true.into()));
+    assert_eq!(listed["here"], removed["here"]);
+    let logs = removed["here"].as_array().expect("kinds").iter().find(|row| row["kind"] == "logs");
+    assert_eq!(logs.map(|row| &row["bytes"]), Some(&2.into()), "{removed}");
+}
