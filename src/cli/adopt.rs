@@ -80,7 +80,7 @@ fn adopt(
     drop(lock);
     context.block_on(session.ask_again())??;
     let (taken, left): (Vec<Offer>, Vec<Offer>) =
-        offers.into_iter().partition(|offer| taken.contains(&offer.job));
+        offers.into_iter().partition(|offer| taken.contains(&(offer.host.clone(), offer.job)));
     if context.json() {
         document(context, &from, &taken, ours, true)?;
     }
@@ -177,13 +177,14 @@ async fn offers(
             Ok(at) => at.ends(&from.instance).await.map_err(ApplyError::from),
             Err(error) => Err(error),
         };
-        let facts = match told {
-            Ok(facts) => facts,
+        let (facts, refused) = match told {
+            Ok(told) => told,
             Err(error) => {
                 session.note_trouble(&host, &error);
                 continue;
             }
         };
+        session.say_refused(&host, &refused);
         for fact in facts {
             let HostFact::Attempt { job, attempt, fact: Fact::Ended(ending), .. } = fact else {
                 continue;
@@ -202,12 +203,12 @@ async fn offers(
     Ok(order.filter_map(|id| found.remove(id)).collect())
 }
 
-/// Has the hosts copy what they offer; returns the jobs that they copied.
+/// Has the hosts copy what they offer; returns the jobs that each of them copied.
 async fn take(
     session: &mut Session<'_>,
     from: &Instance,
     offers: &[Offer],
-) -> Result<BTreeSet<JobId>, CliError> {
+) -> Result<BTreeSet<(HostName, JobId)>, CliError> {
     let mut by_host: BTreeMap<&HostName, Vec<(JobId, Attempt)>> = BTreeMap::new();
     for offer in offers {
         by_host.entry(&offer.host).or_default().push((offer.job, offer.attempt));
@@ -220,7 +221,7 @@ async fn take(
             Err(error) => Err(error),
         };
         match told {
-            Ok(adopted) => taken.extend(adopted.into_iter().map(|(job, _)| job)),
+            Ok(adopted) => taken.extend(adopted.into_iter().map(|(job, _)| (name.clone(), job))),
             Err(error) => session.note_trouble(name, &error),
         }
     }

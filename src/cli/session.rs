@@ -14,6 +14,7 @@ use super::printable::printable;
 use crate::apply::{Access, ApplyError, Collected, Settings, Workspace};
 use crate::host::Host;
 use crate::ids::HostName;
+use crate::lifecycle::LineError;
 use crate::plan::{JobRef, Known};
 use crate::report::text::local;
 use crate::store::{ApplyLock, Lock};
@@ -130,11 +131,7 @@ impl Session<'_> {
                      what is told of them is what this checkpoint remembers"
                 ));
             }
-            for error in &host.refused {
-                let text =
-                    format!("warning: host `{name}`: a line of its answer was refused: {error}");
-                self.context.note(&printable(&text));
-            }
+            self.say_refused(name, &host.refused);
         }
         if !silent.is_empty() && matches!(reach, Reach::UnlessOffline(_)) {
             self.context.note("         `--offline` shows what is known without asking");
@@ -154,6 +151,14 @@ impl Session<'_> {
         }
         self.collected = Some(collected);
         Ok(())
+    }
+
+    /// Says which lines of a host's answer were refused.
+    pub(super) fn say_refused(&self, host: &HostName, refused: &[LineError]) {
+        for error in refused {
+            let text = format!("warning: host `{host}`: a line of its answer was refused: {error}");
+            self.context.note(&printable(&text));
+        }
     }
 
     /// Says from when it is what is told of a host's jobs.

@@ -1,5 +1,6 @@
 //! What another instance of the campaign's name has on a host, and taking it over.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::answer::{fields, nonsense};
@@ -8,7 +9,7 @@ use super::error::HostError;
 use super::talk::PATIENCE;
 use crate::ids::{Attempt, Instance, JobId};
 use crate::lifecycle::fields::{Kind, attempt};
-use crate::lifecycle::{HostFact, parse_lines};
+use crate::lifecycle::{HostFact, LineError, parse_lines};
 
 /// Files are copied.
 const COPYING: Duration = Duration::from_mins(10);
@@ -16,13 +17,18 @@ const COPYING: Duration = Duration::from_mins(10);
 const ADOPTED: Kind = Kind { word: "adopted", fields: &["id", "n"] };
 
 impl Host {
-    /// Returns every end that an instance has on record; lines that cannot be read are left out.
-    pub async fn ends(&self, instance: &Instance) -> Result<Vec<HostFact>, HostError> {
+    /// Returns every end that an instance has on record, and what is wrong with lines that were refused.
+    pub async fn ends(
+        &self,
+        instance: &Instance,
+    ) -> Result<(Vec<HostFact>, Vec<LineError>), HostError> {
         let body = self.ask("ends", &[instance.as_str()], &[], PATIENCE).await?;
-        Ok(parse_lines(&body).facts)
+        let lines = parse_lines(&body);
+        Ok((lines.facts, lines.errors.into_iter().map(|(_, error)| error).collect()))
     }
 
-    /// Copies ended attempts of another instance into this one, and returns those that were, with their numbers here.
+    /// Copies ended attempts of another instance into this one, and returns those that were, with their numbers here. What was
+    /// not asked for is no part of the answer.
     pub async fn adopt(
         &self,
         instance: &Instance,
@@ -34,8 +40,16 @@ impl Host {
         let lines = lines.concat();
         let words = [instance.as_str(), from.as_str()];
         let body = self.ask("adopt", &words, lines.as_bytes(), COPYING).await?;
-        parse(self.name().as_str(), &body)
+        let mut adopted = parse(self.name().as_str(), &body)?;
+        retain_asked(&mut adopted, attempts);
+        Ok(adopted)
     }
+}
+
+/// Leaves out jobs that were not asked for.
+fn retain_asked(adopted: &mut Vec<(JobId, Attempt)>, attempts: &[(JobId, Attempt)]) {
+    let asked: BTreeSet<JobId> = attempts.iter().map(|(job, _)| *job).collect();
+    adopted.retain(|(job, _)| asked.contains(job));
 }
 
 /// Reads the body of the answer.
@@ -55,6 +69,16 @@ fn parse(host: &str, body: &[u8]) -> Result<Vec<(JobId, Attempt)>, HostError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_job_that_was_not_asked_for_is_no_part_of_the_answer() {
+        let line = |digit: &str| format!("adopted id={} n=2 .\n", digit.repeat(32));
+        let body = [line("a"), line("b")].concat();
+        let mut adopted = parse("box", body.as_bytes()).expect("an answer");
+        let (asked, other) = (adopted[1], adopted[0]);
+        retain_asked(&mut adopted, &[asked]);
+        assert_eq!(adopted, [asked], "and not {other:?}");
+    }
 
     #[test]
     fn a_line_that_was_cut_off_is_no_answer() {

@@ -152,3 +152,15 @@ fn an_attempt_of_ones_own_stays_and_what_runs_is_let_be() {
     );
     assert!(!files_below(&two.sandbox.root().join("v2").join(&from)).is_empty());
 }
+
+/// A damaged record of the other copy is told of, and the others are offered all the same.
+#[test]
+fn a_record_that_cannot_be_read_is_told_of() {
+    let two = Two::new();
+    let from = two.from();
+    let theirs = two.sandbox.root().join("v2").join(&from);
+    shell(&theirs, "set -- jobs/*/1/state; sed -i 's/^\\(end id=[^ ]*\\) .*/\\1 n=none ./' \"$1\"");
+    let listed = two.sp(0, &["adopt", &from]);
+    assert!(listed.stderr.contains("a line of its answer was refused"), "{listed:?}");
+    assert_eq!(listed.stdout.matches("attempt 1 on local").count(), 1, "{listed:?}");
+}
