@@ -10,8 +10,7 @@
 use std::io;
 use std::process::Stdio;
 
-use tokio::io::AsyncReadExt as _;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Command;
 
 use super::error::SyncError;
@@ -62,6 +61,8 @@ const CHATTY_WHY: &str = "met words that the account's start-up files print ther
 
 /// The end of what rsync said that is shown.
 const TAIL: usize = 400;
+/// Bytes at the end of what it writes that are kept; what a host says through it is of any length.
+const KEPT: usize = 64 << 10;
 
 impl Rsync<'_> {
     fn command(&self) -> Command {
@@ -116,8 +117,9 @@ impl Rsync<'_> {
             let _closed = stdin.write_all(&self.list).await;
             drop(stdin);
         };
-        let read = stdout.read_to_end(&mut said);
-        let read_errors = stderr.read_to_end(&mut errors);
+        // Both end with what matters: the statistics, and why it failed.
+        let read = read_end(&mut stdout, &mut said);
+        let read_errors = read_end(&mut stderr, &mut errors);
         let ((), read, read_errors, status) = tokio::join!(write, read, read_errors, child.wait());
         let failed = |source| SyncError::Io { what: "talk to", path: "rsync".into(), source };
         read.and(read_errors).map_err(failed)?;
@@ -179,6 +181,14 @@ pub(super) fn in_words(code: Option<i32>) -> (&'static str, &'static str, Lastin
     }
 }
 
+/// Reads a stream to its end, and keeps the last [`KEPT`] bytes of it at least, of twice as many at most.
+async fn read_end(stream: &mut (impl AsyncRead + Unpin), kept: &mut Vec<u8>) -> io::Result<()> {
+    while stream.take(KEPT as u64).read_to_end(kept).await? > 0 {
+        kept.drain(..kept.len().saturating_sub(KEPT));
+    }
+    Ok(())
+}
+
 /// A number of the statistics.
 fn number(said: &str, label: &str) -> Option<u64> {
     let line = said.lines().find_map(|line| line.strip_prefix(label))?;
@@ -209,6 +219,18 @@ mod tests {
         assert_eq!(number(said, "Number of regular files transferred: "), Some(12));
         assert_eq!(number(said, "Total transferred file size: "), Some(1234));
         assert_eq!(number("", "x"), None);
+    }
+
+    #[tokio::test]
+    async fn of_endless_words_the_end_is_kept() {
+        let flood = tokio::io::repeat(b'x').take(40 * KEPT as u64 + 7);
+        let mut kept = Vec::new();
+        read_end(&mut flood.chain(&b"the reason"[..]), &mut kept).await.expect("no error");
+        assert!(kept.ends_with(b"xthe reason"));
+        assert!(kept.len() >= KEPT && kept.capacity() <= 8 * KEPT, "{}", kept.capacity());
+        let mut kept = Vec::new();
+        read_end(&mut &b"short"[..], &mut kept).await.expect("no error");
+        assert_eq!(kept, b"short");
     }
 
     #[test]
