@@ -44,7 +44,7 @@ pub struct Facts {
     pub clock: Option<Timestamp>,
     /// Number of the account; 0 is root.
     pub uid: u32,
-    /// The root without links, and `v1`.
+    /// The root without links, and `v2`.
     pub path: String,
     /// Where the root lies.
     pub root: RootFacts,

@@ -349,6 +349,7 @@ async fn spawn(session: Arc<Session>, line: &str) -> Result<Spawned, openssh::Er
     Ok((child, (stdin, stdout, stderr)))
 }
 
+/// Returns one line that every login shell reads alike: words that mean nothing to any shell stand as they are, others in quotes.
 fn command_line(words: &[&str]) -> String {
     let words: Vec<String> =
         words.iter().map(|word| quote(word).unwrap_or_else(|_| "''".to_owned())).collect();

@@ -49,7 +49,6 @@ pub(super) fn shortened(said: &str) -> String {
     shown_tail(line.as_bytes())
 }
 
-/// One line that every login shell reads alike: words that mean nothing to any shell as they are, others in quotes.
 #[cfg(test)]
 mod tests {
     use super::*;
