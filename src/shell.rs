@@ -15,6 +15,11 @@ pub fn quote(text: &str) -> Result<String, NulError> {
     }
 }
 
+/// Quotes `text` as one shell word of a command that a person may copy. A NUL byte, which no name has, is left out.
+pub fn word(text: &str) -> String {
+    quote(&text.replace('\0', "")).unwrap_or_default()
+}
+
 /// Quotes `text` as one shell word on one line: a newline becomes a reference to the variable `NL`, which the reader
 /// has set to a newline. Always quoted, so that the word can stand behind `=`.
 pub fn quote_line(text: &str) -> Result<String, NulError> {

@@ -5,6 +5,7 @@ use super::context::Context;
 use super::error::CliError;
 use super::exit::Exit;
 use super::session::{Reach, Session};
+use crate::shell::word;
 use crate::state::State;
 
 pub(super) fn run(context: &Context, arguments: &OneJob) -> Result<Exit, CliError> {
@@ -25,7 +26,7 @@ fn attach(
         return Err(CliError::person(
             "not-running",
             format!("job `{}` does not run: it is {state}", arguments.job),
-            format!("its output: sp logs {}", arguments.job),
+            format!("its output: sp logs {}", word(&arguments.job)),
         ));
     };
     let host = session.answering(session.workspace.host_of(running)?)?.clone();
@@ -50,7 +51,7 @@ fn attach(
         Ok(_) => Err(CliError::person(
             "attach",
             format!("tmux could not show job `{}` on this terminal", arguments.job),
-            format!("its output: sp logs -f {}", arguments.job),
+            format!("its output: sp logs -f {}", word(&arguments.job)),
         )),
         Err(error) => Err(CliError::person("attach", format!("cannot start: {error}"), "")),
     }

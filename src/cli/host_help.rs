@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::exit::Exit;
 use crate::host::{HostError, Lack, Lasting, LoginTrouble, Parent, RootTrouble, SshTrouble};
-use crate::shell::quote;
+use crate::shell::word;
 
 /// What an error of a host means for who typed the command: the exit code, a code for programs, the next step.
 pub(super) fn host_help(error: &HostError) -> (Exit, &'static str, String) {
@@ -24,7 +24,8 @@ pub(super) fn host_help(error: &HostError) -> (Exit, &'static str, String) {
         HostError::Login { trouble, .. } => login_help(trouble),
         HostError::Unfit { lacks, .. } => ("unfit", unfit_help(lacks)),
         HostError::Place { path, .. } => {
-            ("place", format!("look at it there, as this user: ls -ld '{path}'; df '{path}'"))
+            let path = word(path);
+            ("place", format!("look at it there, as this user: ls -ld {path}; df {path}"))
         }
         HostError::TooSlow { verb, .. } => {
             let also = if *verb == "hello" {
@@ -52,7 +53,7 @@ pub(super) fn host_help(error: &HostError) -> (Exit, &'static str, String) {
             "sockets",
             "set XDG_RUNTIME_DIR or TMPDIR to a folder with a short path that is yours alone".to_owned(),
         ),
-        HostError::Root { path, trouble, .. } => ("root", root_help(trouble, path)),
+        HostError::Root { path, word, trouble, .. } => ("root", root_help(trouble, path, word)),
         HostError::RootText { .. } => ("root", "correct `root` in `[hosts]`".to_owned()),
         HostError::Ssh { trouble, destination, .. } => ssh_help(*trouble, destination),
         HostError::Sync(error) => ("sync", error.help()),
@@ -110,21 +111,21 @@ pub(super) fn unfit_help(lacks: &[Lack]) -> String {
     fixes.join("; ")
 }
 
-/// What a root that cannot be used wants.
-pub(super) fn root_help(trouble: &RootTrouble, path: &Path) -> String {
-    let path = path.display();
+/// What a root that cannot be used wants. `word`: it, as a word of a shell there.
+pub(super) fn root_help(trouble: &RootTrouble, path: &Path, word: &str) -> String {
     match trouble {
         RootTrouble::Relative => "begin the host's `root` with `/`, `~/` or `$HOME/`".to_owned(),
         RootTrouble::Make => format!(
-            "make {path} there, as this user, or give the host another `root`, on a local disk"
+            "make `{}` there, as this user, or give the host another `root`, on a local disk",
+            path.display()
         ),
         RootTrouble::Write => {
-            format!("look at it there: df {path}; or give the host another `root`")
+            format!("look at it there: df {word}; or give the host another `root`")
         }
         RootTrouble::Owner => {
-            format!("look at it there: ls -ld {path}; or give the host another `root`")
+            format!("look at it there: ls -ld {word}; or give the host another `root`")
         }
-        RootTrouble::Mode => format!("on the host: chmod go-w {path}"),
+        RootTrouble::Mode => format!("on the host: chmod go-w {word}"),
         RootTrouble::Parents(parents) => parents_help(parents),
         RootTrouble::Text => "give the host a `root` that is plain text on one line".to_owned(),
         RootTrouble::Network(_) | RootTrouble::NoExec => {
@@ -138,8 +139,7 @@ pub(super) fn root_help(trouble: &RootTrouble, path: &Path) -> String {
 fn parents_help(parents: &[Parent]) -> String {
     let named = |is_foreign: bool| {
         let chosen = parents.iter().filter(|parent| parent.is_foreign == is_foreign);
-        let quoted = chosen.filter_map(|parent| quote(&parent.path).ok());
-        quoted.collect::<Vec<_>>().join(" ")
+        chosen.map(|parent| word(&parent.path)).collect::<Vec<_>>().join(" ")
     };
     let (foreign, open) = (named(true), named(false));
     let else_root = "give the host a `root` elsewhere, such as ~/.local/share/sp";
@@ -151,6 +151,7 @@ fn parents_help(parents: &[Parent]) -> String {
 }
 
 fn ssh_help(trouble: SshTrouble, destination: &str) -> (&'static str, String) {
+    let quoted = word(destination);
     match trouble {
         SshTrouble::NoSsh => ("no-ssh", "install OpenSSH's client".to_owned()),
         SshTrouble::Name => (
@@ -169,7 +170,7 @@ fn ssh_help(trouble: SshTrouble, destination: &str) -> (&'static str, String) {
         SshTrouble::KeyUnknown => (
             "host-key-unknown",
             format!(
-                "compare and take it once: ssh {destination} true; where nobody can (CI): \
+                "compare and take it once: ssh {quoted} true; where nobody can (CI): \
                  `host-key-check = \"accept-new\"`"
             ),
         ),
@@ -177,13 +178,13 @@ fn ssh_help(trouble: SshTrouble, destination: &str) -> (&'static str, String) {
             "host-key-changed",
             format!(
                 "was it installed anew? only then remove the old key (ssh-keygen -R, as above) and take the \
-                 new one: ssh {destination} true; else somebody may be in between"
+                 new one: ssh {quoted} true; else somebody may be in between"
             ),
         ),
         SshTrouble::Login => (
             "login-refused",
             format!(
-                "does `ssh -oBatchMode=yes {destination} true` work? add the key to an agent, or keep a \
+                "does `ssh -oBatchMode=yes {quoted} true` work? add the key to an agent, or keep a \
                  connection open (ControlMaster) where a second factor is asked"
             ),
         ),
@@ -198,15 +199,49 @@ fn ssh_help(trouble: SshTrouble, destination: &str) -> (&'static str, String) {
         ),
         SshTrouble::Configuration => (
             "ssh-config",
-            format!("correct what it names, in ~/.ssh/config; `ssh -G {destination}` tries it"),
+            format!("correct what it names, in ~/.ssh/config; `ssh -G {quoted}` tries it"),
         ),
         SshTrouble::Negotiation => (
             "ssh-negotiation",
             format!(
                 "allow one that the server offers, for this host alone, in ~/.ssh/config (KexAlgorithms, \
-                 HostKeyAlgorithms, Ciphers); `ssh -v {destination} true` names them"
+                 HostKeyAlgorithms, Ciphers); `ssh -v {quoted} true` names them"
             ),
         ),
-        SshTrouble::Other => ("ssh", format!("does `ssh {destination} true` work?")),
+        SshTrouble::Other => ("ssh", format!("does `ssh {quoted} true` work?")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a host or a file says stands in a command as one word, whatever it holds.
+    #[test]
+    fn a_command_to_copy_holds_what_others_say_as_one_word() {
+        let odd = "/x/it's; touch y";
+        let parents =
+            |is_foreign| RootTrouble::Parents(vec![Parent { path: odd.to_owned(), is_foreign }]);
+        let root = |trouble: &RootTrouble| root_help(trouble, Path::new(odd), &word(odd));
+        let ssh = |trouble| ssh_help(trouble, odd).1;
+        let place =
+            HostError::Place { host: "box".to_owned(), what: "write", path: odd.to_owned() };
+        for help in [
+            root(&RootTrouble::Write),
+            root(&RootTrouble::Owner),
+            root(&RootTrouble::Mode),
+            root(&parents(false)),
+            root(&parents(true)),
+            host_help(&place).2,
+            ssh(SshTrouble::KeyUnknown),
+            ssh(SshTrouble::KeyChanged),
+            ssh(SshTrouble::Login),
+            ssh(SshTrouble::Configuration),
+            ssh(SshTrouble::Negotiation),
+            ssh(SshTrouble::Other),
+        ] {
+            assert!(help.contains(&word(odd)), "{help}");
+            assert!(!help.replace(&word(odd), "").contains("touch"), "{help}");
+        }
     }
 }

@@ -50,6 +50,7 @@ use context::Context;
 use error::CliError;
 use exit::Exit;
 
+use crate::shell::word;
 use crate::store::StoreError;
 
 /// Runs `sp` with these arguments and returns its exit code.
@@ -96,8 +97,9 @@ fn still_damaged(error: CliError) -> CliError {
                 "checkpoint",
                 format!("the checkpoint `{}` cannot be read ({cause})", path.display()),
                 format!(
-                    "move it away, it is rebuilt from the hosts: mv '{0}' '{0}.old'",
-                    path.display()
+                    "move it away, it is rebuilt from the hosts: mv {} {}",
+                    word(&path.to_string_lossy()),
+                    word(&format!("{}.old", path.to_string_lossy()))
                 ),
             ),
             error => CliError::Damaged(Box::new(error)),

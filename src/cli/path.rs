@@ -7,6 +7,7 @@ use super::context::Context;
 use super::error::CliError;
 use super::exit::Exit;
 use super::session::{Reach, Session};
+use crate::shell::word;
 
 pub(super) fn run(context: &Context, arguments: &OneJob) -> Result<Exit, CliError> {
     let loaded = context.load(&arguments.file.file)?;
@@ -26,12 +27,12 @@ fn show(context: &Context, session: &Session<'_>, arguments: &OneJob) -> Result<
         ));
     };
     if let Some(told) = had.files.told() {
-        let job = &arguments.job;
+        let (job, word) = (&arguments.job, word(&arguments.job));
         return Err(CliError::person(
             "no-files",
             format!("attempt {attempt} of job `{job}` has no files: {told}"),
             format!(
-                "`sp logs {job}` shows its log where that was kept; `sp apply --rerun {job}` runs it again"
+                "`sp logs {word}` shows its log where that was kept; `sp apply --rerun {word}` runs it again"
             ),
         ));
     }

@@ -19,6 +19,7 @@ use crate::plan::{
     Prefixes, Reason, Rerun, told, visible,
 };
 use crate::report::text::local;
+use crate::shell::word;
 
 /// So many lines of work are shown unless all are asked for.
 const LINES: usize = 40;
@@ -86,7 +87,8 @@ pub(super) fn say_without_records(context: &Context, plan: &Plan) {
 /// The command that comes next, where it is clear which.
 fn say_next(context: &Context, plan: &Plan, arguments: &args::Plan) {
     if let Some(path) = &arguments.out {
-        context.note(&format!("Saved. To do exactly this: sp apply {}", path.display()));
+        let path = word(&path.to_string_lossy());
+        context.note(&format!("Saved. To do exactly this: sp apply {path}"));
     } else if plan.summary.total == 0 && !arguments.selection.is_all() {
         context.note("No job is selected by `-F` and `--host`; without them `sp plan` lists all.");
     } else if arguments.choice == Choice::default()
@@ -96,7 +98,7 @@ fn say_next(context: &Context, plan: &Plan, arguments: &args::Plan) {
         let file = arguments.file.file.as_path();
         let file = match file.to_str() {
             Some("campaign.toml") => String::new(),
-            _ => format!(" {}", file.display()),
+            _ => format!(" {}", word(&file.to_string_lossy())),
         };
         context.note(&format!("To do it: sp apply{file}"));
     }

@@ -131,6 +131,8 @@ pub enum HostError {
         host: String,
         /// The root.
         path: PathBuf,
+        /// The same as a word of a shell there, for commands that a person copies.
+        word: String,
         /// What is wrong with it.
         trouble: RootTrouble,
     },

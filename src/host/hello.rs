@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 
 use super::error::HostError;
-use super::root::{DEFAULT, root_word};
+use super::root::{DEFAULT, copied_word, root_word};
 use super::script;
 use super::transport::shown_tail;
 use super::trouble::{Lack, LoginTrouble, Parent, RootTrouble};
@@ -66,6 +66,7 @@ pub(super) fn read(host: &HostName, root: Option<&str>, body: &[u8]) -> Result<H
     let refused = |trouble| HostError::Root {
         host: host.to_string(),
         path: PathBuf::from(root.unwrap_or(DEFAULT)),
+        word: copied_word(root),
         trouble,
     };
     let Ok(text) = std::str::from_utf8(body) else { return Err(refused(RootTrouble::Text)) };

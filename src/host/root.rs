@@ -12,7 +12,7 @@ use super::trouble::RootTrouble;
 use super::{parents, script};
 use crate::atomic_file::private_folder;
 use crate::ids::HostName;
-use crate::shell::quote;
+use crate::shell::{quote, word};
 
 /// Where `sp` keeps its records unless the file says otherwise.
 pub(super) const DEFAULT: &str = "~/.local/share/sp";
@@ -103,6 +103,15 @@ pub(super) fn root_word(wanted: Option<&str>) -> Result<(Vec<String>, String), S
     Ok((variables, word))
 }
 
+/// Returns the root that a campaign asks for as a word of a shell there, for people: they know `~`.
+pub(super) fn copied_word(wanted: Option<&str>) -> String {
+    let text = wanted.unwrap_or(DEFAULT);
+    match text.strip_prefix("~/") {
+        Some(below) if !below.contains('$') => format!("~/{}", word(below)),
+        _ => root_word(wanted).map_or_else(|_| word(text), |(_, word)| word),
+    }
+}
+
 /// Makes a root on this machine ready: folders for the user alone, and this version's script.
 pub(super) fn prepare(host: &HostName, root: &Path) -> Result<(), HostError> {
     let bin = root.join("v2/bin");
@@ -110,6 +119,7 @@ pub(super) fn prepare(host: &HostName, root: &Path) -> Result<(), HostError> {
     let wrong = |path: &Path, trouble| HostError::Root {
         host: host.to_string(),
         path: path.to_owned(),
+        word: word(&path.to_string_lossy()),
         trouble,
     };
     // What another user owns or may write to could be made to lie, or to run anything as us.
@@ -152,6 +162,19 @@ fn install(path: &Path) -> Result<(), HostError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_root_is_one_word_of_a_command_to_copy() {
+        for (wanted, word) in [
+            (None, "~/.local/share/sp"),
+            (Some("~/it's; x"), "~/\"it's; x\""),
+            (Some("/a b"), "'/a b'"),
+            (Some("/scratch/$USER/a;b"), "/scratch/\"${USER}\"'/a;b'"),
+            (Some("$(touch x)"), "'$(touch x)'"),
+        ] {
+            assert_eq!(copied_word(wanted), word, "{wanted:?}");
+        }
+    }
 
     #[test]
     fn a_root_is_made_absolute() {

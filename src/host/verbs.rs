@@ -16,6 +16,7 @@ use super::random_word;
 use super::talk::{ANSWER_MAX, PATIENCE};
 use crate::ids::{ApplyId, Attempt, HostName, Instance, JobId};
 use crate::lifecycle::{HostFact, JournalPosition, LineError, parse_lines};
+use crate::shell::word;
 
 /// A cancel waits for processes to end: its grace and this.
 const CANCEL_PATIENCE: Duration = Duration::from_mins(2);
@@ -64,7 +65,8 @@ impl Host {
         }
         let Some(trouble) = facts.trouble(sent) else { return Ok(()) };
         let path = self.known_root().unwrap_or_default();
-        Err(HostError::Root { host: self.name().to_string(), path, trouble })
+        let word = word(&path.to_string_lossy());
+        Err(HostError::Root { host: self.name().to_string(), path, word, trouble })
     }
 
     /// Hands jobs over and sees to it that runners are there. They are for the root of this id, as the host last told it,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::cli::host_help::{root_help, unfit_help};
 use crate::host::{Examination, Facts, Greeting, quiet_start};
+use crate::shell::word;
 
 /// Where space gets short: jobs write, too.
 const FEW_BYTES: u64 = 1 << 30;
@@ -164,7 +165,7 @@ fn root(facts: &Facts, is_sent: bool) -> Vec<Finding> {
     let kind = &facts.root.file_system;
     let mut findings = Vec::new();
     if let Some(trouble) = facts.root.trouble(is_sent) {
-        let fix = root_help(&trouble, Path::new(path));
+        let fix = root_help(&trouble, Path::new(path), &word(path));
         findings.push(Finding::problem("root", format!("{path} {trouble}"), fix));
     } else if facts.root.options.iter().any(|option| option == "noexec") {
         let text = format!("{path} lies on a file system mounted `noexec`");
@@ -330,7 +331,7 @@ fn secrets(facts: &Facts) -> Finding {
     let place = &facts.secrets;
     if let Some(taken) = &facts.taken {
         let text = format!("{taken} is not the account's alone, so secrets lie in {place}");
-        let fix = format!("nothing must be done; whose it is tells: ls -ld {taken}");
+        let fix = format!("nothing must be done; whose it is tells: ls -ld {}", word(taken));
         Finding::warning("secrets", text, fix)
     } else if place.starts_with("/dev/shm/") {
         Finding::ok("secrets", format!("kept in memory until they are used, in {place}"))

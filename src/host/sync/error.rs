@@ -1,9 +1,12 @@
 //! What keeps a tree from being listed, hashed or sent. Each sentence names the path and the next step.
 
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
+use super::list::text;
 use crate::host::trouble::{Lasting, lasting_of};
+use crate::shell::word;
 
 /// A sync that came to nothing.
 #[derive(Debug, thiserror::Error)]
@@ -155,6 +158,16 @@ impl SyncError {
 
 fn said(stderr: &str) -> String {
     if stderr.is_empty() { String::new() } else { format!("; it said: {stderr}") }
+}
+
+/// Says that a submodule has no files here, and how to get them.
+pub(super) fn not_checked_out(path: &Path) -> String {
+    format!(
+        "the submodule `{}` is not checked out, so its files are missing; \
+         `git submodule update --init {}` brings them",
+        text(path.as_os_str().as_bytes()),
+        word(&path.to_string_lossy())
+    )
 }
 
 fn entries_in_words(entries: &[(String, String)]) -> String {

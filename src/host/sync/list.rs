@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ignore::WalkBuilder;
 
-use super::error::{SyncError, failed};
+use super::error::{SyncError, failed, not_checked_out};
 use super::rules::{Choice, Rules};
 use crate::campaign::Sync;
 use crate::host::git::{Standing, WorkTree, has_git, top};
@@ -160,11 +160,7 @@ impl Found<'_> {
             if is_folder && has_git(&self.root.join(&path)) {
                 self.repository(&path, is_named && standing == Standing::Submodule)?;
             } else if standing == Standing::Submodule {
-                let path = text(path.as_os_str().as_bytes());
-                self.listing.missing.push(format!(
-                    "the submodule `{path}` is not checked out, so its files are missing; \
-                     `git submodule update --init {path}` brings them"
-                ));
+                self.listing.missing.push(not_checked_out(&path));
             } else if let Some(about) = about.filter(|about| !about.is_dir()) {
                 let tracked = is_named && standing == Standing::Tracked;
                 self.paths.insert(path.into_os_string().into_vec(), (about, tracked));
