@@ -21,17 +21,26 @@ pub(super) struct Down {
     asked: Repeated,
     since: Instant,
     tries: u32,
+    /// Whether it did not answer, at one try at least.
+    is_silent: bool,
 }
 
 impl Down {
-    /// After a first try.
-    pub(super) fn new(asked: Repeated) -> Self {
-        Self { asked, since: Instant::now(), tries: 1 }
+    /// After a first try, or one more try at whatever it was; and whether people are to be told, as of the first try and of a
+    /// host that fell silent only then.
+    pub(super) fn after(before: Option<Self>, asked: Repeated, is_silent: bool) -> (Self, bool) {
+        match before {
+            None => (Self { asked, since: Instant::now(), tries: 1, is_silent }, true),
+            Some(down) => {
+                let now = is_silent || down.is_silent;
+                (Self { tries: down.tries + 1, is_silent: now, ..down }, now != down.is_silent)
+            }
+        }
     }
 
-    /// After one more try at whatever it was.
-    pub(super) fn again(self) -> Self {
-        Self { tries: self.tries + 1, ..self }
+    /// Whether the host did not answer at one try at least.
+    pub(super) fn is_silent(self) -> bool {
+        self.is_silent
     }
 
     /// How long this has gone on.
@@ -64,9 +73,32 @@ fn fraction() -> f64 {
 mod tests {
     use super::*;
 
+    /// After one try, and so many more.
+    fn down(asked: Repeated, more: usize) -> Down {
+        let first = Down::after(None, asked, true).0;
+        (0..more).fold(first, |down, _| Down::after(Some(down), asked, true).0)
+    }
+
+    #[test]
+    fn silence_is_news_once() {
+        let told = |silent: &[bool]| {
+            let mut down = None;
+            let mut told = Vec::new();
+            for is_silent in silent {
+                let (now, is_news) = Down::after(down, Repeated::HandOver, *is_silent);
+                assert!(now.is_silent() >= *is_silent);
+                down = Some(now);
+                told.push(is_news);
+            }
+            told
+        };
+        assert_eq!(told(&[true, true, false, true]), [true, false, false, false]);
+        assert_eq!(told(&[false, false, true, false, true]), [true, false, true, false, false]);
+    }
+
     #[test]
     fn only_what_failed_ends_it_by_succeeding() {
-        let down = Down::new(Repeated::HandOver).again();
+        let down = down(Repeated::HandOver, 1);
         assert!(!down.is_over(Some(Repeated::Prepare), false));
         assert!(!down.is_over(Some(Repeated::Look), false) && !down.is_over(None, true));
         assert!(down.is_over(Some(Repeated::HandOver), false));
@@ -75,11 +107,9 @@ mod tests {
 
     #[test]
     fn pauses_grow_up_to_a_limit() {
-        let mut down = Down::new(Repeated::Look);
-        assert!(down.pause() <= Duration::from_secs(1) && down.pause() >= FIRST_PAUSE);
-        for _ in 0..40 {
-            down = down.again();
-        }
+        let first = down(Repeated::Look, 0);
+        assert!(first.pause() <= Duration::from_secs(1) && first.pause() >= FIRST_PAUSE);
+        let down = down(Repeated::Look, 40);
         assert!(down.pause() <= LONGEST_PAUSE && down.pause() >= LONGEST_PAUSE / 2);
     }
 }

@@ -133,6 +133,11 @@ impl ApplyError {
         }
     }
 
+    /// Whether the connection to a host failed or the host fell silent; see [`HostError::is_silence`].
+    pub(super) fn is_silence(&self) -> bool {
+        matches!(self, Self::Host(error) if error.is_silence())
+    }
+
     /// Whether it is about this side, so that no host can be told of in its place.
     pub(super) fn is_ours(&self) -> bool {
         match self {

@@ -268,11 +268,13 @@ impl Follower<'_> {
         }
         let lane = &mut self.lanes[at];
         let is_done = lane.jobs.is_empty();
-        if lane.down.is_some_and(|down| down.is_over(asked, is_done)) {
+        if let Some(down) = lane.down.filter(|down| down.is_over(asked, is_done)) {
             lane.down = None;
-            let (name, detail) = (lane.host.name().clone(), "it answers again".to_owned());
-            let kind = EventKind::Host { host: name, state: HostState::Reachable, detail };
-            self.observer.event(&Event { ts: workspace.clock().now(), kind });
+            if down.is_silent() {
+                let (name, detail) = (lane.host.name().clone(), "it answers again".to_owned());
+                let kind = EventKind::Host { host: name, state: HostState::Reachable, detail };
+                self.observer.event(&Event { ts: workspace.clock().now(), kind });
+            }
         }
         Ok(())
     }
@@ -359,14 +361,17 @@ impl Follower<'_> {
             lane.trouble = Some(Trouble::Error(error));
             return Ok(());
         }
-        let first = lane.down.is_none();
-        lane.down = Some(lane.down.map_or_else(|| Down::new(asked), Down::again));
+        let is_silent = error.is_silence();
+        let (down, is_news) = Down::after(lane.down, asked, is_silent);
+        lane.down = Some(down);
         let mut detail = error.to_string();
         if lane.open.values().any(|state| *state == AttemptState::Running) {
             detail.push_str("; what runs there goes on");
         }
         lane.silent = Some(error);
-        if first {
+        if is_news && !is_silent {
+            self.warn(workspace, at, "asked-again", format!("{detail}; asking again"));
+        } else if is_news {
             let host = lane.host.name().clone();
             let kind = EventKind::Host { host, state: HostState::Unreachable, detail };
             self.observer.event(&Event { ts: workspace.clock().now(), kind });

@@ -207,6 +207,17 @@ impl HostError {
             | Self::Missing { .. } => Lasting::Standing,
         }
     }
+
+    /// Whether the connection failed or the host fell silent, so that nobody knows what it heard. What else may pass by itself is
+    /// what the host said.
+    pub fn is_silence(&self) -> bool {
+        match self {
+            Self::NoAnswer { end, .. } => matches!(end, End::Cut | End::Runs | End::Unread(_)),
+            Self::TooSlow { .. } | Self::Ssh { .. } => true,
+            Self::Sync(error) => error.is_silence(),
+            _ => false,
+        }
+    }
 }
 
 /// `EX_USAGE` of sysexits(3).
@@ -225,5 +236,33 @@ pub(super) fn io_error<'a>(
 impl From<super::sync::SyncError> for HostError {
     fn from(error: super::sync::SyncError) -> Self {
         Self::Sync(Box::new(error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_that_says_what_is_wrong_is_not_silent() {
+        let host = || "box".to_owned();
+        let no_answer =
+            |end| HostError::NoAnswer { host: host(), verb: "probe", end, stderr: String::new() };
+        let ssh = HostError::Ssh {
+            host: host(),
+            destination: host(),
+            trouble: SshTrouble::Cut,
+            said: String::new(),
+        };
+        let slow = HostError::TooSlow { host: host(), verb: "probe", seconds: 1 };
+        for error in [ssh, slow, no_answer(End::Cut), no_answer(End::Runs)] {
+            assert!(error.is_silence(), "{error}");
+        }
+        let (damaged, root) =
+            (HostError::Damaged { host: host() }, HostError::OtherRoot { host: host() });
+        for error in [damaged, root, no_answer(End::Code(74)), no_answer(End::Signal(9))] {
+            assert!(!error.is_silence(), "{error}");
+            assert_eq!(error.lasting(), Lasting::Passing, "{error}");
+        }
     }
 }

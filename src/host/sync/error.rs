@@ -154,6 +154,11 @@ impl SyncError {
             | Self::NoWorkingDir { .. } => Lasting::Standing,
         }
     }
+
+    /// Whether it was the connection that failed.
+    pub fn is_silence(&self) -> bool {
+        matches!(self, Self::Rsync { lasting: Lasting::Passing, .. })
+    }
 }
 
 fn said(stderr: &str) -> String {
