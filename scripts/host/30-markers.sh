@@ -10,8 +10,8 @@
 JUDGE_LIMIT=600
 # A log of so many bytes is searched in no time; a longer one by a process that can be ended.
 BRIEF_LOG=1048576
-# Bytes of the log that are searched; without a count all of them.
-LOG_FROM=0 LOG_COUNT=
+# A log that grows is searched by so many bytes at a time; more than its longest line that is looked for.
+LOG_SLICE=67108864 SEARCHED_TWICE=65536
 
 # From here on the judgement has its time.
 begin_judgement() {
@@ -266,48 +266,92 @@ know_high() {
     printf '\355[\200-\237][\200-\277]|\360[\220-\277][\200-\277]{2}|[\361-\363][\200-\277]{3}|\364[\200-\217][\200-\277]{2}'
   )
 }
-# Whether a line matches CHARACTERS, or, being no UTF-8, matches BYTES. A carriage return belongs to the end of its line. With
-# FROM and COUNT, of so many bytes of the file; what may be the rest of a line is left out. In the shell, or a text for one.
+# Whether a line matches CHARACTERS, or, being no UTF-8, matches BYTES: ends with 0 or 1, and with 2 where the search broke off.
+# A carriage return belongs to the end of its line. With FROM and COUNT, of so many bytes of the file; its first and last line
+# may not be whole, so they are left out. A hole, which reads as one line of zeros, is passed over in little memory.
+# In a shell of its own, or a text for one.
 # shellcheck disable=SC2016 # a text for another shell
 GREP_TEXT='
 lines() { # CHARACTERS BYTES UTF8 FILE [FROM COUNT]
   CR=$(printf "\r")
   case ${5-} in
-    "") sed "s/$CR\$//" <"$4" ;;
-    0) head -c "$6" "$4" | sed "s/$CR\$//" ;;
-    *) tail -c "+$5" "$4" | head -c "$6" | sed "1d;s/$CR\$//" ;;
-  esac 2>/dev/null
+    "") tr -s "\000" <"$4" | sed "s/$CR\$//" ;;
+    0) head -c "$6" "$4" | tr -s "\000" | sed "\$d;s/$CR\$//" ;;
+    *) tail -c "+$5" "$4" | head -c "$6" | tr -s "\000" | sed "1d;\$d;s/$CR\$//" ;;
+  esac
 }
-lines "$@" | grep -aqE -e "$1" && exit
-[ "$1" != "$2" ] && lines "$@" | grep -avxE -e "$3" | grep -aqE -e "$2"'
+no_text() {
+  lines "$@" | grep -avxE -e "$3"
+  [ $? -lt 2 ]
+}
+search() { # lines|no_text PATTERN CHARACTERS BYTES UTF8 FILE [FROM COUNT]
+  told=$(exec 3>&1 >/dev/null 2>&1; {
+    from=$1 pattern=$2
+    shift 2
+    "$from" "$@" && echo whole >&3
+  } | { grep -aqE -e "$2"; echo "grep $?" >&3; })
+  case $told in
+    *"grep 0"*) exit 0 ;;
+    *whole*"grep 1"* | *"grep 1"*whole*) ;;
+    *) exit 2 ;;
+  esac
+}
+search lines "$1" "$@"
+[ "$1" = "$2" ] || search no_text "$2" "$@"
+exit 1'
 
 marker_log() { # PIECE…
+  local _code
   [ -z "$WHY" ] && [ -z "$R_FOUND" ] || return 0
-  log_has "$@" && return 0
+  _code=0 APART=''
+  log_has "$@" || _code=$?
+  [ $_code != 0 ] || return 0
   # What was taken out of the log meanwhile was searched before.
   read_state "$ATT/state" && [ -n "$R_FOUND" ] && return 0
   WHY=marker-log MARKER=log
-  case $APART in limit) WHY=marker-limit ;; cancelled) WHY=cancelled ;; esac
+  # A search that broke off, for want of memory say, has not found out that there is no such line.
+  case $APART$_code in
+    cancelled*) WHY=cancelled ;;
+    limit* | *2) WHY=marker-limit ;;
+  esac
 }
 
 # Whether a line of the log matches an extended regular expression, given in pieces: between them stand HIGH and NON_ASCII in
-# turn. LOG_FROM and LOG_COUNT: of these bytes.
+# turn. 1: none does; 2: that was not found out. -> APART
 log_has() { # PIECE…
-  local _characters
-  know_high
-  join_pieces "$NON_ASCII" "$@"
-  _characters=$JOINED
-  join_pieces "[$HIGH]" "$@"
-  set -- "$_characters" "$JOINED" "([^$HIGH]|$NON_ASCII)*" "$ATT/log" ${LOG_COUNT:+"$LOG_FROM" "$LOG_COUNT"}
-  APART='' F=${LOG_COUNT:-$(wc -c <"$ATT/log")} || return 1
+  expression "$@"
+  set -- "$CHARACTERS" "$BYTES" "$UTF8" "$ATT/log"
+  APART='' F=$(wc -c <"$ATT/log") || return 2
   if [ "$F" -le $BRIEF_LOG ]; then
     (eval "$GREP_TEXT")
-  else
-    uptime_now
-    to_seconds $((JUDGE_UNTIL > CS ? JUDGE_UNTIL - CS : 1))
-    run_apart "$X" "$GREP_TEXT" sp-grep "$@" </dev/null
-    [ "$APART" = 0 ]
+    return
   fi
+  uptime_now
+  to_seconds $((JUDGE_UNTIL > CS ? JUDGE_UNTIL - CS : 1))
+  run_apart "$X" "$GREP_TEXT" sp-grep "$@" </dev/null
+  case $APART in 0 | 1) return "$APART" ;; esac
+  return 2
+}
+
+# The same of bytes of a log that grows, by the watch, in a process group that ends with its time. What the runner does apart
+# from the command has a mark of its own; this has none, so that nobody takes it for that.
+part_of_log_has() { # FROM COUNT SECONDS PIECE…
+  local _from _count _seconds
+  _from=$1 _count=$2 _seconds=$3
+  shift 3
+  expression "$@"
+  timeout -k 5 "$_seconds" "$SP_SH" -c "$GREP_TEXT" sp-grep "$CHARACTERS" "$BYTES" "$UTF8" "$ATT/log" "$_from" "$_count" \
+    </dev/null
+}
+
+# -> CHARACTERS BYTES UTF8: what a line is to match, and what tells whether it is text.
+expression() { # PIECE…
+  know_high
+  join_pieces "$NON_ASCII" "$@"
+  CHARACTERS=$JOINED
+  join_pieces "[$HIGH]" "$@"
+  BYTES=$JOINED
+  UTF8="([^$HIGH]|$NON_ASCII)*"
 }
 join_pieces() { # ANY PIECE… -> JOINED
   local _any _between
@@ -320,29 +364,49 @@ join_pieces() { # ANY PIECE… -> JOINED
   done
 }
 
-# Searches what is about to be taken out of the middle of a log that grows, before it is: a line that the log marker wants is
-# noted. -> SEARCHED: up to which byte that was done.
-# shellcheck disable=SC2317 # MARKERS calls them
-search_before_cut() { # SIZE
-  local _found
-  _found=0
-  (
-    load_spec
-    begin_judgement
-    marker_file() { :; }
-    marker_count() { :; }
-    marker_log() { ! log_has "$@" || exit 10; }
-    # Some bytes twice: a line may have been half written.
-    LOG_FROM=$((SEARCHED > 65536 ? SEARCHED - 65536 : 0))
-    LOG_COUNT=$(($1 - LOG_FROM))
-    call_markers
-  ) || _found=$?
-  SEARCHED=$1
-  [ $_found = 10 ] || return 0
+# Searches a log that grows, up to SIZE or for some seconds, before its middle is taken out: a line that the log marker wants
+# is noted. -> R_FOUND, SEARCHED: up to which byte that was done. A search that breaks off is taken up again.
+search_before_cut() { # SIZE UNTIL_CS
+  local _to _found
   uptime_now
-  R_FOUND="found marker=log up=$UP ."
-  printf '\n%s\n' "$R_FOUND" >>"$ATT/state"
+  while [ "$SEARCHED" -lt "$1" ] && [ "$CS" -lt "$2" ]; do
+    _to=$((SEARCHED + LOG_SLICE < $1 ? SEARCHED + LOG_SLICE : $1)) _found=0
+    search_slice $_to $(($2 - CS)) || _found=$?
+    case $_found in
+      0) SEARCHED=$_to ;;
+      10)
+        uptime_now
+        printf '\nfound marker=log up=%s .\n' "$UP" >>"$ATT/state" && R_FOUND="found marker=log up=$UP ."
+        return
+        ;;
+      *) return ;;
+    esac
+    uptime_now
+  done
 }
+
+# 10: a line was found; another code than 0: that was not found out.
+# shellcheck disable=SC2317 # MARKERS calls them
+search_slice() ( # TO_BYTE HUNDREDTHS
+  load_spec
+  marker_file() { :; }
+  marker_count() { :; }
+  marker_log() {
+    local _code
+    _code=0
+    part_of_log_has "$LOG_FROM" "$LOG_COUNT" "$X" "$@" || _code=$?
+    case $_code in
+      0) exit 10 ;;
+      1) ;;
+      *) exit 2 ;;
+    esac
+  }
+  # Some bytes twice: a line may have been half written.
+  LOG_FROM=$((SEARCHED > SEARCHED_TWICE ? SEARCHED - SEARCHED_TWICE : 0))
+  LOG_COUNT=$(($1 - LOG_FROM))
+  to_seconds "$2"
+  call_markers
+)
 
 # Calls MARKERS with the variables of the host that a marker may name; the tools stay our own. Run in a subshell.
 call_markers() {

@@ -5,7 +5,9 @@
 watch() { # CS_OF_START
   local _limit _tick _window _wait
   exec 3<&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
-  _limit='' SEARCHED=0 R_FOUND=''
+  _limit='' SEARCHED=0
+  # The records are those of the attempt before. What an earlier watch of this one has found stands.
+  read_state "$ATT/state"
   if [ -n "$B_LIMIT" ]; then
     hundredths "$B_LIMIT"
     _limit=$(($1 + H))
@@ -39,7 +41,7 @@ watch() { # CS_OF_START
     else
       _tick=1000
     fi
-    punch_log
+    punch_log "$_limit"
   done
 }
 
@@ -53,17 +55,26 @@ stop_attempt() { # WHY BY ; uses ATT
   make_durable "$ATT/state"
 }
 
-# A log over its limit loses its middle while the job writes on: the tail keeps its place, the disk gets its room back.
-punch_log() {
-  local _size _half _length
+# A log over its limit loses its middle while the job writes on: the tail keeps its place, the disk gets its room back. As far
+# as it was searched for what the markers want, which takes ten seconds at most and leaves the time limit its own.
+punch_log() { # CS_OF_LIMIT
+  local _size _half _to _until
   _size=$(wc -c <"$ATT/log") || return 0
   [ "$_size" -gt "$B_LOG_MAX" ] || return 0
   # Whole blocks, rounded up: what `cut_log` keeps of head and tail stays.
   _half=$(((B_LOG_MAX / 2 + 4095) / 4096 * 4096))
-  _length=$(((_size - _half) / 4096 * 4096 - _half))
-  [ $_length -gt 0 ] || return 0
-  [ "$B_MARKERS" = 0 ] || [ -n "$R_FOUND" ] || search_before_cut "$_size"
-  fallocate -p -o "$_half" -l "$_length" "$ATT/log" 2>/dev/null
+  _to=$((_size - _half))
+  if [ "$B_MARKERS" = 1 ] && [ -z "$R_FOUND" ]; then
+    uptime_now
+    _until=$((CS + 1000))
+    [ -z "$1" ] || [ $_until -lt "$1" ] || _until=$1
+    search_before_cut "$_size" "$_until"
+    [ -n "$R_FOUND" ] || [ $((SEARCHED - SEARCHED_TWICE)) -gt $_to ] || _to=$((SEARCHED - SEARCHED_TWICE))
+  fi
+  _to=$((_to / 4096 * 4096 - _half))
+  # Once the job has ended the log is its runner's.
+  [ $_to -gt 0 ] && ! is_free "$ATT/alive" || return 0
+  fallocate -p -o "$_half" -l "$_to" "$ATT/log" 2>/dev/null
   return 0
 }
 

@@ -3,6 +3,7 @@
 //! A case is a function that takes a [`World`]; `in_every_shell!` makes a test of it for dash, bash as `sh`, busybox with a
 //! `PATH` that holds nothing but its applets and `flock`, and, in the long form, bash by its own name, which is no host's `sh`.
 
+mod adopt;
 mod cancel;
 mod cleanup;
 mod crash;
@@ -12,6 +13,7 @@ mod full_disk;
 mod gc;
 mod journal;
 mod leftovers;
+mod long_logs;
 mod markers;
 mod memory;
 mod provenance;
