@@ -170,35 +170,50 @@ verdict() {
 # Writes the end of a dead attempt, under its lock, so that all agree from then on; with what became of its clean-up, as
 # `run_cleanup` says. Fails when somebody else is at it or the disk refuses.
 seal() { # BY LEFT CLEANUP
-  local _sealed _count _rc
-  command exec 5>>"$ATT/alive" 6>>"$ATT/state" || return 1
-  _sealed=1 _count=0 CLEANUP=$3
-  # Somebody who only looks has the lock for a moment.
-  until flock -n 5 || [ $_count -ge 20 ]; do
-    _count=$((_count + 1))
-    sleep 0.02
-  done
-  if [ $_count -lt 20 ]; then
-    read_state "$ATT/state"
-    if [ -n "$R_END" ]; then
-      _sealed=0
-    else
-      load_spec
-      _rc=none
-      if field rc "$R_EXIT"; then
-        _rc=$F
-        judge "$_rc"
-      else
-        judge_lost
-      fi
-      cut_log
-      write_end "$_rc" "$1" "$2" && make_durable "$ATT/state" && _sealed=0
-      remove "$SECRETS/$ROOTID.$C".*."$ID.$N".*
-    fi
-  fi
-  exec 5>&- 6>&-
+  local _sealed
+  _sealed=1
+  ! hold_attempt || {
+    ! seal_held "$@" || _sealed=0
+    let_go_of_attempt
+  }
   read_state "$ATT/state"
   return $_sealed
+}
+# Takes the lock of an attempt that nobody has any more: while it is held nobody else seals it. Reads the records.
+hold_attempt() {
+  local _count
+  command exec 5>>"$ATT/alive" 6>>"$ATT/state" || return 1
+  _count=0
+  # Somebody who only looks has the lock for a moment.
+  until flock -n 5; do
+    _count=$((_count + 1))
+    [ $_count -lt 20 ] || {
+      let_go_of_attempt
+      return 1
+    }
+    sleep 0.02
+  done
+  read_state "$ATT/state"
+}
+let_go_of_attempt() {
+  exec 5>&- 6>&-
+}
+# Writes the end of an attempt that is held, unless it has one.
+seal_held() { # BY LEFT CLEANUP
+  local _rc
+  CLEANUP=$3
+  [ -z "$R_END" ] || return 0
+  load_spec
+  _rc=none
+  if field rc "$R_EXIT"; then
+    _rc=$F
+    judge "$_rc"
+  else
+    judge_lost
+  fi
+  cut_log
+  write_end "$_rc" "$1" "$2" && make_durable "$ATT/state" || return 1
+  remove "$SECRETS/$ROOTID.$C".*."$ID.$N".*
 }
 
 # Of the campaign C: ends the dead, completes the journal, prints the others as lines of an answer. Where the journal

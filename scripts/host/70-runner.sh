@@ -130,13 +130,29 @@ supervise_orphans() {
     while read_state "$ATT/state" && [ -z "$R_EXIT" ] && { ! wait_free "$ATT/alive" 1 || { tree "$ATT" && [ -n "$TREE" ]; }; }; do
       ! is_free "$ATT/alive" || sleep 1
     done
-    load_spec
-    clean_tree
-    run_cleanup "$K"
-    # A full disk is waited for, as at any other end.
-    until seal orphan "$LEFT" "$CLEANUP" || [ ! -e "$ATT/state" ]; do sleep 1; done
-    journal "$R_END"
+    end_orphan
+    [ -z "$R_END" ] || journal "$R_END"
   done
+}
+
+# The end of an orphan whose processes are gone, but for what they left.
+end_orphan() {
+  load_spec
+  clean_tree
+  CLEANUP=none
+  # As at any other end the clean-up holds the slot; the command may have been what held it.
+  [ "$B_CLEANUP" = 0 ] || { command exec 7>>"$SLOTS/$K" && flock 7; } || return 0
+  # From here on nobody else takes it for dead. A root that was removed is not waited for.
+  until hold_attempt; do
+    [ -e "$ATT/state" ] || return 0
+    sleep 1
+  done
+  # Somebody may have been faster; then its clean-up is not run behind its end.
+  [ -n "$R_END" ] || run_cleanup "$K"
+  # A full disk is waited for, as at any other end.
+  until seal_held orphan "$LEFT" "$CLEANUP" || [ ! -e "$ATT/state" ]; do sleep 1; done
+  let_go_of_attempt
+  read_state "$ATT/state" || :
 }
 
 # -> C CHUNK: the first chunk for us of the next campaign in turn, after the last one served.
@@ -224,7 +240,11 @@ serve() {
     close_secrets
   }
   set_up || return 0
-  command exec 3<"$CHUNK" || return 0
+  command exec 3<"$CHUNK" || {
+    # Withdrawn this moment, or it cannot be read now.
+    [ ! -e "$CHUNK" ] || sleep 1
+    return 0
+  }
   AHEAD='' STUCK=0 LEASED=0 _entry=''
   while [ -n "$AHEAD" ] || fill_pool; do
     _entry=${AHEAD%% *}

@@ -12,7 +12,7 @@ use super::world::{Batch, CAMPAIGN, Job, Record, VERSION, World, job, kill, quot
 super::in_every_shell! {
     a_cleanup_has_a_limit the_limit_holds_for_an_orphan_too a_cancel_ends_a_cleanup
     a_cleanup_after_a_cancelled_command_has_its_time a_cleanup_after_a_time_limit_has_its_time
-    an_end_that_cannot_be_written_is_no_endless_cancel
+    an_end_that_cannot_be_written_is_no_endless_cancel the_cleanup_of_an_orphan_holds_what_the_job_held
 }
 
 /// Ends only by KILL, all of it.
@@ -62,6 +62,31 @@ fn the_limit_holds_for_an_orphan_too(world: &World) {
     assert_eq!(verdict(&ends, &job), "succeeded ok 0 none");
     let end = end(world, &job);
     assert_eq!((&*end["by"], &*end["cleanup"]), ("orphan", "limit"));
+}
+
+/// No other root starts a job in its slot, and nobody takes it for dead.
+fn the_cleanup_of_an_orphan_holds_what_the_job_held(world: &World) {
+    let cleanup = ": >cleaning; until [ -e clean ]; do sleep 0.02; done; echo cleaned >>count";
+    let job = with_cleanup(": >running; until [ -e go ]; do sleep 0.02; done", cleanup);
+    world.hand_over(&Batch::new([job.clone()]).with("B_CLEANUP=1"));
+    world.wait_for("running");
+    world.sandbox.kill_runners();
+    world.kick();
+    world.wait_supervised();
+    fs::write(world.at("go"), "").expect("a file");
+    world.wait_for("cleaning");
+    let slots = world.sandbox.home().join(".local/share/sp/v2/slots");
+    let slots = fs::read_dir(slots).expect("a folder").map(|entry| entry.expect("an entry").path());
+    let slot = slots.map(|machine| machine.join("0")).find(|slot| slot.exists()).expect("a slot");
+    assert!(fs::File::open(slot).expect("a file").try_lock().is_err());
+    let open = world.records("open");
+    assert_eq!((open.len(), &*open[0]["verdict"]), (1, "orphan"), "{open:?}");
+    assert!(world.ends().is_empty());
+    fs::write(world.at("clean"), "").expect("a file");
+    world.drained();
+    let end = end(world, &job);
+    assert_eq!((&*end["by"], &*end["cleanup"]), ("orphan", "ok"));
+    assert_eq!(world.lines("count"), ["cleaned"]);
 }
 
 /// Its job's own end stands.
