@@ -134,6 +134,13 @@ read_state() { # FILE
   [ -n "$R_CLAIM" ]
 }
 
+# Reads a list from stdin whose last line is `.` -> LIST, without it. One that was cut off is none.
+read_list() {
+  LIST=$(cat)
+  case $NL$LIST in *"$NL.") ;; *) exit 64 ;; esac
+  LIST=${LIST%.}
+}
+
 # Ids, attempts, slots and names as they may stand in a path.
 is_id() { # WORD
   case $1 in

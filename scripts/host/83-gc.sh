@@ -7,14 +7,15 @@ GC_YOUNG=10
 # Minutes: a hand-over that was withdrawn is not asked for again after such a time, a month.
 GC_FORGOTTEN=43200
 
-# Prints `gc kind= job= count= kib= .` for each kind that there is, attempts and states by job; with `remove`, after it was removed. Stdin: `attempt ID N`,
-# ended attempts whose files nobody wants, and `job ID`, jobs that are obsolete.
+# Prints `gc kind= job= count= kib= .` for each kind that there is, attempts and states by job; with `remove`, after it was
+# removed. Stdin: `attempt ID N`, ended attempts whose files nobody wants, `job ID`, jobs that are obsolete, and `.` at the end.
 verb_gc() { # INSTANCE list|remove
   local _asked _found _sizes _other _kind _unit _path
   is_instance "$1" || exit 64
   C=$1
   case $2 in list | remove) ;; *) exit 64 ;; esac
-  _asked=$(cat)
+  read_list
+  _asked=$LIST
   cd "$V" && [ -d "$C/jobs" ] || return 0
   # In variables, not in files: the disk may be full, and that is why we were called.
   _found=$(gc_found)
@@ -101,7 +102,7 @@ gc_remove() { # KIND PATH
   _out=$2
   if [ "$1" = snapshots ]; then
     # Out of its name first: a tree of which half is left must not be taken for one.
-    _out=${2%/*}/in.gone-${2##*/}
+    _out=${2%/*}/in.gone-$$-${2##*/}
     mv "$2" "$_out" 2>/dev/null || return 1
     # Whoever was promised it has left a mark by then; who comes later does not find it.
     if gc_is_young "$_out/asked"; then

@@ -72,8 +72,14 @@ drop_unpublished() {
 }
 is_abandoned() { # FOLDER
   local _pid _start _boot
-  # A snapshot on its way out is nobody's.
-  case $1 in */in.gone-*) return 0 ;; esac
+  # A snapshot on its way out is of the process that looks whether it may go.
+  case $1 in
+    */in.gone-*)
+      _pid=${1##*/in.gone-}
+      [ ! -d "/proc/${_pid%%-*}" ]
+      return
+      ;;
+  esac
   _pid=0 _start=0 _boot=none
   [ ! -r "$1/owner" ] || read -r _pid _start _boot <"$1/owner"
   if is_number "$_pid"; then

@@ -37,7 +37,7 @@ impl Host {
     ) -> Result<Vec<(JobId, Attempt)>, HostError> {
         let lines: Vec<String> =
             attempts.iter().map(|(job, attempt)| format!("{job} {attempt}\n")).collect();
-        let lines = lines.concat();
+        let lines = lines.concat() + ".\n";
         let words = [instance.as_str(), from.as_str()];
         let body = self.ask("adopt", &words, lines.as_bytes(), COPYING).await?;
         let mut adopted = parse(self.name().as_str(), &body)?;

@@ -41,7 +41,7 @@ impl Host {
     ) -> Result<Vec<Waste>, HostError> {
         let attempts = attempts.iter().map(|(job, attempt)| format!("attempt {job} {attempt}\n"));
         let jobs = obsolete.iter().map(|job| format!("job {job}\n"));
-        let lines: String = attempts.chain(jobs).collect();
+        let lines: String = attempts.chain(jobs).chain([".\n".to_owned()]).collect();
         let what = if remove { "remove" } else { "list" };
         let body = self.ask("gc", &[instance.as_str(), what], lines.as_bytes(), PATIENCE).await?;
         parse(self.name().as_str(), &body)

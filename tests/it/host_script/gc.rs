@@ -5,16 +5,27 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use super::world::{Batch, CAMPAIGN, Job, World, job, records};
+use super::world::{Batch, CAMPAIGN, Job, VERSION, World, job, records};
 use crate::support::shell;
 
 super::in_every_shell! {
-    claims_stay snapshots_in_use_stay what_cannot_be_removed_is_counted
+    claims_stay a_list_that_was_cut_off_is_none snapshots_in_use_stay what_cannot_be_removed_is_counted
+}
+
+fn a_list_that_was_cut_off_is_none(world: &World) {
+    let ended = job("true");
+    world.run(&Batch::new([ended.clone()]));
+    let list = format!("attempt {} 1\n", ended.id);
+    for cut in [list.clone(), list.trim_end().to_owned(), String::new()] {
+        let answer = world.ask_any("gc", &[CAMPAIGN, "remove"], &cut);
+        assert_eq!((answer.framed, answer.code), (false, Some(64)), "{cut:?}");
+    }
+    assert!(world.attempt(&ended).join("out").exists());
 }
 
 /// What an answer lists, as `kind` and `count`.
 fn kinds(world: &World, what: &str, asked: &str) -> BTreeMap<String, String> {
-    let answer = world.ask("gc", &[CAMPAIGN, what], asked);
+    let answer = world.ask("gc", &[CAMPAIGN, what], &format!("{asked}.\n"));
     let found = records(&answer, "gc");
     assert!(found.iter().all(|one| one["kib"].parse::<u64>().is_ok()), "{answer}");
     let mut kinds: BTreeMap<String, u64> = BTreeMap::new();
@@ -139,9 +150,11 @@ fn what_cannot_be_removed_is_counted(world: &World) {
     snapshot(world, 'f');
     age(world);
     let folder = world.root.join("v2").join(CAMPAIGN).join("snapshots");
-    fs::write(folder.join(format!("in.gone-{unused}")), "a file, where a folder is to go")
-        .expect("a file");
-    let answer = world.ask_any("gc", &[CAMPAIGN, "remove"], "");
+    world.install(
+        VERSION,
+        "mv() { case $2 in */in.gone-*) return 1 ;; esac; command mv \"$@\"; }\n",
+    );
+    let answer = world.ask_any("gc", &[CAMPAIGN, "remove"], ".\n");
     let left: Vec<String> = records(&answer.body, "gc")
         .into_iter()
         .map(|one| format!("{} {}", one["kind"], one["count"]))
