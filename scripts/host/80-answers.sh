@@ -143,8 +143,16 @@ verb_account() { # [PROGRAM…]
   _shell=${_entry##*:}
   [ -x "$_shell" ] || _shell=/bin/sh
   # shellcheck disable=SC2016 # a text for another shell
-  _login=$(umask "$ACCOUNT_UMASK" && env -i HOME="$HOME" USER="$_user" LOGNAME="$_user" SHELL="$_shell" TERM=dumb PATH=/usr/local/bin:/usr/bin:/bin \
-    timeout 10 "$_shell" -l -c 'printf "\nsp-path:%s\nsp-umask:" "$PATH"; umask; env' </dev/null 2>/dev/null)
+  # What its start-up files leave running may hold its output for ever: that is read up to the mark, and not for ever. The sed
+  # of busybox reads one line ahead.
+  # shellcheck disable=SC2016
+  _login=$(
+    {
+      umask "$ACCOUNT_UMASK" && env -i HOME="$HOME" USER="$_user" LOGNAME="$_user" SHELL="$_shell" TERM=dumb \
+        PATH=/usr/local/bin:/usr/bin:/bin timeout 10 "$_shell" -l -c \
+        'printf "\nsp-path:%s\nsp-umask:" "$PATH"; umask; env; printf "\nsp-env-end\n\n"' </dev/null 2>/dev/null
+    } | timeout 12 sed '/^sp-env-end$/q'
+  )
   _path=$(printf '%s\n' "$_login" | sed -n 's/^sp-path://p' | tail -n 1)
   printf 'account HOME=%s\n' "$HOME"
   printf 'account umask=%s\n' "$ACCOUNT_UMASK"
@@ -161,8 +169,8 @@ verb_account() { # [PROGRAM…]
 }
 
 # Takes over the specs of one apply from stdin: lines `batch …`, `common`-text, `hosts JSON`, `client JSON`, `setup …` where the jobs need
-# one, `job …`, then, where there are secrets, `secrets` and their lines. Checked by hash before anything can start; handed
-# over once, however often it is asked.
+# one, `job …`, then, where there are secrets, `secrets`, their lines and `secrets-end`. Checked by hash before anything can
+# start, the secrets by that last line, since a hash would tell of them; handed over once, however often it is asked.
 verb_hand_over() { # INSTANCE CLIENT BATCH SHA256 SLOTS [ROOT_ID|none]
   local _client _batch _in _secret _sum
   is_instance "$1" && is_name "$2" && is_name "$3" && is_number "$5" || exit 64
@@ -181,9 +189,12 @@ verb_hand_over() { # INSTANCE CLIENT BATCH SHA256 SLOTS [ROOT_ID|none]
   close_secrets
   _secret=$SECRETS/$ROOTID.$C.$_batch
   SP_SECRET="$_secret.$$" awk -v batch="$_in/all" '
+    NR == 1 { wanted = / secrets=1 / }
+    secrets && $0 == "secrets-end" { whole = 1; next }
     secrets { print >ENVIRON["SP_SECRET"]; next }
     $0 == "secrets" { secrets = 1; next }
-    { print >batch }' && _sum=$(sha256sum <"$_in/all") || refuse_batch
+    { print >batch }
+    END { if (wanted && !whole) print "cut off" >batch }' && _sum=$(sha256sum <"$_in/all") || refuse_batch
   [ "${_sum%% *}" = "$4" ] || {
     rm -rf "$_in" "$_secret.$$"
     printf 'refused damaged .\n'

@@ -43,13 +43,16 @@ shell_secret() { # WORD ; uses C ID N
   SECRET=$SECRETS/$ROOTID.$C.shell.$ID.$N.$1
 }
 
-# Secrets for a shell that is about to be started, from stdin; it takes them away itself.
+# Secrets for a shell that is about to be started, from stdin up to a line `secrets-end`; it takes them away itself.
 verb_shell_secrets() { # INSTANCE ID N WORD
   is_instance "$1" && is_id "$2" && is_number "$3" && is_name "$4" || exit 64
   C=$1 ID=$2 N=$3
   close_secrets
   shell_secret "$4"
-  cat >"$SECRET" || {
+  SP_SECRET="$SECRET" awk '
+    $0 == "secrets-end" { whole = 1; next }
+    { print >ENVIRON["SP_SECRET"] }
+    END { exit !whole }' || {
     rm -f "$SECRET"
     exit 73
   }

@@ -87,8 +87,11 @@ place_secrets() {
       mkdir "$_place" 2>/dev/null
       is_alone "$_place" || chmod 700 "$_place"
     }
-    { printf '%s %s\n' "$BOOT" "$_place" >"$V/run/secrets.$$" && mv "$V/run/secrets.$$" "$V/run/secrets"; } 2>/dev/null ||
+    { printf '%s %s\n' "$BOOT" "$_place" >"$V/run/secrets.$$" && mv "$V/run/secrets.$$" "$V/run/secrets"; } 2>/dev/null || {
       rm -f "$V/run/secrets.$$"
+      # Nobody else would find a name that nobody could know.
+      case $_place in "$_memory".*) rmdir "$_place" && _place=$V/secrets ;; esac
+    }
   }
   printf '%s\n' "$_place"
 }

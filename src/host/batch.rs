@@ -150,12 +150,16 @@ fn refused(job: &str, error: NulError) -> HostError {
     HostError::Job { job: job.to_owned(), why: error.to_string() }
 }
 
-/// Assignments that a stub sources.
+/// Assignments that a stub sources, and a last line, without which the host takes none of them; nothing where there are none.
 pub(super) fn secret_lines(secrets: &BTreeMap<String, String>) -> Result<String, NulError> {
-    secrets.iter().try_fold(String::new(), |mut text, (name, value)| {
+    let mut text = String::new();
+    for (name, value) in secrets {
         push(&mut text, format_args!("SP_SECRET_{name}={}\n", quote_line(value)?));
-        Ok(text)
-    })
+    }
+    if !text.is_empty() {
+        text.push_str("secrets-end\n");
+    }
+    Ok(text)
 }
 
 fn common_line(context: &BatchContext<'_>, job: Option<&JobSpec>) -> Result<String, NulError> {

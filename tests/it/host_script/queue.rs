@@ -11,7 +11,7 @@ super::in_every_shell! {
     exit_codes_and_signals a_hundred_jobs_in_order two_slots_and_then_one damaged_repeated_and_weird noise
     secrets_go two_versions_in_one_root paused_work_spins_nobody log_over_its_limit log_of_a_long_job
     the_job_sees_its_own_environment max_fail prepare_and_cleanup waiting_leaves_nothing
-    what_is_claimed_while_we_look_is_told secrets_that_have_gone
+    what_is_claimed_while_we_look_is_told secrets_that_have_gone secrets_that_were_cut_off
 }
 
 /// A job leaves the queue for its claim while the whole answer is made: whoever looks behind its back must have seen it in
@@ -183,6 +183,23 @@ pub(super) fn secrets_go(world: &World) {
     world.hand_over(&third);
     assert_eq!(folder(world), Vec::<String>::new());
     world.sandbox.wait_quiet();
+}
+
+/// A line that dies in the last bytes must not start jobs without their secrets.
+fn secrets_that_were_cut_off(world: &World) {
+    let mut batch = Batch::new([job("echo ran >>seen")]);
+    batch.secrets = format!("SP_SECRET_A={}\nSP_SECRET_B={}\n", quoted("one"), quoted("two"));
+    let (text, hash) = world.text(&batch);
+    let ask =
+        |text: &str| world.ask("hand_over", &[CAMPAIGN, "none", &batch.name(), &hash, "1"], text);
+    for cut in ["secrets-end", "SP_SECRET_B", "SP_SECRET_A", "secrets\n"] {
+        let end = text.find(cut).expect("it is there");
+        assert_eq!(ask(&text[..end]), "refused damaged .\n", "before {cut}");
+    }
+    assert!(!world.at("seen").exists());
+    assert_eq!(ask(&text), "taken .\n");
+    world.drained();
+    assert_eq!(world.lines("seen"), ["ran"]);
 }
 
 /// A logout may take the files of an account from memory, between the claim and the start, too. The command is not run without

@@ -5,12 +5,15 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::time::Instant;
 
-use super::world::{Batch, Job, World, job, quoted, verdict};
+use rustix::process::Signal;
+
+use super::world::{Batch, Job, World, job, kill, quoted, verdict};
 
 super::in_every_shell! {
     an_init_that_fails_is_the_reason what_init_leaves_is_there_for_all a_shell_is_found_by_the_accounts_path
-    jobs_have_the_umask_of_the_account
+    jobs_have_the_umask_of_the_account what_a_start_up_file_leaves_running_is_not_waited_for
 }
 
 /// With a text before and one after.
@@ -129,4 +132,22 @@ fn jobs_have_the_umask_of_the_account(world: &World) {
     for above in attempt.ancestors().take_while(|above| above.starts_with(&world.root)).take(3) {
         assert_eq!(mode(above), "0700", "{}", above.display());
     }
+}
+
+/// A login shell that is over has told what it has to tell, whoever still holds its output.
+fn what_a_start_up_file_leaves_running_is_not_waited_for(world: &World) {
+    let pid = world.sandbox.home().join("pid");
+    let profile = format!("sleep 600 & echo $! >{}\n", quoted(pid.to_str().expect("UTF-8")));
+    for name in [".profile", ".bash_profile"] {
+        fs::write(world.sandbox.home().join(name), &profile).expect("a file");
+    }
+    let begun = Instant::now();
+    let body = world.ask("account", &[], "");
+    // No login shell of the tests' account reads them, or it was not waited for.
+    if let Ok(text) = fs::read_to_string(pid) {
+        kill(text.trim().parse().expect("a number"), Signal::KILL);
+    }
+    assert!(body.lines().any(|line| line.starts_with("account PATH=/")), "{body}");
+    assert!(!body.contains("sp-env-end"), "{body}");
+    assert!(begun.elapsed().as_secs() < 300, "{:?}", begun.elapsed());
 }

@@ -316,6 +316,7 @@ impl World {
         if secrets == 1 {
             text += "secrets\n";
             text += &batch.secrets;
+            text += "secrets-end\n";
         }
         (text, hash)
     }
