@@ -134,9 +134,11 @@ judge() { # RC
   [ "$WHY" != cancelled ] || { MARKER=none && judge_asked; }
 }
 
-# Whether somebody asked for the end of the attempt -> ASKED, who.
+# Whether somebody asked for the end of the attempt -> ASKED, who. On a full disk the mark may be empty: it was a person then.
 asked_by() {
-  { read -r ASKED <"${ATT%/*}/cancelled.$N"; } 2>/dev/null && is_name "$ASKED" && [ "$ASKED" != withdraw ]
+  [ -e "${ATT%/*}/cancelled.$N" ] || return 1
+  { read -r ASKED <"${ATT%/*}/cancelled.$N" && is_name "$ASKED"; } 2>/dev/null || ASKED=user
+  [ "$ASKED" != withdraw ]
 }
 # -> STATE WHY of such an attempt; fails for another.
 judge_asked() {

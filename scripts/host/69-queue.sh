@@ -48,7 +48,10 @@ is_drained() { # CHUNK
 # is harmless. Fails where there is none.
 fill_pool() {
   local _room _count _folders _pool _kind _id _n _flag _text _ahead _files _item _try
-  cd "$V/$C/jobs" || return 1
+  cd "$V/$C/jobs" || {
+    STUCK=1
+    return 1
+  }
   same_root
   uptime_now
   _room=1 _count=0 _folders='' _pool=''

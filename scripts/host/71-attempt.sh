@@ -79,7 +79,7 @@ forget_try() {
 # Claims an entry and runs it. 0: it was ours; 75: not to be started by us; 73: cannot now; 77: paused, so
 # that it stays in the queue; 78: it stays, too, since a setup is under way.
 run_attempt() { # ID/N/FLAG NEXT_ENTRY
-  local _flag _by
+  local _flag
   ID=${1%%/*} _flag=${1##*/}
   N=${1#*/}
   N=${N%/*}
@@ -129,9 +129,7 @@ run_attempt() { # ID/N/FLAG NEXT_ENTRY
   if not_wanted; then
     read_state "$TRY/state"
     STATE=cancelled WHY=withdrawn SIGNAL=none MARKER=none CLEANUP=none CUT=''
-    if { read -r _by <"cancelled.$N"; } 2>/dev/null && [ "$_by" != withdraw ]; then
-      WHY=by-$_by
-    fi
+    ! asked_by || WHY=by-$ASKED
     exec 8>&-
     [ -z "$SECRET" ] || rm -f "$SECRET"
     write_end_at_last none none

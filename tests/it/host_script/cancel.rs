@@ -12,7 +12,7 @@ use super::world::{Batch, CAMPAIGN, Job, World, job, quoted, records, verdict};
 super::in_every_shell! {
     cancel_whatever_it_is_at cancel_of_many cancel_against_the_claim withdraw_against_the_claim time_limits
     a_limit_that_is_over_before_the_start moves_what_nobody_has_claimed a_move_against_the_claim
-    an_attempt_after_one_elsewhere another_root_is_asked_in_vain a_root_that_goes_under_a_move_or_a_cancel
+    a_mark_without_a_word_is_a_persons an_attempt_after_one_elsewhere another_root_is_asked_in_vain a_root_that_goes_under_a_move_or_a_cancel
 }
 
 fn ask_cancel(world: &World, jobs: &[&Job], grace: &str) -> String {
@@ -50,6 +50,19 @@ fn cancel_whatever_it_is_at(world: &World) {
     world.run(&Batch::new([never.clone()]));
     assert_eq!(verdict(&world.ends(), &never), "cancelled by-user none none");
     assert_eq!(world.lines("count"), ["done", "running", "last", "orphan"]);
+}
+
+/// A full disk takes the mark's file and not its word.
+fn a_mark_without_a_word_is_a_persons(world: &World) {
+    let job = job("echo never >>count");
+    let folder = world.jobs().join(&job.id);
+    fs::create_dir_all(&folder).expect("a folder");
+    fs::write(folder.join("cancelled.1"), "").expect("a file");
+    assert_eq!(
+        verdict(&world.run(&Batch::new([job.clone()])), &job),
+        "cancelled by-user none none"
+    );
+    assert!(!world.at("count").exists());
 }
 
 /// More than one chunk; some stand in the list twice, some are nonsense, and one cannot be written.
