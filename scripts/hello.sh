@@ -65,9 +65,10 @@ look_at_parents() { # in R, which is there
       set -- "$@" "$D"
     done
   done
-  [ -n "$(suspects "$@")" ] || return 0
-  G=$(own_group)
   W=
+  foreign_links
+  [ -n "$W$(suspects "$@")" ] || return 0
+  G=$(own_group)
   for D in "$R" "$P"; do
     set --
     while D=${D%/*} && [ -n "$D" ]; do
@@ -82,6 +83,18 @@ look_at_parents() { # in R, which is there
   done
   [ -z "$W" ] || end "refused parents$W"
 }
+# Adds links on the way to the root that belong to somebody else, who can put others in their place.
+foreign_links() { # in W
+  D=$R
+  while [ -n "$D" ]; do
+    if [ -h "$D" ]; then
+      # shellcheck disable=SC2012
+      S=$(ls -ldn "$D" | while read -r _ _ S _; do printf '%s' "$S"; done)
+      case $S in 0 | "$U" | "$O") ;; *) W="$W${NL}foreign $D" ;; esac
+    fi
+    D=${D%/*}
+  done
+}
 owner_of_all() {
   # shellcheck disable=SC2012
   ls -ldn /. | while read -r _ _ D _; do printf '%s' "$D"; done
@@ -92,7 +105,9 @@ own_group() {
   S=$(id -un)
   [ "$(id -gn)" = "$S" ] || return 0
   W=$(getent group "$D" 2>/dev/null || grep "^[^:]*:[^:]*:$D:" /etc/group)
-  case $W in *:*:"$D":"$S" | *:*:"$D":) printf '%s' "$D" ;; esac
+  case $W in *:*:"$D":"$S" | *:*:"$D":) ;; *) return ;; esac
+  # It may be another account's own group as well.
+  grep -v "^$S:" /etc/passwd | grep -q "^[^:]*:[^:]*:[^:]*:$D:" || printf '%s' "$D"
 }
 suspects() { # FOLDER… ; uses U O G
   for D; do

@@ -17,8 +17,9 @@ const GROUP_WRITES: u32 = 0o020;
 const OTHERS_ENTER: u32 = 0o011;
 const STICKY: u32 = 0o1000;
 
-/// Lists the folders above `path` that somebody else could rename things in, the outermost first. Both the path as it is
-/// written and the one without links are looked at, since a link could be replaced, too.
+/// Lists links on the way to `path` that belong to somebody else, and the folders above it that somebody else could rename
+/// things in, the outermost first. Both the path as it is written and the one without links are looked at, since a link could
+/// be replaced, too.
 pub(super) fn suspects(path: &Path) -> io::Result<Vec<Parent>> {
     let real = fs::canonicalize(path)?;
     let us = rustix::process::geteuid().as_raw();
@@ -26,6 +27,13 @@ pub(super) fn suspects(path: &Path) -> io::Result<Vec<Parent>> {
     let trusted = [0, us, fs::metadata("/")?.uid()];
     let mut own_group = None;
     let mut found: Vec<Parent> = Vec::new();
+    for link in path.ancestors() {
+        let about = fs::symlink_metadata(link)?;
+        if about.is_symlink() && !trusted.contains(&about.uid()) {
+            let path = link.to_string_lossy().into_owned();
+            found.push(Parent { path, is_foreign: true });
+        }
+    }
     for path in [path, &real] {
         let above: Vec<&Path> = path.ancestors().skip(1).collect();
         for folder in above.into_iter().rev() {
@@ -57,7 +65,14 @@ fn private_group() -> Option<u32> {
     }
     let entry = said("getent", &["group", &number])?;
     let members = entry.rsplit(':').next()?;
-    (members.is_empty() || members == name).then(|| number.parse().ok())?
+    let number: u32 = number.parse().ok().filter(|_| members.is_empty() || members == name)?;
+    // It may be another account's own group as well.
+    let accounts = fs::read_to_string("/etc/passwd").ok()?;
+    let is_theirs = |line: &str| {
+        let mut fields = line.split(':');
+        fields.next() != Some(&name) && fields.nth(2) == Some(&number.to_string())
+    };
+    (!accounts.lines().any(is_theirs)).then_some(number)
 }
 
 #[expect(
@@ -117,6 +132,22 @@ mod tests {
             chown(&lab, None, Some(65534)).expect("it is given away");
             set(&lab, 0o2770);
             assert_eq!(found(&root), [one]);
+            set(&lab, 0o755);
+            // Whoever a link belongs to puts another one in its place, where the sticky bit keeps out all others.
+            let theirs = place.path().join("theirs");
+            symlink(&root, &theirs).expect("a link");
+            set(place.path(), 0o1777);
+            set(&lab, 0o700);
+            fs::create_dir(root.join("v2")).expect("a folder");
+            assert_eq!(found(&theirs.join("v2")), []);
+            std::os::unix::fs::lchown(&theirs, Some(65534), None).expect("it is given away");
+            // Where fs.protected_symlinks is on, see proc(5), the kernel itself does not follow it.
+            if theirs.exists() {
+                let one = Parent { path: theirs.to_string_lossy().into_owned(), is_foreign: true };
+                assert_eq!(found(&theirs), std::slice::from_ref(&one));
+                assert_eq!(found(&theirs.join("v2")), [one]);
+            }
+            set(place.path(), 0o755);
             set(&lab, 0o755);
             chown(&lab, Some(65534), None).expect("it is given away");
             assert!(found(&root).iter().all(|parent| parent.is_foreign) && found(&root).len() == 1);

@@ -157,6 +157,17 @@ fn a_root_below_a_folder_that_others_may_write_to() {
             // Root's own group has nobody else in it here.
             std::os::unix::fs::chown(&lab, None, Some(65534)).expect("it is given away");
             says(&refused(&sandbox, 1, "root"), &["others may write to it"]);
+            // A link is whoever's it belongs to, unless fs.protected_symlinks is on, see proc(5).
+            mode(&lab, 0o1777);
+            let link = lab.join("link");
+            std::os::unix::fs::symlink("ann", &link).expect("a link");
+            std::os::unix::fs::lchown(&link, Some(65534), None).expect("it is given away");
+            if link.exists() {
+                let text = sandbox.read("campaign.toml");
+                sandbox.write("campaign.toml", &text.replace("/ann/sp", "/link/sp"));
+                says(&refused(&sandbox, 1, "root"), &["(of another user)"]);
+                sandbox.write("campaign.toml", &text);
+            }
             mode(&lab, 0o755);
             std::os::unix::fs::chown(&lab, Some(65534), None).expect("it is given away");
             says(&refused(&sandbox, 1, "root"), &["(of another user)", "ls -ld "]);
