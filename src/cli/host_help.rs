@@ -84,6 +84,12 @@ fn login_help(trouble: &LoginTrouble) -> (&'static str, String) {
              that line keeps it for people"
                 .to_owned(),
         ),
+        LoginTrouble::Noise => (
+            "login-noise",
+            "a start-up file there (~/.bashrc, ~/.zshenv, ~/.cshrc, config.fish) prints in a loop, or a ForceCommand in its \
+             sshd_config does: keep that for people, in ~/.bashrc by `case $- in *i*) ;; *) return ;; esac` before it"
+                .to_owned(),
+        ),
         LoginTrouble::Replaced(_) => (
             "login-replaced",
             "an `exec` in a start-up file there, or a ForceCommand in its sshd_config, swallows commands: keep it for people, \

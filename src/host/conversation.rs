@@ -12,7 +12,7 @@ use super::login::Greeted;
 use super::ssh::{Destination, Link};
 use super::talk::{ANSWER_MAX, Broken, Talk, question};
 use super::transport::{Rest, Started, shown_tail, start_here};
-use super::trouble::End;
+use super::trouble::{End, LoginTrouble};
 use super::{random_word, root, script, sync};
 use crate::crash::crash_point;
 use crate::ids::{Attempt, HostName, Instance, JobId};
@@ -156,6 +156,7 @@ impl Host {
             Broken::TooLong => {
                 HostError::TooLong { host: self.name.to_string(), verb, limit: ANSWER_MAX }
             }
+            Broken::Noise => self.noisy().await,
             Broken::Silent(waited) => {
                 // The connection may be dead without anybody having noticed.
                 self.begin_anew().await;
@@ -303,6 +304,13 @@ impl Host {
             end: told.end,
             stderr: told.stderr,
         }
+    }
+
+    /// The error of a login that prints without end.
+    pub(super) async fn noisy(&self) -> HostError {
+        self.begin_anew().await;
+        let (trouble, said) = (LoginTrouble::Noise, String::new());
+        HostError::Login { host: self.name.to_string(), trouble, said }
     }
 
     pub(super) fn cut(&self, verb: &'static str, error: &std::io::Error) -> HostError {

@@ -15,11 +15,13 @@ use crate::shell::quote_line;
 /// More than the journal of a million attempts.
 pub(super) const ANSWER_MAX: usize = 1 << 30;
 
-/// So much of what comes before an answer is kept, its end, for people.
-const NOISE_MAX: usize = 1 << 16;
+/// More than start-up files print before an answer, in bytes.
+pub(super) const NOISE_MAX: usize = 16 << 20;
+/// So much of it is kept, its end, for people.
+const NOISE_KEPT: usize = 1 << 16;
 
-/// How long a host may take for a question that waits for nothing but the host itself, and a line may stand still. What is sent
-/// and received adds its time, see [`SLOWEST`].
+/// How long a host may take for a question that waits for nothing but the host itself, and a line may stand still. What is sent,
+/// and what is received of an answer, adds its time, see [`SLOWEST`].
 pub(super) const PATIENCE: Duration = Duration::from_mins(1);
 /// Bytes in a second of the slowest line that is worth waiting for: so many more are so many seconds more.
 const SLOWEST: u64 = 4 << 10;
@@ -39,6 +41,8 @@ pub(super) enum Broken {
     Read(std::io::Error),
     /// More came than an answer may have.
     TooLong,
+    /// More came before an answer than [`NOISE_MAX`].
+    Noise,
     /// Nothing more came, nor could be said, for so long.
     Silent(Duration),
 }
@@ -138,7 +142,7 @@ async fn read_frame(
     let (begin, end) = (format!("sp-begin {nonce}\n"), format!("sp-end {nonce}\n"));
     let mut bytes = Vec::new();
     let mut begun = None;
-    let mut looked = 0;
+    let (mut looked, mut noise) = (0, 0);
     loop {
         if bytes.len() > max {
             return Err(Broken::TooLong);
@@ -147,12 +151,17 @@ async fn read_frame(
         if read == 0 {
             return Err(Broken::Closed(bytes));
         }
-        moved.fetch_add(read as u64, Ordering::Relaxed);
-        if begun.is_none() {
+        if begun.is_some() {
+            moved.fetch_add(read as u64, Ordering::Relaxed);
+        } else {
+            noise += read;
             let at = bytes[looked..].windows(begin.len()).position(|w| w == begin.as_bytes());
             begun = at.map(|at| looked + at + begin.len());
-            if begun.is_none() && bytes.len() > 2 * NOISE_MAX {
-                bytes.drain(..bytes.len() - NOISE_MAX);
+            if begun.is_none() && noise > NOISE_MAX {
+                return Err(Broken::Noise);
+            }
+            if begun.is_none() && bytes.len() > 2 * NOISE_KEPT {
+                bytes.drain(..bytes.len() - NOISE_KEPT);
             }
             looked = bytes.len().saturating_sub(begin.len());
         }
@@ -207,7 +216,10 @@ mod tests {
         let long = format!("sp-begin a\n{}", "x\n".repeat(1 << 20));
         let told = read_frame(&mut long.as_bytes(), "a", 1 << 20, &AtomicU64::new(0)).await;
         assert!(matches!(told, Err(Broken::TooLong)), "{told:?}");
-        assert!(kept.len() <= 3 * NOISE_MAX && kept.ends_with(b"noise\n"), "{}", kept.len());
+        let (mut endless, moved) = (tokio::io::repeat(b'x'), AtomicU64::new(0));
+        let told = read_frame(&mut endless, "a", 1 << 30, &moved).await;
+        assert!(matches!(told, Err(Broken::Noise)), "{told:?}");
+        assert!(kept.len() <= 3 * NOISE_KEPT && kept.ends_with(b"noise\n"), "{}", kept.len());
     }
 
     const MINUTE: Duration = Duration::from_mins(1);
@@ -245,6 +257,26 @@ mod tests {
         let (answer, took) = hand_over(4 << 20, 8 << 10).await;
         assert_eq!(answer.ok().as_deref(), Some(&b"taken .\n"[..]));
         assert!(took > 8 * MINUTE, "{took:?}");
+    }
+
+    /// Of what comes before an answer nobody knows how much more there is, so it earns no time.
+    #[tokio::test(start_paused = true)]
+    async fn noise_is_not_waited_for() {
+        let (here, mut there) = tokio::io::duplex(AT_ONCE);
+        let (mut from, mut to) = tokio::io::split(here);
+        let noise = async {
+            loop {
+                there.write_all(&[b'x'; 8 << 10]).await.expect("somebody listens");
+                sleep(Duration::from_secs(1)).await;
+            }
+        };
+        let began = Instant::now();
+        let answer = tokio::select! {
+            answer = exchange(&mut to, &mut from, b"x", "a", MINUTE) => answer,
+            () = noise => panic!("it has no end"),
+        };
+        assert!(matches!(answer, Err(Broken::Silent(_))), "{answer:?}");
+        assert!(began.elapsed() <= MINUTE + Duration::from_secs(1), "{:?}", began.elapsed());
     }
 
     #[tokio::test(start_paused = true)]

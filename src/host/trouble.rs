@@ -52,6 +52,9 @@ pub enum LoginTrouble {
     /// The login shell is over before `/bin/sh` has read a word, the same twice in a row.
     #[error("ends each command before it starts ({0})")]
     Ends(End),
+    /// More comes before the answer to a command than start-up files print.
+    #[error("prints without end before it carries out a command")]
+    Noise,
     /// What is sent is read by another program than the `/bin/sh` that was asked for.
     #[error("runs `{0}` in place of each command")]
     Replaced(String),

@@ -13,7 +13,7 @@ use super::conversation::Host;
 use super::error::HostError;
 use super::facts::RootFacts;
 use super::random_word;
-use super::talk::{ANSWER_MAX, PATIENCE};
+use super::talk::{NOISE_MAX, PATIENCE};
 use crate::ids::{ApplyId, Attempt, HostName, Instance, JobId};
 use crate::lifecycle::{HostFact, JournalPosition, LineError, parse_lines};
 use crate::shell::word;
@@ -131,8 +131,10 @@ impl Host {
                 if let Some(at) = pending.windows(begin.len()).position(|w| w == begin.as_bytes()) {
                     pending.drain(..at + begin.len());
                     begun = true;
-                } else if read == 0 || noise > ANSWER_MAX {
+                } else if read == 0 {
                     break;
+                } else if noise > NOISE_MAX {
+                    return Err(self.noisy().await);
                 } else {
                     // What start-up files print is not kept, and only its end is looked through again.
                     noise += read;

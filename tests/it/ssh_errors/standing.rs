@@ -68,6 +68,16 @@ fn a_start_up_file_that_puts_another_shell_in_its_place() {
     stands(&sandbox, "login-replaced", &["runs `dash` in place of each command"]);
 }
 
+/// It is over as soon as it has said more than any start-up file does, whatever it is asked.
+#[test]
+fn a_start_up_file_that_prints_without_end() {
+    if !bash_is_the_login_shell() {
+        return;
+    }
+    let sandbox = with_bashrc("yes\n");
+    stands(&sandbox, "login-noise", &["prints without end", "~/.bashrc"]);
+}
+
 #[test]
 fn an_account_that_runs_no_commands() {
     let ends = "ends each command before it starts";
