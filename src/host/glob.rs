@@ -1,7 +1,10 @@
 //! Files below a folder that match a glob. A folder is read once for a pattern, however many `**` the pattern has.
 //!
 //! A name in a folder is tried at every place of the pattern that can stand there, and what it may be followed by is tried
-//! in the folder that it names. So the cost is at most the number of entries times the components of the pattern.
+//! in the folder that it names. Links are followed where the pattern spells them before its first wildcard; behind that one
+//! on a path, and none for `**`, so that links that lead to each other do not multiply. (The host's markers do the same, see
+//! `sp help markers`.) So the cost is at most the number of entries, once more for each link to a folder of them, times the
+//! components of the pattern.
 
 use std::ffi::OsStr;
 use std::fs::{self, FileType};
@@ -38,7 +41,7 @@ pub(super) fn matches(tree: &Path, base: &Path, pattern: &str) -> Result<Vec<Str
     }
     let mut walk = Walk { tree, base: &tree.join(base), components, found: Vec::new() };
     let start = walk.open([0].into());
-    walk.folder(Path::new(""), &start)?;
+    walk.folder(Path::new(""), &start, Way::default())?;
     walk.found.sort_unstable();
     walk.found.dedup();
     Ok(walk.found)
@@ -73,6 +76,15 @@ impl Component {
     }
 }
 
+/// How a folder was come to.
+#[derive(Debug, Clone, Copy, Default)]
+struct Way {
+    /// Behind the first wildcard.
+    is_wild: bool,
+    /// By a link there.
+    is_linked: bool,
+}
+
 struct Walk<'a> {
     tree: &'a Path,
     base: &'a Path,
@@ -95,7 +107,7 @@ impl Walk<'_> {
     }
 
     /// Finds the matches in a folder, which is relative to the base, from these places of the pattern on.
-    fn folder(&mut self, at: &Path, places: &[usize]) -> Result<(), FilesError> {
+    fn folder(&mut self, at: &Path, places: &[usize], way: Way) -> Result<(), FilesError> {
         let literal = |place: &usize| match self.components.get(*place) {
             Some(Component::Literal(name)) => Some(name.clone()),
             _ => None,
@@ -104,7 +116,7 @@ impl Walk<'_> {
         if let Some(names) = here.map(literal).collect::<Option<Vec<String>>>() {
             for name in names {
                 let next = self.next(places, OsStr::new(&name), false);
-                self.entry(&at.join(name), None, &next)?;
+                self.entry(&at.join(name), None, &next, way)?;
             }
             return Ok(());
         }
@@ -115,7 +127,7 @@ impl Walk<'_> {
             let name = entry.file_name();
             let next = self.next(places, &name, kind.is_some_and(|kind| kind.is_dir()));
             if !next.is_empty() {
-                self.entry(&at.join(name), kind, &next)?;
+                self.entry(&at.join(name), kind, &next, Way { is_wild: true, ..way })?;
             }
         }
         Ok(())
@@ -149,6 +161,7 @@ impl Walk<'_> {
         path: &Path,
         kind: Option<FileType>,
         places: &[usize],
+        mut way: Way,
     ) -> Result<(), FilesError> {
         let is_match = places.last() == Some(&self.components.len());
         let goes_on = places.first().is_some_and(|place| *place < self.components.len());
@@ -183,20 +196,29 @@ impl Walk<'_> {
             };
             self.found.push(path.to_owned());
         }
-        if goes_on && kind.is_dir() && !self.is_ring(path, from_list && known.is_none()) {
-            self.folder(path, places)?;
+        if goes_on && kind.is_dir() {
+            if known.is_none() && way.is_wild && self.is_link(path) {
+                if way.is_linked || self.is_ring(path) {
+                    return Ok(());
+                }
+                way.is_linked = true;
+            }
+            self.folder(path, places, way)?;
         }
         Ok(())
     }
 
+    fn is_link(&self, path: &Path) -> bool {
+        fs::symlink_metadata(self.base.join(path)).is_ok_and(|about| about.is_symlink())
+    }
+
     /// Whether a link leads to a folder that it stands in: behind it is only what has been seen.
-    fn is_ring(&self, path: &Path, is_link: bool) -> bool {
+    fn is_ring(&self, path: &Path) -> bool {
         let real = |path: &Path| self.base.join(path).canonicalize().ok();
-        is_link
-            && match (real(path), path.parent().and_then(real)) {
-                (Some(target), Some(parent)) => parent.starts_with(target),
-                _ => false,
-            }
+        match (real(path), path.parent().and_then(real)) {
+            (Some(target), Some(parent)) => parent.starts_with(target),
+            _ => false,
+        }
     }
 }
 
@@ -281,6 +303,27 @@ mod tests {
         assert_eq!(matches_in(&folder, "**/*/a"), Ok(vec!["d/a".to_owned()]));
         // A link that the pattern itself spells is followed.
         assert_eq!(matches_in(&folder, "one/d/*"), Ok(vec!["one/d/a".to_owned()]));
+    }
+
+    /// By trying each way there are 2^30.
+    #[test]
+    fn links_that_lead_to_each_other_do_not_multiply() {
+        let folder = folder(&["a/x/f", "b/y/f", "c/d/f"]);
+        for (link, target) in
+            [("a/1", "../b"), ("a/2", "../b"), ("b/1", "../a"), ("b/2", "../a"), ("c/e", "../c/d")]
+        {
+            symlink(target, folder.path().join(link)).expect("a link");
+        }
+        let pattern = format!("{}f", "*/".repeat(30));
+        assert_eq!(matches_in(&folder, &pattern), Ok(Vec::new()));
+        assert_eq!(
+            matches_in(&folder, "*/*/f"),
+            Ok(["a/x/f", "b/y/f", "c/d/f", "c/e/f"].map(str::to_owned).to_vec())
+        );
+        let one = ["a/1/y/f", "a/2/y/f", "b/1/x/f", "b/2/x/f"].map(str::to_owned).to_vec();
+        assert_eq!(matches_in(&folder, "*/*/*/f"), Ok(one));
+        assert_eq!(matches_in(&folder, "*/1/1/x/f"), Ok(Vec::new()));
+        assert_eq!(matches_in(&folder, "a/1/1/x/*"), Ok(vec!["a/1/1/x/f".to_owned()]));
     }
 
     #[test]
