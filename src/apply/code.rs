@@ -107,10 +107,10 @@ struct Tree {
 impl Tree {
     fn of(settings: &Settings, id: InstanceId, state_folder: &Path) -> Self {
         let variable = |name: &str| settings.environment.get(name).cloned();
-        // Whether a host is this machine by another way, nobody knows; a folder of that place is `sp`'s all the same.
         let roots = settings.campaign.hosts.values().filter_map(|host| {
-            let root = local_root(host.root.as_deref(), variable).ok()?;
-            Some(root.join("v2"))
+            let root = local_root(host.root.as_deref(), variable).ok()?.join("v2");
+            // Nobody knows whether a host over ssh is this machine by another way; its root has a mark of its own.
+            (host.ssh.is_none() || root.join("root-id").is_file()).then_some(root)
         });
         Self {
             campaign: Arc::clone(&settings.campaign),

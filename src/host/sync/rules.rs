@@ -90,7 +90,7 @@ impl Rules {
             keep: sync.keep.iter().map(PathBuf::from).collect(),
             own: Own { folders, files },
             campaign_file: below(file.to_owned()),
-            starts: sync.include.iter().map(|pattern| start(pattern)).collect(),
+            starts: outermost(sync.include.iter().map(|pattern| start(pattern)).collect()),
         })
     }
 
@@ -149,6 +149,14 @@ fn patterns(lines: impl Iterator<Item = String>) -> Result<Gitignore, SyncError>
         pattern: "(all)".to_owned(),
         why: text(error.to_string().as_bytes()),
     })
+}
+
+/// Leaves out what lies below another one, so that nothing is looked through twice.
+fn outermost(mut paths: Vec<PathBuf>) -> Vec<PathBuf> {
+    // By components, so that what lies below a folder follows it.
+    paths.sort();
+    paths.dedup_by(|path, before| path.starts_with(before));
+    paths
 }
 
 /// The deepest folder, or the file, below which everything lies that a pattern can match.

@@ -113,6 +113,30 @@ fn outside_of_a_work_tree_the_same_rules_hold() {
     assert_eq!(sent(&sandbox), [".gitignore", ".hidden/x", "d/runs/2", "keep.o", "results/r"]);
 }
 
+/// A host over ssh has its root on its own disk, whatever lies at that path here.
+#[test]
+fn a_folder_where_another_machine_has_its_root_is_sent() {
+    let mut sandbox = Sandbox::new();
+    let root = sandbox.campaign().join("work");
+    let text = format!(
+        "name = 'c'\ncommand = 'true'\n[hosts.box]\nssh = 'box'\nroot = '{}'\n",
+        root.display()
+    );
+    sandbox.write("campaign.toml", &text);
+    sandbox.hosts(&["box"]);
+    for path in ["work/v2/model.py", "work/other.py"] {
+        fs::create_dir_all(sandbox.campaign().join(path).parent().expect("a folder"))
+            .expect("made");
+        sandbox.write(path, "x = 1\n");
+    }
+    let listed = |sandbox: &Sandbox| sandbox.expect(0, &["sync", "--dry-run"]).stdout;
+    assert!(listed(&sandbox).contains("work/v2/model.py"), "{}", listed(&sandbox));
+    // By its mark it is one of `sp` here as well.
+    sandbox.write("work/v2/root-id", "0123\n");
+    assert!(!listed(&sandbox).contains("v2"), "{}", listed(&sandbox));
+    assert!(listed(&sandbox).contains("work/other.py"));
+}
+
 #[test]
 fn a_root_leads_up_within_the_work_tree_only() {
     let sandbox = Sandbox::new();
