@@ -45,6 +45,14 @@ struct Span {
     end: Option<(i64, i64)>,
 }
 
+/// When jobs ran, of many jobs together, in milliseconds; see [`joined`].
+#[derive(Debug)]
+struct Times {
+    all: Vec<(i64, i64)>,
+    /// Their last moments.
+    last: Vec<(i64, i64)>,
+}
+
 /// The jobs of a campaign, and of others in its folder, as those that write files there.
 pub(super) struct Jobs<'w> {
     workspace: &'w Workspace,
@@ -53,7 +61,7 @@ pub(super) struct Jobs<'w> {
     /// Files that the campaign's texts name as what is read.
     named: BTreeSet<PathBuf>,
     /// Looked up when a file raises the question.
-    spans: OnceCell<Vec<Span>>,
+    times: OnceCell<Times>,
 }
 
 impl<'w> Jobs<'w> {
@@ -67,11 +75,11 @@ impl<'w> Jobs<'w> {
             path.components().filter(|part| *part != Component::CurDir).collect()
         };
         let named = named_files(campaign).into_iter().map(below).collect();
-        Self { workspace, root: root.to_owned(), named, spans: OnceCell::new() }
+        Self { workspace, root: root.to_owned(), named, times: OnceCell::new() }
     }
 
-    fn spans(&self) -> &[Span] {
-        self.spans.get_or_init(|| {
+    fn times(&self) -> &Times {
+        self.times.get_or_init(|| {
             let state_folder = self.workspace.state_folder();
             let mut spans = Vec::new();
             // A checkpoint that cannot be read is told by the command that works with it.
@@ -93,7 +101,10 @@ impl<'w> Jobs<'w> {
                     spans.extend(spans_of(&snapshot, |_| false, |_, _, _| None));
                 }
             }
-            spans
+            Times {
+                all: joined(spans.iter().map(|span| span.all())),
+                last: joined(spans.iter().filter_map(|span| span.last_moments())),
+            }
         })
     }
 
@@ -122,28 +133,53 @@ impl<'w> Jobs<'w> {
 
 impl Writers for Jobs<'_> {
     fn made(&self, entry: &Entry) -> bool {
-        let written = millis(entry);
-        !entry.tracked && !self.is_named(entry) && self.spans().iter().any(|span| span.has(written))
+        let is_during = || is_within(&self.times().all, millis(entry));
+        !entry.tracked && !self.is_named(entry) && is_during()
     }
 
     fn rewrote(&self, entry: &Entry) -> bool {
-        let written = millis(entry);
-        !self.is_named(entry)
-            && (self.spans().iter().any(|span| span.ends_with(written)) || self.is_ours(entry))
+        let is_last = || is_within(&self.times().last, millis(entry));
+        !self.is_named(entry) && (is_last() || self.is_ours(entry))
+    }
+
+    fn wrote_again(&self, entry: &Entry) -> bool {
+        let is_during = || is_within(&self.times().all, millis(entry));
+        !self.is_named(entry) && (is_during() || self.is_ours(entry))
     }
 }
 
 impl Span {
-    fn has(self, moment: i64) -> bool {
-        self.from <= moment && self.end.is_none_or(|(_, all)| moment <= all)
+    /// From its first moment to its last one.
+    fn all(self) -> (i64, i64) {
+        (self.from, self.end.map_or(i64::MAX, |(_, all)| all))
     }
 
-    fn ends_with(self, moment: i64) -> bool {
-        self.end.is_some_and(|(command, _)| {
-            let last = LAST_MOMENTS.max((command - self.from) / LAST_PART);
-            self.has(moment) && command - moment <= last
-        })
+    /// The time that a file must have been written in to be a work of the job; a job that still runs has none.
+    fn last_moments(self) -> Option<(i64, i64)> {
+        let (command, all) = self.end?;
+        let last = LAST_MOMENTS.max((command - self.from) / LAST_PART);
+        Some((self.from.max(command - last), all))
     }
+}
+
+/// Joins times that overlap, in their order: so that a moment is looked for once, however many jobs there are.
+fn joined(times: impl Iterator<Item = (i64, i64)>) -> Vec<(i64, i64)> {
+    let mut times: Vec<(i64, i64)> = times.filter(|(from, to)| from <= to).collect();
+    times.sort_unstable();
+    let mut joined: Vec<(i64, i64)> = Vec::new();
+    for (from, to) in times {
+        match joined.last_mut() {
+            Some(last) if from <= last.1 => last.1 = last.1.max(to),
+            _ => joined.push((from, to)),
+        }
+    }
+    joined
+}
+
+/// Whether a moment lies in one of these times, which [`joined`] has made.
+fn is_within(times: &[(i64, i64)], moment: i64) -> bool {
+    let after = times.partition_point(|(from, _)| *from <= moment);
+    after > 0 && moment <= times[after - 1].1
 }
 
 /// When a file was last written.
@@ -183,4 +219,28 @@ fn spans_of(
         spans.extend(span(row.started_at, row.ended_at, last));
     }
     spans
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_found_in_the_times_of_many_jobs() {
+        let span = |from, to| Span { from, end: Some((to, to + 10)) };
+        let spans = [span(50_000, 90_000), span(0, 5_000), span(4_000, 6_000), span(9_000, 9_000)];
+        let all = joined(spans.iter().map(|span| span.all()));
+        assert_eq!(all, [(0, 6_010), (9_000, 9_010), (50_000, 90_010)]);
+        let last = joined(spans.iter().filter_map(|span| span.last_moments()));
+        assert_eq!(last, [(3_000, 6_010), (9_000, 9_010), (88_000, 90_010)]);
+        for (moment, is_there) in
+            [(-1, false), (0, true), (6_010, true), (6_011, false), (9_005, true)]
+        {
+            assert_eq!(is_within(&all, moment), is_there, "{moment}");
+        }
+        let running = Span { from: 7, end: None };
+        assert!(is_within(&joined([running.all()].into_iter()), 1 << 50));
+        assert_eq!(running.last_moments(), None);
+        assert!(!is_within(&[], 0));
+    }
 }

@@ -206,6 +206,31 @@ fn an_edit_while_a_job_runs_is_told() {
     silent(&sandbox, "as it was");
 }
 
+/// What jobs wrote is theirs as long as nobody else writes it: an edit that fell into a job's last moments once does not hide
+/// those that follow.
+#[test]
+fn an_edit_of_what_a_job_seemed_to_write_is_told() {
+    let sandbox = Sandbox::with(
+        "name = 'c'\ncommand = '''sh bench.sh; touch began; until [ -e go ]; do :; done'''\n",
+    );
+    sandbox.write("bench.sh", ". ./lib.sh\n");
+    sandbox.write("lib.sh", "x=1\n");
+    let child = sandbox.spawn(&["apply"]);
+    wait_until("the job runs", || sandbox.campaign().join("began").exists());
+    sandbox.write("lib.sh", "x=2\n");
+    sandbox.write("go", "");
+    assert_eq!(finish(child).code, 0);
+    silent(&sandbox, "its last moments");
+    sandbox.expect(0, &["apply", "--yes", "--rerun", "all"]);
+    silent(&sandbox, "another apply");
+    let ended = Instant::now();
+    // Past the blur of clocks.
+    wait_until("no job runs", || ended.elapsed() > Duration::from_millis(200));
+    sandbox.write("lib.sh", "x=3\n");
+    let run = sandbox.expect(0, &["plan"]);
+    assert!(run.stderr.contains("lib.sh (changed);"), "{}", run.stderr);
+}
+
 /// A setup in the folder is of its code: what jobs wrote there since makes no other one.
 #[test]
 fn a_setup_is_not_repeated_for_what_jobs_wrote() {

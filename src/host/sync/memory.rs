@@ -61,6 +61,8 @@ pub trait Writers {
     fn made(&self, entry: &Entry) -> bool;
     /// Whether a file that was there before is what it is by a job.
     fn rewrote(&self, entry: &Entry) -> bool;
+    /// Whether a file that jobs are known to write was last written while one ran.
+    fn wrote_again(&self, entry: &Entry) -> bool;
 }
 
 /// The folder of former lists.
@@ -95,7 +97,7 @@ impl Memory {
             None => (None, List::new()),
         };
         let role = |one: &TreeEntry| match last.get(&one.entry.path) {
-            Some(former) if former.role == Role::Output => Role::Output,
+            Some(former) if former.is_still_output(one, writers) => Role::Output,
             Some(former) if !former.is(one) && writers.rewrote(&one.entry) => Role::Output,
             None if digest.is_some() && writers.made(&one.entry) => Role::Output,
             _ => Role::Code,
@@ -260,6 +262,11 @@ impl Former {
     fn is(&self, one: &TreeEntry) -> bool {
         one.canonical() == (self.kind, self.content)
     }
+
+    /// Whether a file that jobs wrote is theirs as it is now. What somebody has edited since is code again.
+    fn is_still_output(&self, one: &TreeEntry, writers: &dyn Writers) -> bool {
+        self.role == Role::Output && (self.is(one) || writers.wrote_again(&one.entry))
+    }
 }
 
 /// The list of a tree, with what each of its files is to the jobs, campaign files left out of the question.
@@ -287,16 +294,19 @@ fn changes(
 ) -> Vec<(Vec<u8>, Change)> {
     let now: BTreeMap<&[u8], &TreeEntry> =
         tree.entries.iter().map(|one| (one.entry.path.as_slice(), one)).collect();
-    let is_output = |path: &Vec<u8>| last.get(path).is_some_and(|last| last.role == Role::Output);
     let mut changed = Vec::new();
     for (path, former) in then {
-        let is_code = former.role == Role::Code && rules.is_code(path) && !is_output(path);
+        let is_code = former.role != Role::Campaign && rules.is_code(path);
         if !is_code || !rules.may_be_listed(path) {
             continue;
         }
+        let output = [Some(former), last.get(path)].into_iter().flatten();
+        let mut output = output.filter(|one| one.role == Role::Output).peekable();
         match now.get(path.as_slice()) {
+            None if output.peek().is_some() => {}
             None => changed.push((path.clone(), Change::Gone)),
             Some(one) if former.is(one) || one.is_campaign => {}
+            Some(one) if output.any(|output| output.is_still_output(one, writers)) => {}
             Some(one) if writers.rewrote(&one.entry) => {}
             Some(_) => changed.push((path.clone(), Change::Changed)),
         }

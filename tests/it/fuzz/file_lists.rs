@@ -29,6 +29,10 @@ impl Writers for Nobody {
     fn rewrote(&self, _entry: &Entry) -> bool {
         false
     }
+
+    fn wrote_again(&self, _entry: &Entry) -> bool {
+        false
+    }
 }
 
 /// Name of the tree, and of its code.
