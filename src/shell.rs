@@ -15,8 +15,13 @@ pub fn quote(text: &str) -> Result<String, NulError> {
     }
 }
 
-/// Quotes `text` as one shell word of a command that a person may copy. A NUL byte, which no name has, is left out.
+/// Quotes `text` as one shell word of a command that a person may copy, and leaves it as it is where it means the same behind a
+/// command's name, such as `n=1`. A NUL byte, which no name has, is left out.
 pub fn word(text: &str) -> String {
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"_./:=,@%+-".contains(&b);
+    if !text.is_empty() && text.bytes().all(is_plain) {
+        return text.to_owned();
+    }
     quote(&text.replace('\0', "")).unwrap_or_default()
 }
 

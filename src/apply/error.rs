@@ -61,6 +61,14 @@ pub enum ApplyError {
         /// The campaign file.
         file: PathBuf,
     },
+    /// Git has no answer about the repository that the campaign file lies in.
+    #[error("`{}` lies in a repository, and git does not tell which ({why})", file.display())]
+    Repository {
+        /// The campaign file.
+        file: PathBuf,
+        /// Git's words.
+        why: String,
+    },
     /// Two campaign files of one folder have one name.
     #[error("`{}` and `{}` have the same name, `{name}`", file.display(), other.display())]
     SameName {
@@ -115,6 +123,7 @@ impl ApplyError {
     pub fn lasting(&self) -> Lasting {
         match self {
             Self::Host(error) => error.lasting(),
+            Self::Store(error) if error.is_passing() => Lasting::Passing,
             Self::Store(_)
             | Self::Lock(_)
             | Self::Plan(_)
@@ -127,6 +136,7 @@ impl ApplyError {
             | Self::NoHost
             | Self::NoAttemptLeft { .. }
             | Self::Shallow { .. }
+            | Self::Repository { .. }
             | Self::SameName { .. }
             | Self::Secrets { .. }
             | Self::Programs { .. } => Lasting::Standing,
@@ -146,6 +156,7 @@ impl ApplyError {
             | Self::Plan(_)
             | Self::Results(_)
             | Self::Shallow { .. }
+            | Self::Repository { .. }
             | Self::SameName { .. }
             | Self::FolderName { .. }
             | Self::Signals(_) => true,

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 
 use super::{ApplyError, Collected, Settings, Workspace};
 use crate::campaign::Campaign;
-use crate::host::{Client, OtherInstance, Repository, random_word, repository};
+use crate::host::{Client, random_word, repository};
 use crate::ids::{CampaignName, Instance, InstanceId};
 use crate::plain_file;
-use crate::store::{Identity, folder_of, set_folder_aside};
+use crate::store::{Holder, Identity, folder_of, set_folder_aside};
 
 /// Digits of an id that was found out or drawn.
 const DIGITS: usize = 12;
@@ -27,7 +27,9 @@ pub(super) enum Known {
     /// Not yet: the folder is in no repository, and a host may know it by its place.
     ByPlace,
     /// Not yet: the repository is a shallow clone, and a host may know others of it.
-    ByRepository(Repository),
+    ByRepository,
+    /// Not at all: there is a repository, and git has no answer about it, but these words.
+    Unread(String),
 }
 
 /// What was found out before any host is asked.
@@ -44,17 +46,25 @@ pub(super) struct Identified {
 pub struct Copied {
     /// The campaign file of the other folder.
     pub from: PathBuf,
-    /// Where the copied state is now.
-    pub aside: PathBuf,
+    /// Where the copied state is now; `None` where it stays, since nothing is kept of this command.
+    pub aside: Option<PathBuf>,
 }
 
 impl Identified {
+    /// Says that nothing is kept of this command, so that the folder stays what it was.
+    pub(super) fn stays_where_it_is(&mut self) {
+        if let Some(copied) = &mut self.copied {
+            copied.aside = None;
+        }
+    }
+
     /// Finds out which instance the campaign file of `settings` is. A state folder `folder` that belongs to another instance is set
     /// aside; else only the record beside the checkpoint is brought up to date.
     pub(super) fn of(
         settings: &Settings,
         folder: &Path,
         machine: &str,
+        us: &Holder,
     ) -> Result<Self, ApplyError> {
         let name = &settings.campaign.name;
         let mut record = Identity::read(folder)?;
@@ -63,8 +73,8 @@ impl Identified {
             let from = copied_from(then, machine, settings)?;
             let other = settings.campaign.id.as_ref().is_some_and(|said| *said != then.id);
             if from.is_some() || (other && then.settled) {
-                let aside = set_folder_aside(folder, &Instance::new(name, &then.id))?;
-                copied = from.map(|from| Copied { from, aside });
+                let aside = set_folder_aside(folder, &Instance::new(name, &then.id), us)?;
+                copied = from.map(|from| Copied { from, aside: Some(aside) });
                 record = None;
             }
         }
@@ -92,9 +102,8 @@ impl Identified {
     ) -> (InstanceId, Known) {
         let settled = record.filter(|record| record.settled).map(|record| record.id.clone());
         let repository = repository(settings.folder());
-        if let Some(repository) = &repository {
-            client.remote.clone_from(&repository.remote);
-            client.commit = Some(repository.commit.clone());
+        if let Ok(Some(repository)) = &repository {
+            client.is_in(repository, &settings.file);
         }
         if let Some(id) = settings.campaign.id.clone().or(settled) {
             return (id, Known::Settled);
@@ -102,12 +111,13 @@ impl Identified {
         // Processes that begin at once share what the first of them drew.
         let drawn = || record.map_or_else(fresh_id, |record| record.id.clone());
         match repository {
-            None => (drawn(), Known::ByPlace),
-            Some(repository) => match &repository.first_commit {
+            Err(why) => (drawn(), Known::Unread(why)),
+            Ok(None) => (drawn(), Known::ByPlace),
+            Ok(Some(repository)) => match &repository.first_commit {
                 Some(first) => {
                     (derived_id(first, &repository.prefix, &settings.file), Known::Derived)
                 }
-                None => (drawn(), Known::ByRepository(repository)),
+                None => (drawn(), Known::ByRepository),
             },
         }
     }
@@ -140,26 +150,21 @@ impl Workspace {
     /// what hosts answered was about another one.
     ///
     /// # Errors
-    /// The repository is a shallow clone, and no host knows it.
+    /// The repository is a shallow clone, and no host knows it; or git has no answer about it.
     pub(super) fn find_itself(&mut self, collected: &Collected) -> Result<bool, ApplyError> {
-        let others = collected.hosts.values().flat_map(|answer| &answer.others);
-        let is_ours: Box<dyn Fn(&&OtherInstance) -> bool> = match &self.identified.known {
+        let here = &self.identified.client;
+        let is_ours: fn(&Client, &Client) -> bool = match &self.identified.known {
             Known::Settled | Known::Derived => return Ok(false),
-            Known::ByPlace => {
-                let place = self.identified.client.place.clone();
-                Box::new(move |other| other.client.place == place)
-            }
-            Known::ByRepository(repository) => {
-                let repository = repository.clone();
-                Box::new(move |other| {
-                    let client = &other.client;
-                    client.commit.as_ref() == Some(&repository.commit)
-                        || (client.remote.is_some() && client.remote == repository.remote)
-                })
+            Known::ByPlace => |here, other| other.place == here.place,
+            Known::ByRepository => Client::is_clone_of,
+            Known::Unread(why) => {
+                let (file, why) = (self.settings.file.clone(), why.clone());
+                return Err(ApplyError::Repository { file, why });
             }
         };
-        let mut ours: Vec<&Instance> =
-            others.filter(is_ours).map(|other| &other.instance).collect();
+        let others = collected.hosts.values().flat_map(|answer| &answer.others);
+        let ours = others.filter(|other| is_ours(here, &other.client));
+        let mut ours: Vec<&Instance> = ours.map(|other| &other.instance).collect();
         ours.sort();
         ours.dedup();
         match ours.as_slice() {
@@ -168,7 +173,7 @@ impl Workspace {
                 self.settle()?;
                 Ok(true)
             }
-            _ if matches!(self.identified.known, Known::ByRepository(_)) => {
+            _ if self.identified.known == Known::ByRepository => {
                 let answered = collected.hosts.values().any(|answer| answer.trouble.is_none());
                 if answered {
                     return Err(ApplyError::Shallow { file: self.settings.file.clone() });

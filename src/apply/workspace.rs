@@ -69,7 +69,10 @@ impl Workspace {
             copy.path().clone_into(&mut folder);
         }
         let us = settings.holder();
-        let identified = Identified::of(&settings, &folder, &machine_id())?;
+        let mut identified = Identified::of(&settings, &folder, &machine_id(), &us)?;
+        if borrowed.is_some() {
+            identified.stays_where_it_is();
+        }
         let opened = Store::open(&folder, &settings.campaign.name, &us)?;
         let hosts = hosts_of(&settings.campaign, &settings.environment)?;
         let (store, set_aside) = (opened.store, opened.set_aside);

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io;
+use std::path::Path;
 
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
 use serde_json::{Value, json};
@@ -13,6 +14,7 @@ use crate::apply::ApplyError;
 use crate::campaign::CampaignError;
 use crate::host::HostError;
 use crate::plan::{FilterError, PlanError, SelectError};
+use crate::shell::quote;
 use crate::store::StoreError;
 
 /// Why a command ends without having done what it was asked.
@@ -167,9 +169,19 @@ impl From<StoreError> for CliError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Damaged { .. } => Self::Damaged(Box::new(error)),
-            error => Self::person("checkpoint", error.to_string(), error.help()),
+            error => Self::Said {
+                exit: store_exit(&error),
+                code: "checkpoint",
+                message: error.to_string(),
+                help: error.help(),
+            },
         }
     }
+}
+
+/// What an error of the checkpoint means for the exit code.
+fn store_exit(error: &StoreError) -> Exit {
+    if error.is_passing() { Exit::Unfinished } else { Exit::Person }
 }
 
 impl From<HostError> for CliError {
@@ -183,7 +195,7 @@ impl From<HostError> for CliError {
 fn apply_help(error: &ApplyError) -> (Exit, &'static str, String) {
     let (code, help) = match error {
         ApplyError::Host(error) => return host_help(error),
-        ApplyError::Store(error) => ("checkpoint", error.help()),
+        ApplyError::Store(error) => return (store_exit(error), "checkpoint", error.help()),
         ApplyError::Plan(error) => ("plan", error.help()),
         ApplyError::Lock(_) => ("lock", String::new()),
         ApplyError::Results(error) => ("results", error.help()),
@@ -201,6 +213,18 @@ fn apply_help(error: &ApplyError) -> (Exit, &'static str, String) {
             "shallow-clone",
             "`git fetch --unshallow` (in CI `fetch-depth: 0`), or the same `id = \"…\"` in the file of every clone".to_owned(),
         ),
+        ApplyError::Repository { file, .. } => {
+            let folder = file.parent().unwrap_or_else(|| Path::new("/"));
+            let folder = quote(&folder.to_string_lossy()).unwrap_or_default();
+            (
+                "repository",
+                format!(
+                    "results belong to all clones of a repository, so sp must know it: `git -C {folder} log -1` shows what is \
+                     wrong (another user's: `git config --global --add safe.directory {folder}`); or write `id = \"…\"` into \
+                     the file"
+                ),
+            )
+        }
         ApplyError::SameName { .. } => {
             ("same-name", "give one of them another `name`: jobs and results go by it".to_owned())
         }

@@ -80,9 +80,11 @@ impl Context {
         if let Some(copied) = workspace.copied() {
             self.say(&printable(&format!(
                 "warning: `.sp` was copied here from `{}`, which is still there: this is a copy of its own now\n         \
-                 what came along is kept in `{}`; `sp help instances` says what is shared and how",
+                 {}`sp help instances` says what is shared and how",
                 copied.from.display(),
-                copied.aside.display()
+                copied.aside.as_ref().map_or_else(String::new, |aside| {
+                    format!("what came along is kept in `{}`; ", aside.display())
+                })
             )));
         }
         if let Some(path) = workspace.set_aside() {

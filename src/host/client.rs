@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::git::Repository;
 use crate::ids::Instance;
 
 /// The longest line about a client that is read.
@@ -26,6 +27,8 @@ pub struct Client {
     pub remote: Option<String>,
     /// The commit that the work tree stood at.
     pub commit: Option<String>,
+    /// Digest of the file's path in the repository.
+    pub path: Option<String>,
 }
 
 impl Client {
@@ -39,7 +42,25 @@ impl Client {
             file: file.to_string_lossy().into_owned(),
             remote: None,
             commit: None,
+            path: None,
         }
+    }
+
+    /// Adds what is known of the file's repository.
+    pub fn is_in(&mut self, repository: &Repository, file: &Path) {
+        let name = file.file_name().unwrap_or_default().as_bytes();
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&repository.prefix).update(name);
+        self.path = Some(short_digest(&hasher));
+        self.remote.clone_from(&repository.remote);
+        self.commit = Some(repository.commit.clone());
+    }
+
+    /// Whether both are the same file of one repository, by its address or by the commit that both stood at.
+    pub fn is_clone_of(&self, other: &Self) -> bool {
+        let same = |ours: &Option<String>, theirs| ours.is_some() && ours == theirs;
+        same(&self.path, &other.path)
+            && (same(&self.remote, &other.remote) || same(&self.commit, &other.commit))
     }
 
     /// The client as JSON on one line.
@@ -127,6 +148,30 @@ mod tests {
         assert_ne!(remote_digest("https://example.org/ann/other"), digest);
         assert_ne!(remote_digest("https://example.com/ann/exp"), digest);
         assert_eq!(remote_digest("file:///srv/exp"), remote_digest("/srv/exp.git"));
+    }
+
+    #[test]
+    fn a_clone_has_the_same_file_of_the_same_repository() {
+        let repository = |remote: Option<&str>, commit: &str, prefix: &str| Repository {
+            first_commit: None,
+            prefix: prefix.as_bytes().to_vec(),
+            commit: commit.to_owned(),
+            remote: remote.map(str::to_owned),
+        };
+        let client = |repository: Repository| {
+            let file = Path::new("/x/campaign.toml");
+            let mut client = Client::new("machine", file);
+            client.is_in(&repository, file);
+            client
+        };
+        let one = client(repository(Some("r"), "c", "exp1/"));
+        assert!(one.is_clone_of(&client(repository(Some("r"), "d", "exp1/"))));
+        assert!(one.is_clone_of(&client(repository(None, "c", "exp1/"))));
+        assert!(!one.is_clone_of(&client(repository(Some("r"), "c", "exp2/"))));
+        assert!(!one.is_clone_of(&client(repository(Some("s"), "d", "exp1/"))));
+        assert!(!one.is_clone_of(&Client::new("machine", Path::new("/x/campaign.toml"))));
+        let (none, nobody) = (repository(None, "c", ""), repository(None, "d", ""));
+        assert!(!client(none).is_clone_of(&client(nobody)));
     }
 
     #[test]

@@ -88,21 +88,24 @@ pub struct Repository {
 }
 
 /// Asks git about the repository of a folder; `None` outside of one, and before its first commit.
-pub fn repository(folder: &Path) -> Option<Repository> {
-    let tree = WorkTree::open(folder).ok().flatten()?;
-    let told = tree.text(&["rev-parse", "--is-shallow-repository", "HEAD"])?;
-    let (is_shallow, commit) = told.trim().split_once('\n')?;
-    let commit = Some(commit.to_owned()).filter(|id| is_commit(id))?;
-    let first_commit = if is_shallow == "true" {
+///
+/// # Errors
+/// There is a repository, and git has no answer about it; reads as one line, git's own where it said one.
+pub fn repository(folder: &Path) -> Result<Option<Repository>, String> {
+    let Some(tree) = WorkTree::open(folder)? else { return Ok(None) };
+    let Some(commit) = tree.commit() else { return Ok(None) };
+    let is_shallow = tree.told(&["rev-parse", "--is-shallow-repository"])? == "true";
+    let first_commit = if is_shallow {
         None
     } else {
         // A repository may have several roots: the smallest id, whatever git's order.
-        let roots = tree.text(&["rev-list", "--max-parents=0", "HEAD"])?;
-        Some(roots.lines().filter(|id| is_commit(id)).min()?.to_owned())
+        let roots = tree.told(&["rev-list", "--max-parents=0", "HEAD", "--"])?;
+        let first = roots.lines().filter(|id| is_commit(id)).min();
+        Some(first.ok_or("it has no first commit")?.to_owned())
     };
-    let remote = tree.text(&["config", "--get", "remote.origin.url"]);
-    let remote = remote.map(|address| remote_digest(address.trim()));
-    Some(Repository { first_commit, prefix: tree.prefix(), commit, remote })
+    let address = tree.told(&["config", "--get", "remote.origin.url"]).ok();
+    let remote = address.map(|address| remote_digest(&address));
+    Ok(Some(Repository { first_commit, prefix: tree.prefix(), commit, remote }))
 }
 
 fn is_commit(text: &str) -> bool {
@@ -180,8 +183,7 @@ impl WorkTree {
 
     /// The commit that the work tree stands at; `None` before the first one.
     pub(super) fn commit(&self) -> Option<String> {
-        let id = self.text(&["rev-parse", "--verify", "-q", "HEAD"])?;
-        Some(id.trim().to_owned()).filter(|id| is_commit(id))
+        self.told(&["rev-parse", "--verify", "-q", "HEAD"]).ok().filter(|id| is_commit(id))
     }
 
     /// Files below the folder, relative to it: tracked ones, and those that are neither tracked nor ignored. Deleted files
@@ -283,9 +285,9 @@ impl WorkTree {
         Ok(names)
     }
 
-    /// What git answers as text; `None` where it has no answer.
-    fn text(&self, arguments: &[&str]) -> Option<String> {
-        self.ask(arguments, &[]).ok().map(|told| String::from_utf8_lossy(&told).into_owned())
+    /// What git answers as text, without the end of its last line.
+    fn told(&self, arguments: &[&str]) -> Result<String, String> {
+        Ok(String::from_utf8_lossy(&self.ask(arguments, &[])?).trim_end().to_owned())
     }
 
     fn ask(&self, arguments: &[impl AsRef<OsStr>], input: &[u8]) -> Result<Vec<u8>, String> {

@@ -91,6 +91,18 @@ pub enum StoreError {
         /// Who holds the lock, unless it had not yet said so.
         holder: Option<Holder>,
     },
+    /// The folder belongs to another instance by now, and another process holds the campaign's lock.
+    #[error(
+        "`{}` is of another instance than the campaign file now, and {} works with it; run the same command again when that \
+         has ended",
+        path.display(), named(holder.as_ref())
+    )]
+    OtherInUse {
+        /// The folder of the checkpoint.
+        path: PathBuf,
+        /// Who holds the lock, unless it had not yet said so.
+        holder: Option<Holder>,
+    },
     /// The campaign's lock cannot be used.
     #[error(transparent)]
     Lock(#[from] LockError),
@@ -199,6 +211,11 @@ impl StoreError {
             }
             _ => of(source),
         }
+    }
+
+    /// Whether the same command may succeed later without anybody's doing: another process is at work.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Locked { .. } | Self::DamagedInUse { .. } | Self::OtherInUse { .. })
     }
 
     /// Whether this user may not do what was tried with a file.

@@ -7,12 +7,12 @@ use std::io::{self, Write as _};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 
-use super::StoreError;
 use super::open::make_folder;
+use super::{ApplyLock, Holder, Lock, StoreError};
 use crate::atomic_file::{Durability, replace};
 use crate::crash::crash_point;
 use crate::ids::{Instance, InstanceId};
-use crate::plain_file;
+use crate::plain_file::{self, Wrong};
 
 const FILE: &str = "id";
 /// More bytes than the file has, whatever the path in it.
@@ -37,8 +37,9 @@ impl Identity {
     /// Reads the file in the folder of a checkpoint; `None` where there is none.
     ///
     /// # Errors
-    /// It cannot be read, or holds something else.
+    /// It cannot be read, or holds something else, or the folder or `.sp` is a link: what it leads to is somebody else's.
     pub fn read(folder: &Path) -> Result<Option<Self>, StoreError> {
+        check_not_linked(folder)?;
         let path = folder.join(FILE);
         let read = plain_file::open(&path).and_then(|(file, _)| plain_file::read(&file, MOST));
         let bytes = match read {
@@ -114,8 +115,38 @@ fn line(bytes: &[u8]) -> Option<(&str, &[u8])> {
     Some((std::str::from_utf8(&bytes[..end]).ok()?, &bytes[end + 1..]))
 }
 
-/// Puts the folder of a checkpoint aside that belongs to another instance, and says where it is now.
-pub fn set_folder_aside(folder: &Path, owner: &Instance) -> Result<PathBuf, StoreError> {
+/// Sees to it that neither the folder of a checkpoint nor `.sp` is a link, as far as they are there.
+fn check_not_linked(folder: &Path) -> Result<(), StoreError> {
+    for path in folder.parent().into_iter().chain([folder]) {
+        match fs::symlink_metadata(path) {
+            Ok(about) if about.is_symlink() => {
+                return Err(StoreError::io("use", path)(Wrong::Link.into()));
+            }
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(StoreError::io("look at", path)(error));
+            }
+            Ok(_) | Err(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Puts the folder of a checkpoint aside that belongs to another instance, and says where it is now. `us`: this process, which
+/// takes the campaign's lock for it.
+///
+/// # Errors
+/// An apply works with the folder.
+pub fn set_folder_aside(
+    folder: &Path,
+    owner: &Instance,
+    us: &Holder,
+) -> Result<PathBuf, StoreError> {
+    let _lock = match ApplyLock::acquire(folder, us)? {
+        Lock::Acquired(lock) => lock,
+        Lock::Held(holder) => {
+            return Err(StoreError::OtherInUse { path: folder.to_owned(), holder });
+        }
+    };
     let mut target = folder.with_file_name(owner.as_str());
     for n in 2..ASIDE_MAX {
         if !target.try_exists().map_err(StoreError::io("look at", &target))? {

@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::support::{Sandbox, commit, places, quoted, shell, sorted_lines, sp_in};
+use crate::support::{
+    Sandbox, commit, finish, places, quoted, shell, sorted_lines, sp_in, wait_until,
+};
 
 /// A job that says in the home who ran it, and leaves a file.
 const CAMPAIGN: &str = r#"
@@ -230,4 +232,56 @@ fn damaged_record_of_the_id_is_told() {
     assert!(run.stderr.contains("remove it, then run sp again"), "{run:?}");
     fs::remove_file(folder.join(".sp/bench/id")).expect("it goes");
     assert_eq!(plan(&sandbox, &folder), (0, 0));
+}
+
+/// What the other folder keeps is not ours to set aside, whoever's id it has.
+#[test]
+fn linked_state_of_another_folder_is_not_moved() {
+    let (sandbox, folder) = first(false);
+    let copy = sandbox.path().join("copy");
+    fs::create_dir(&copy).expect("a folder");
+    shell(&folder, "cp campaign.toml run.sh ../copy/; cd ../copy; ln -s ../work/.sp .sp");
+    let text = format!("id = 'x'\n{CAMPAIGN}");
+    for text in [CAMPAIGN, &text] {
+        fs::write(copy.join("campaign.toml"), text).expect("a file");
+        for command in ["status", "plan", "apply"] {
+            let run = sp_in(&sandbox, &copy, &[command]);
+            assert_eq!(run.code, 1, "{command}: {run:?}");
+            assert!(run.stderr.contains("it is a link"), "{command}: {run:?}");
+        }
+        assert_eq!(shell(&folder, "ls .sp"), "bench\n");
+    }
+    assert_eq!(plan(&sandbox, &folder), (0, 0));
+}
+
+/// An apply that runs keeps its folder; whoever only looks says so and may be asked again.
+#[test]
+fn state_that_an_apply_works_with_is_not_set_aside() {
+    let text = "name = 'bench'\ncommand = 'touch began; until [ -e go ]; do sleep 0.02; done'\n";
+    let sandbox = Sandbox::with(text);
+    let apply = sandbox.spawn(&["apply"]);
+    wait_until("the job runs", || sandbox.campaign().join("began").exists());
+    sandbox.write("campaign.toml", &format!("id = 'x'\n{text}"));
+    let run = sandbox.expect(75, &["status"]);
+    assert!(run.stderr.contains("is of another instance"), "{run:?}");
+    sandbox.write("go", "");
+    assert_eq!(finish(apply).code, 0);
+    sandbox.expect(0, &["status"]);
+}
+
+/// A folder in a repository that git cannot read is not taken for one without.
+#[test]
+fn repository_that_git_cannot_read_is_told() {
+    let (sandbox, folder) = first(true);
+    fs::remove_dir_all(folder.join(".sp")).expect("there is one");
+    fs::write(folder.join(".git/HEAD"), "garbage\n").expect("a file");
+    for command in ["plan", "apply"] {
+        let run = sp_in(&sandbox, &folder, &[command]);
+        assert_eq!(run.code, 1, "{command}: {run:?}");
+        assert!(run.stderr.contains("lies in a repository"), "{command}: {run:?}");
+        assert!(run.stderr.contains("git -C "), "{command}: {run:?}");
+    }
+    assert_eq!(instances(&sandbox), 1);
+    sandbox.write("campaign.toml", &format!("id = 'x'\n{CAMPAIGN}"));
+    assert_eq!(plan(&sandbox, &folder), (2, 0));
 }
