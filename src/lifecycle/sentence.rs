@@ -53,7 +53,7 @@ pub fn sentence(ending: &Ending, context: &Context<'_>) -> String {
             format!("the log does not match{pattern}{cut}")
         }
         Reason::MarkerLimit => {
-            format!("looking for {} took too long", marker(ending, context))
+            format!("looking for {} took too long, or broke off", marker(ending, context))
         }
         Reason::MarkerCount => match context.count {
             Some((pattern, min)) => format!("fewer than {min} files match {pattern}"),
