@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::{Run, Sandbox, files_below, finish, wait_until};
+use crate::support::{Run, Sandbox, files_below, finish, secrets_in_memory, wait_until};
 
 const TOKEN: &str = "tokenvalue-4711-xyzzy";
 
@@ -47,12 +47,8 @@ fn started(sandbox: &Sandbox) -> usize {
 
 /// Files of the host's secrets that belong to this sandbox's root.
 fn secret_files(sandbox: &Sandbox) -> Vec<PathBuf> {
-    let root_id = fs::read_to_string(sandbox.root().join("v2/root-id")).unwrap_or_default();
-    let user = rustix::process::geteuid().as_raw();
-    let memory = files_below(Path::new(&format!("/dev/shm/sp-{user}")));
-    let ours = |path: &PathBuf| path.to_string_lossy().contains(root_id.trim());
     let on_disk = files_below(&sandbox.root().join("v2/secrets"));
-    memory.into_iter().filter(ours).chain(on_disk).collect()
+    secrets_in_memory(&sandbox.root()).into_iter().chain(on_disk).collect()
 }
 
 /// Files that hold the token, but for the test's own; secrets of the host included.

@@ -24,7 +24,7 @@ use tempfile::TempDir;
 pub use disk::Disk;
 pub use memory::MemoryGroup;
 pub use network::Network;
-pub use places::{commit, place, places, sp_in};
+pub use places::{commit, files_below, place, places, secrets_in_memory, sp_in};
 pub use shell::{quoted, shell};
 
 /// How long anything may take on a loaded machine before a test gives up.
@@ -323,6 +323,9 @@ impl Drop for Sandbox {
         for (pid, _) in self.processes() {
             kill(pid, rustix::process::Signal::KILL);
         }
+        for secret in secrets_in_memory(&self.root()) {
+            drop(fs::remove_file(secret));
+        }
         assert!(
             left.is_empty() || std::thread::panicking(),
             "processes were left behind: {left:#?}"
@@ -339,19 +342,6 @@ impl Run {
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
         }
     }
-}
-
-/// Every file below a folder, links not followed; empty where there is none.
-pub fn files_below(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        match entry.file_type() {
-            Ok(kind) if kind.is_dir() => found.extend(files_below(&entry.path())),
-            Ok(kind) if kind.is_file() => found.push(entry.path()),
-            _ => {}
-        }
-    }
-    found
 }
 
 /// A field of a record.

@@ -52,3 +52,25 @@ pub fn commit(folder: &Path) {
          git -c user.name=t -c user.email=t@example.org commit -qm first",
     );
 }
+
+/// Secrets of a root that lie in memory.
+pub fn secrets_in_memory(root: &Path) -> Vec<PathBuf> {
+    let Ok(root_id) = fs::read_to_string(root.join("v2/root-id")) else { return Vec::new() };
+    let user = rustix::process::geteuid().as_raw();
+    let memory = files_below(Path::new(&format!("/dev/shm/sp-{user}")));
+    let ours = |path: &PathBuf| path.to_string_lossy().contains(root_id.trim());
+    memory.into_iter().filter(ours).collect()
+}
+
+/// Every file below a folder, links not followed; empty where there is none.
+pub fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() => found.extend(files_below(&entry.path())),
+            Ok(kind) if kind.is_file() => found.push(entry.path()),
+            _ => {}
+        }
+    }
+    found
+}

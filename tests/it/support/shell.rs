@@ -13,6 +13,9 @@ pub fn quoted(path: impl AsRef<Path>) -> String {
 pub fn shell(folder: &Path, text: &str) -> String {
     let mut child = Command::new("sh")
         .current_dir(folder)
+        // Whatever the settings of who runs the tests.
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .env("GIT_CONFIG_NOSYSTEM", "1")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
