@@ -17,7 +17,7 @@ WHOSE=
 # -> TREE: the pids, without the stub's. After read_state. SURE=1 where the stub ended a moment ago under our own eyes, so
 # that the number of its session cannot have been given to a stranger.
 tree() { # ATTEMPT_FOLDER
-  local _stub _since _runner _out _mark _looks _newest _from
+  local _stub _since _runner _out _lock _mark _looks _newest _from
   TREE=
   field pid "$R_START" || return 1
   _stub=$F
@@ -29,8 +29,10 @@ tree() { # ATTEMPT_FOLDER
   [ "$F" = "$MACHINE" ] || return 1
   field rid "$R_CLAIM"
   _runner=${F%%-*}
-  _out=$1/out
-  _mark=${1%/*}/try-${1##*/}.
+  _out=$1/out _lock=$1/alive
+  # As its path goes on below the folder of the campaign.
+  _mark=${1%/*}
+  _mark=/jobs/${_mark##*/}/try-${1##*/}.
   # Who is gone before it is looked at may have left a child that came too late to be looked at. So nothing is found only
   # where nobody came meanwhile who may be such a child: pids are given out in a ring, and the kernel tells the last one.
   _looks=0 REAPERS=
@@ -115,7 +117,7 @@ files_of() { # PATTERN_OR_FOLDERS /NAME
 # Adds to TREE who of these processes belongs to the attempt; fails when somebody does.
 # shellcheck disable=SC2086 # lists and patterns
 look_at() { # PATTERN_OR_FOLDERS
-  local _sid _proof _session _marked _holders _apart _pid
+  local _sid _proof _session _marked _open _holders _apart _pid
   # The kernel gives the number away again only when the last process of the session is gone. So the session is ours as
   # long as the stub leads it; later, when one of its processes carries the mark.
   if [ "$WHOSE" = apart ]; then
@@ -138,13 +140,19 @@ look_at() { # PATTERN_OR_FOLDERS
   # By whole variables: busybox sees nothing of a file behind the first NUL without -z.
   files_of "$1" /environ
   _marked=$(grep -lszxF "SP_OUT_DIR=$_out" $FILES 2>/dev/null)
-  # Who holds the lock `alive` under its inherited number can have it from the job only. The whole path counts: another
-  # root of this machine may have the same attempt of the same campaign.
+  # Who holds the lock `alive` under its inherited number can have it from the job only. Another root of this machine may
+  # have the same attempt of the same campaign, so the file itself counts; but only a path that ends like it is followed,
+  # since one on a mount that hangs would hold us. No more of the path is compared: in the C locale busybox prints `?` for
+  # every byte of a root's name that is not ASCII.
   # Who only looks whether it is free has it open for reading: that is nobody of the job's.
   files_of "$1" /fd/8
   # shellcheck disable=SC2012 # busybox has no find -lname
-  _holders=$(ls -l $FILES 2>/dev/null | MARK=" -> $_mark" awk '
+  _open=$(ls -l $FILES 2>/dev/null | MARK="$_mark" awk '
     /^l-w/ && index($0, ENVIRON["MARK"]) && /\/alive$/ { sub(/ -> .*/, ""); sub(/.* \/proc\//, ""); sub(/\/.*/, ""); print }')
+  _holders=
+  for _pid in $_open; do
+    [ ! "/proc/$_pid/fd/8" -ef "$_lock" ] || _holders="$_holders $_pid"
+  done
   _apart=
   [ "$WHOSE" != command ] || [ -z "$_marked" ] || {
     apart_of "$1"

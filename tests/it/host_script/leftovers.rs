@@ -4,11 +4,11 @@
 
 use rustix::process::Signal;
 
-use super::world::{Batch, CAMPAIGN, World, job, kill, verdict};
+use super::world::{Batch, CAMPAIGN, VERSION, World, job, kill, verdict};
 use crate::support::wait_until;
 
 super::in_every_shell! {
-    what_a_job_leaves_is_ended what_runs_from_parent_to_child_is_found what_a_finished_job_left_is_not_the_next_ones
+    what_a_job_leaves_is_ended what_holds_the_lock_below_an_odd_root_is_found what_runs_from_parent_to_child_is_found what_a_finished_job_left_is_not_the_next_ones
     who_looks_at_the_lock_is_no_process_of_the_job what_is_to_be_kept_lives_on
     what_is_to_be_kept_ends_with_a_job_that_is_ended
 }
@@ -45,6 +45,15 @@ fn what_a_job_leaves_is_ended(world: &World) {
         assert_eq!(ends[&format!("{}/1", job.id)]["left"], "cleaned", "{name}");
     }
     assert_eq!(world.errors(), "");
+}
+
+/// Nothing but the lock tells whose it is, and some of what lists open files does not print such a name as it is.
+fn what_holds_the_lock_below_an_odd_root_is_found(world: &mut World) {
+    world.root = world.sandbox.path().join("it's ü \\ -> root");
+    world.install(VERSION, "");
+    let job = job("setsid env -i sleep 600 & exit 0");
+    let ends = world.run(&Batch::new([job.clone()]));
+    assert_eq!(ends[&format!("{}/1", job.id)]["left"], "cleaned");
 }
 
 /// Twelve jobs, each with a row of daemons that live for a moment each and leave the next one behind.
