@@ -205,7 +205,7 @@ fn what_another_command_was_told_first_is_told_all_the_same() {
 /// still the attempt that we planned, not one behind it.
 #[test]
 fn what_another_client_hands_over_behind_our_plan_runs_once() {
-    let sandbox = Sandbox::with(&HELD.replace("{{ work_dir }}", "$HOME"));
+    let sandbox = Sandbox::with(&HELD.replace("{{ work_dir }}", "~"));
     commit(&sandbox.campaign());
     shell(sandbox.path(), "git clone -q work clone");
     // The first to be asked for the account's environment waits, which is our apply, between its plan and its hand-over.

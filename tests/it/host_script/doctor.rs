@@ -44,6 +44,8 @@ fn mounts(world: &mut World) {
     let system = world.sandbox.path().join("system");
     fs::create_dir_all(system.join("proc/self")).expect("a folder");
     let root = world.root.canonicalize().expect("a root").display().to_string();
+    // As the kernel writes it there.
+    let root = root.replace(' ', "\\040");
     let above = root.rsplit_once('/').expect("a folder above").0;
     world.set("SP_SYSTEM_ROOT", &system.to_string_lossy());
     for (table, fs_name, options) in [

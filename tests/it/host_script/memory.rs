@@ -6,7 +6,7 @@ use std::fs;
 
 use super::in_every_shell;
 use super::world::{Batch, World, job};
-use crate::support::{MemoryGroup, wait_until};
+use crate::support::{MemoryGroup, quoted, wait_until};
 
 /// What all of it may have together.
 const LIMIT: u64 = 48 << 20;
@@ -57,12 +57,12 @@ fn what_the_kernel_kills_for_memory_is_told_by_its_counter(world: &mut World) {
 fn which_of_two_jobs_at_once_it_was_is_not_known(world: &mut World) {
     let Some(group) = MemoryGroup::new(LIMIT) else { return };
     world.group = Some(group);
-    let home = world.sandbox.home();
-    let home = home.display();
+    let second = quoted(world.sandbox.home().join("second"));
+    let go = quoted(world.sandbox.home().join("go"));
     // The second one is there before the first one is killed, and fails after it.
     let mut batch = Batch::new([
-        job(format!("until [ -e {home}/second ]; do sleep 0.02; done; {EATS}")),
-        job(format!("touch {home}/second; until [ -e {home}/go ]; do sleep 0.02; done; exit 4")),
+        job(format!("until [ -e {second} ]; do sleep 0.02; done; {EATS}")),
+        job(format!("touch {second}; until [ -e {go} ]; do sleep 0.02; done; exit 4")),
     ]);
     batch.slots = 2;
     world.hand_over(&batch);
