@@ -11,11 +11,11 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::support::{Run, Sandbox};
+use crate::support::{Run, Sandbox, quoted};
 
 const CAMPAIGN: &str = r#"
 name = "crash"
-command = "echo {{ n }} >> {{ work_dir }}/ran"
+command = '''echo {{ n }} >> {{ work_dir }}/ran'''
 [matrix]
 n = [1, 2, 3]
 "#;
@@ -116,8 +116,8 @@ fn killed_while_adopting() {
         let sandbox = Sandbox::with(CAMPAIGN);
         let other = sandbox.path().join("other");
         fs::create_dir(&other).expect("a folder");
-        let ran = sandbox.campaign().join("ran").display().to_string();
-        let text = CAMPAIGN.replace("{{ work_dir }}/ran", &format!("'{ran}'"));
+        let ran = quoted(sandbox.campaign().join("ran"));
+        let text = CAMPAIGN.replace("{{ work_dir }}/ran", &ran);
         fs::write(other.join("campaign.toml"), &text).expect("a file");
         sandbox.write("campaign.toml", &text);
         let run = Run::of(&sandbox.command_in(&other, &["apply"]).output().expect("sp starts"));
@@ -159,7 +159,7 @@ fn killed_while_sending() {
     let points: Vec<String> = calls.iter().flat_map(|call| of_call(call)).collect();
     in_parallel(&points, |point| {
         let sandbox = Sandbox::new();
-        let ran = sandbox.campaign().join("ran").display().to_string();
+        let ran = quoted(sandbox.campaign().join("ran"));
         let text = CAMPAIGN.replace("{{ work_dir }}/ran", &format!("{ran}; cat code"));
         let more = "[sync]\nexclude = ['ran']\n[hosts.local]\nsnapshot = true\n";
         sandbox.write("campaign.toml", &format!("{text}{more}"));

@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::{Run, Sandbox, commit, finish, shell, wait_until};
+use crate::support::{Run, Sandbox, commit, finish, in_toml, shell, wait_until};
 
 /// A folder in which jobs, and what belongs to `sp`, write beside the code; `lib.sh` is read by all jobs.
 struct Folder {
@@ -49,7 +49,7 @@ const FOLDERS: &[Folder] = &[
     },
     Folder {
         name: "own root",
-        command: "sh bench.sh {{ n }} > $SP_OUT_DIR/x",
+        command: "sh bench.sh {{ n }} > \"$SP_OUT_DIR/x\"",
         before: "true",
         between: "$SP results > table; for format in csv tsv jsonl md; do $SP results --format $format > table.$format; done
                   $SP plan --out saved.plan -q",
@@ -61,7 +61,7 @@ impl Folder {
     fn campaign(&self, sandbox: &Sandbox, values: &str, snapshot: bool) -> String {
         let root = sandbox.campaign().join("kept");
         let root =
-            if self.root_inside { format!("root = '{}'\n", root.display()) } else { String::new() };
+            if self.root_inside { format!("root = {}\n", in_toml(root)) } else { String::new() };
         format!(
             "name = 'c'\ncommand = '''{}'''\n[matrix]\nn = {values}\n[hosts.local]\nsnapshot = {snapshot}\nslots = 2\n{root}",
             self.command

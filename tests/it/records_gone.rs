@@ -92,7 +92,7 @@ fn a_hand_over_that_was_damaged_in_the_queue_comes_again() {
 /// A campaign that runs through.
 fn quick(values: &str) -> String {
     format!(
-        "name = 'known'\ncommand = 'echo {{{{ n }}}} >> ~/ran; touch $SP_OUT_DIR/x'\n[matrix]\nn = [{values}]\n"
+        "name = 'known'\ncommand = 'echo {{{{ n }}}} >> ~/ran; touch \"$SP_OUT_DIR/x\"'\n[matrix]\nn = [{values}]\n"
     )
 }
 

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use crate::support::{Run, Sandbox, commit, shell, sp_in, wait_until};
+use crate::support::{Run, Sandbox, commit, quoted, shell, sp_in, wait_until};
 
 /// One that ends, one that has an older attempt, one that runs until `~/go` is there, one that waits behind it.
 const FIRST: &str = r#"
@@ -76,7 +76,8 @@ impl Two {
             Kind::Moved => shell(path, "mv work second && mkdir work"),
             Kind::Unrelated => shell(path, "mkdir second && cp work/campaign.toml second"),
             Kind::Shallow => {
-                shell(path, &format!("git clone -q --depth 1 file://{} second", first.display()))
+                let from = quoted(format!("file://{}", first.display()));
+                shell(path, &format!("git clone -q --depth 1 {from} second"))
             }
         };
         if kind == Kind::Unrelated {

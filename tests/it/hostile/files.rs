@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 
-use crate::support::{Run, Sandbox, commit, shell};
+use crate::support::{Run, Sandbox, commit, in_toml, shell};
 
 const SECRET: &str = "not-to-be-shown";
 
@@ -128,7 +128,7 @@ fn what_sp_keeps_is_reached_by_no_link() {
             &sandbox.campaign(),
             &format!(
                 "mkdir -p ../beside/folder $(dirname {place}); echo {SECRET} >../beside/file; chmod 700 .sp || :
-                 if [ {make} = pipe ]; then mkfifo {place}; else ln -s $PWD/../beside/{make} {place}; fi"
+                 if [ {make} = pipe ]; then mkfifo {place}; else ln -s \"$PWD/../beside/{make}\" {place}; fi"
             ),
         );
         let run = sandbox.sp(&["apply"]);
@@ -156,7 +156,7 @@ fn a_log_is_shown_from_a_plain_file() {
     shell(
         &sandbox.campaign(),
         &format!(
-            "echo {SECRET} >../secret; rm .sp/c/logs/{id}.1.log; ln -s $PWD/../secret .sp/c/logs/{id}.1.log"
+            "echo {SECRET} >../secret; rm .sp/c/logs/{id}.1.log; ln -s \"$PWD/../secret\" .sp/c/logs/{id}.1.log"
         ),
     );
     let run = sandbox.sp(&["logs", "x=1"]);
@@ -170,7 +170,7 @@ fn a_tree_does_not_hold_its_own_root() {
         let sandbox = Sandbox::new();
         shell(&sandbox.campaign(), "mkdir real; ln -s real link");
         let path = sandbox.campaign().join(root);
-        let hosts = format!("[hosts.local]\nsnapshot = true\nroot = '{}'\n", path.display());
+        let hosts = format!("[hosts.local]\nsnapshot = true\nroot = {}\n", in_toml(path));
         let text = |values: &str| campaign(values, "") + &hosts;
         sandbox.write("campaign.toml", &text("[1]"));
         if git {

@@ -22,7 +22,8 @@ const COMMANDS: &[&[&str]] = &[
     &["gc", "-n"],
 ];
 
-/// A sandbox with programs that leave a file behind when they are run.
+/// A sandbox with programs that leave a file behind when they are run. They lie in its plain folder: git runs some of them by
+/// a shell and splits others at blanks, so that no spelling of another path does for all settings.
 struct Hostile {
     sandbox: Sandbox,
 }
@@ -31,7 +32,7 @@ impl Hostile {
     fn new() -> Self {
         let sandbox = Sandbox::with(CAMPAIGN);
         shell(
-            sandbox.path(),
+            sandbox.plain(),
             "mkdir ran; for name in fsmonitor hook clean process external ssh upload helper alias pager; do
                printf '#!/bin/sh\\n: >%s/ran/%s\\nexit 1\\n' \"$PWD\" $name >run-$name; chmod 755 run-$name
              done",
@@ -41,7 +42,7 @@ impl Hostile {
 
     /// Settings that name a program for everything that git has one for.
     fn settings(&self) -> String {
-        let program = |name: &str| self.sandbox.path().join(name).display().to_string();
+        let program = |name: &str| self.sandbox.plain().join(name).display().to_string();
         format!(
             "[core]\n repositoryformatversion = 1\n fsmonitor = {fsmonitor}\n sshCommand = {ssh}\n pager = {pager}\n\
              [extensions]\n partialClone = origin\n\
@@ -67,7 +68,7 @@ impl Hostile {
 
     /// What was run.
     fn ran(&self) -> Vec<String> {
-        let list = shell(self.sandbox.path(), "ls ran");
+        let list = shell(self.sandbox.plain(), "ls ran");
         list.lines().map(str::to_owned).collect()
     }
 
@@ -80,7 +81,7 @@ impl Hostile {
         for program in programs {
             assert!(ran.iter().any(|name| name == program), "git does not run {program}: {ran:?}");
         }
-        shell(self.sandbox.path(), "rm ran/*");
+        shell(self.sandbox.plain(), "rm ran/*");
     }
 
     #[track_caller]
@@ -133,9 +134,12 @@ fn the_settings_of_a_repository_start_nothing() {
     crate::support::commit(&sandbox.campaign());
     shell(
         &sandbox.campaign(),
-        "for hook in post-index-change pre-auto-gc reference-transaction post-checkout; do
-           cp ../run-hook .git/hooks/$hook
-         done",
+        &format!(
+            "for hook in post-index-change pre-auto-gc reference-transaction post-checkout; do
+               cp {}/run-hook .git/hooks/$hook
+             done",
+            sandbox.plain().display()
+        ),
     );
     sandbox.write(".git/config", &hostile.settings());
     // Their looks have changed, so git has to read them.

@@ -4,9 +4,11 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use solverpilot::shell::quote;
+
 use super::{one, read, refused, says};
 use crate::doctor::bash_is_the_login_shell;
-use crate::support::{Disk, Sandbox, shell, wait_until};
+use crate::support::{Disk, Sandbox, in_toml, shell, wait_until};
 
 /// A host whose commands find every program but these.
 fn without(programs: &[&str]) -> Sandbox {
@@ -119,13 +121,11 @@ fn a_root_below_a_folder_that_others_may_write_to() {
     let mode = |path: &Path, mode| {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("a mode");
     };
-    let far = one("box", "root = 'SANDBOX/lab/ann/sp'", "true");
-    let near = Sandbox::with(
-        "name = 'here'\ncommand = 'true'\n[hosts.box]\nroot = 'SANDBOX/lab/ann/sp'\n",
-    );
+    let far = one("box", "root = ROOT", "true");
+    let near = Sandbox::with("name = 'here'\ncommand = 'true'\n[hosts.box]\nroot = ROOT\n");
     for sandbox in [far, near] {
-        let at = sandbox.path().to_string_lossy().into_owned();
-        let text = sandbox.read("campaign.toml").replace("SANDBOX", &at);
+        let root = in_toml(sandbox.path().join("lab/ann/sp"));
+        let text = sandbox.read("campaign.toml").replace("ROOT", &root);
         sandbox.write("campaign.toml", &text);
         let lab = sandbox.path().join("lab");
         fs::create_dir(&lab).expect("a folder");
@@ -141,7 +141,8 @@ fn a_root_below_a_folder_that_others_may_write_to() {
                 "could put another folder in its place",
             ],
         );
-        says(&run, &[&format!("chmod go-w {lab_path}; or")]);
+        let word = quote(&lab.to_string_lossy()).expect("text");
+        says(&run, &[&format!("chmod go-w {word}; or")]);
         let doctor = sandbox.expect(1, &["doctor"]);
         assert!(doctor.stdout.contains("chmod go-w"), "{}", doctor.stdout);
         says(&sandbox.expect(1, &["cancel", "--all"]), &["others may write to it"]);
@@ -241,7 +242,7 @@ fn a_host_whose_disk_is_a_new_one() {
     let sandbox = one("box", "", "echo x >> \"$RAN\"; until [ -e ~/go ]; do sleep 0.05; done");
     let ran = sandbox.path().join("ran");
     let text = sandbox.read("campaign.toml");
-    sandbox.write("campaign.toml", &format!("{text}\n[env]\nRAN = '{}'\n", ran.display()));
+    sandbox.write("campaign.toml", &format!("{text}\n[env]\nRAN = {}\n", in_toml(&ran)));
     sandbox.expect(0, &["apply", "--detach"]);
     wait_until("the job runs", || read(&ran) == "x\n");
     sandbox.kill_all();

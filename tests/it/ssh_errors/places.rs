@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::standing::mounted;
 use super::{one, says};
-use crate::support::{Disk, Sandbox, files_below, wait_until};
+use crate::support::{Disk, Sandbox, files_below, quoted, wait_until};
 
 const TOKEN: &str = "tokenvalue-1147-squat";
 
@@ -35,7 +35,7 @@ ssh = "box"
     let memory = sandbox.path().join("shm");
     let disk = Disk::mount(&memory, "size=4m")?;
     mode(&memory, 0o1777);
-    mounted(&sandbox, &format!("mount --bind {} /dev/shm", memory.display()))?;
+    mounted(&sandbox, &format!("mount --bind {} /dev/shm", quoted(&memory)))?;
     let own = memory.join(format!("sp-{}", rustix::process::geteuid().as_raw()));
     Some((sandbox, disk, own))
 }

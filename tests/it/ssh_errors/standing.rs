@@ -9,7 +9,7 @@ use std::process::Command;
 
 use super::{one, refused, says};
 use crate::doctor::bash_is_the_login_shell;
-use crate::support::{Disk, Sandbox};
+use crate::support::{Disk, Sandbox, quoted};
 
 /// An apply that ends with 1 and an error of this code, for which a look by `sp doctor` has the same words.
 #[track_caller]
@@ -132,15 +132,17 @@ fn a_configuration_that_takes_the_input_away() {
 
 /// A machine on which each command finds something else mounted; `None` where nothing can be mounted.
 pub(super) fn mounted(sandbox: &Sandbox, mount: &str) -> Option<()> {
-    let force = format!(
-        "exec unshare -m bash -c '{mount} && exec bash -c \"$0\"' \"$SSH_ORIGINAL_COMMAND\""
-    );
     let tried = Command::new("unshare").args(["-m", "mount", "-t", "tmpfs", "x", "/mnt"]).status();
     if !tried.is_ok_and(|status| status.success()) {
         eprintln!("skipped: nothing can be mounted here");
         return None;
     }
-    sandbox.sshd_config(&format!("ForceCommand {force}"));
+    // In a file: the server's configuration has quotes of its own.
+    let force = sandbox.plain().join("mounts-first");
+    fs::write(&force, format!("{mount} && exec bash -c \"$SSH_ORIGINAL_COMMAND\"\n"))
+        .expect("a file");
+    let force = force.display();
+    sandbox.sshd_config(&format!("ForceCommand exec unshare -m bash {force}"));
     Some(())
 }
 
@@ -151,11 +153,12 @@ fn a_machine_that_lacks_what_jobs_stand_on() {
     stands(&sandbox, "unfit", &["its `/proc` cannot be read", "mount -t proc"]);
     // A `/bin/sh` without a word that the script needs.
     let sandbox = one("box", "", "true");
-    let at = sandbox.path().display().to_string();
-    fs::write(sandbox.path().join("rc"), "enable -n local\n").expect("a file");
-    let text = format!("#!/bin/bash\nexec env BASH_ENV='{at}/rc' bash \"$@\"\n");
+    let rc = sandbox.path().join("rc");
+    fs::write(&rc, "enable -n local\n").expect("a file");
+    let text = format!("#!/bin/bash\nexec env BASH_ENV={} bash \"$@\"\n", quoted(&rc));
     crate::support::shell(sandbox.path(), &format!("cat >sh <<'E'\n{text}E\nchmod +x sh"));
-    mounted(&sandbox, &format!("mount --bind {at}/sh /bin/sh")).expect("as before");
+    let sh = quoted(sandbox.path().join("sh"));
+    mounted(&sandbox, &format!("mount --bind {sh} /bin/sh")).expect("as before");
     stands(&sandbox, "unfit", &["its `/bin/sh` has no `local`", "dash, bash or busybox ash"]);
 }
 

@@ -25,7 +25,7 @@ pub use disk::Disk;
 pub use memory::MemoryGroup;
 pub use network::Network;
 pub use places::{commit, files_below, place, places, secrets_in_memory, sp_in};
-pub use shell::{quoted, shell};
+pub use shell::{in_toml, quoted, shell};
 
 /// How long anything may take on a loaded machine before a test gives up.
 pub const PATIENCE: Duration = Duration::from_mins(1);

@@ -9,6 +9,11 @@ pub fn quoted(path: impl AsRef<Path>) -> String {
     format!("'{}'", path.as_ref().display().to_string().replace('\'', "'\\''"))
 }
 
+/// A path as a text of a campaign file.
+pub fn in_toml(path: impl AsRef<Path>) -> String {
+    toml::Value::from(path.as_ref().display().to_string()).to_string()
+}
+
 /// Runs a shell text in a folder; for what users do beside `sp`.
 pub fn shell(folder: &Path, text: &str) -> String {
     let mut child = Command::new("sh")
