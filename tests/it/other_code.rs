@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use crate::support::{Run, Sandbox, commit, finish, in_toml, shell, wait_until};
 
-/// A folder in which jobs, and what belongs to `sp`, write beside the code; `lib.sh` is read by all jobs.
+/// A folder in which jobs, and what belongs to `sp`, write beside the code; `lib.sh` is read by all jobs. What was sent to a
+/// snapshot is read-only there, so jobs put a new file in its place.
 struct Folder {
     name: &'static str,
     command: &'static str,
@@ -20,21 +21,22 @@ struct Folder {
 const FOLDERS: &[Folder] = &[
     Folder {
         name: "output beside the code",
-        command: "sh bench.sh {{ n }} > out; cp out out-{{ n }}",
+        command: "sh bench.sh {{ n }} > out; cp -f out out-{{ n }}",
         before: "echo by-hand > out-1",
         between: "true",
         root_inside: false,
     },
     Folder {
         name: "caches",
-        command: "mkdir -p .cache __pycache__; sh bench.sh {{ n }} >> .cache/index; date > __pycache__/bench.pyc",
+        command: "mkdir -p .cache __pycache__; find .cache -type f ! -perm -200 -delete
+                  sh bench.sh {{ n }} >> .cache/index; date > __pycache__/bench.pyc",
         before: "mkdir .cache; echo by-hand > .cache/index",
         between: "echo downloaded > .cache/new",
         root_inside: false,
     },
     Folder {
         name: "figures",
-        command: "sh bench.sh {{ n }}; mkdir -p figures; echo {{ n }} $SP_ATTEMPT > figures/all.svg",
+        command: "sh bench.sh {{ n }}; mkdir -p figures; find figures -type f ! -perm -200 -delete; echo {{ n }} $SP_ATTEMPT > figures/all.svg",
         before: "mkdir figures; echo by-hand > figures/all.svg",
         between: "cp figures/all.svg figures/kept-$(ls figures | wc -l).svg",
         root_inside: false,

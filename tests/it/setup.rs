@@ -190,7 +190,7 @@ fn its_environment() {
 /// Builds in a folder that each snapshot has for itself: each job runs its own binary, and only what changed is built.
 #[test]
 fn builds_in_a_kept_folder() {
-    let build = "mkdir -p out; for part in a b; do [ out/$part -nt $part ] || { cp $part out/$part; echo built-$part >> ~/ran; }; done";
+    let build = "mkdir -p out; for part in a b; do [ out/$part -nt $part ] || { cp -f $part out/$part; echo built-$part >> ~/ran; }; done";
     let text = |n: u32| {
         format!(
             "name = 'c'\nsetup = '''{build}'''\ncommand = 'cat out/a out/b >> ~/ran'\n[sync]\nkeep = ['out']\nexclude = ['/campaign.toml']\n[matrix]\nn = [{n}]\n{SNAPSHOT}"

@@ -70,7 +70,7 @@ fn one_that_fails_is_told_with_its_log() {
 /// binary, also where the changed source is older than what was built.
 #[test]
 fn each_job_runs_the_binary_of_its_snapshot() {
-    let build = "mkdir -p out; [ out/prog -nt prog ] || { cp prog out/prog; echo built-$(sh prog) >> ~/ran; }";
+    let build = "mkdir -p out; [ out/prog -nt prog ] || { cp -f prog out/prog; echo built-$(sh prog) >> ~/ran; }";
     let text = |to: u32| {
         let hosts = tables(&[("a", "when = \"on == 'a'\""), ("b", "when = \"on == 'b'\"")]);
         format!(
