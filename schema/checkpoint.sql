@@ -42,22 +42,25 @@ CREATE TABLE apply (
     exit_code  INTEGER
 ) STRICT;
 
--- Jobs that were planned or met on a host. `idx` is the place in the newest applied plan, NULL when it is obsolete.
--- A job that only a host knows has neither cell nor params.
-CREATE TABLE job (
+-- What hosts attempt: jobs that were planned or met on a host, and setups. `idx` is the place in the newest applied plan, NULL
+-- when it is obsolete. A job that only a host knows has neither cell nor params, and so has a setup.
+CREATE TABLE unit (
     ordinal        INTEGER PRIMARY KEY,
-    id             BLOB NOT NULL UNIQUE CHECK (length(id) = 16),
+    kind           TEXT NOT NULL CHECK (kind IN ('job', 'setup')),
+    id             BLOB NOT NULL CHECK (length(id) = 16),
     cell           BLOB CHECK (length(cell) = 16),
-    name           TEXT NOT NULL,
+    name           TEXT NOT NULL DEFAULT '',
     idx            INTEGER CHECK (idx >= 0),
-    params         TEXT NOT NULL CHECK (json_valid(params)),
-    accepted_from  INTEGER REFERENCES job (ordinal) CHECK (accepted_from <> ordinal),
-    accepted_after INTEGER CHECK ((accepted_after IS NULL) = (accepted_from IS NULL))  -- the newest attempt at that time
+    params         TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(params)),
+    accepted_from  INTEGER REFERENCES unit (ordinal) CHECK (accepted_from <> ordinal),
+    accepted_after INTEGER CHECK ((accepted_after IS NULL) = (accepted_from IS NULL)), -- the newest attempt at that time
+    UNIQUE (id, kind),
+    CHECK (kind = 'job' OR (cell IS NULL AND idx IS NULL AND accepted_from IS NULL))
 ) STRICT;
 
--- What a job's id was computed from. Apart from `job`, which is read at every start.
+-- What a job's id was computed from. Apart from `unit`, which is read at every start.
 CREATE TABLE job_parts (
-    job   INTEGER PRIMARY KEY REFERENCES job (ordinal),
+    unit  INTEGER PRIMARY KEY REFERENCES unit (ordinal),
     parts TEXT NOT NULL CHECK (json_valid(parts))
 ) STRICT;
 
@@ -70,7 +73,7 @@ CREATE TABLE provenance (
 -- `intended` is written before the host is asked; every other state is what the host said.
 CREATE TABLE attempt (
     ordinal    INTEGER PRIMARY KEY,
-    job        INTEGER NOT NULL REFERENCES job (ordinal),
+    unit       INTEGER NOT NULL REFERENCES unit (ordinal),
     host       INTEGER NOT NULL REFERENCES host (ordinal),
     n          INTEGER NOT NULL CHECK (n BETWEEN 1 AND 999999999),
     apply      INTEGER NOT NULL REFERENCES apply (ordinal),
@@ -94,25 +97,6 @@ CREATE TABLE attempt (
     moved_to   TEXT,                     -- the host that got the job instead; only where `reason` is `moved`
     provenance INTEGER REFERENCES provenance (ordinal),
     files      TEXT NOT NULL DEFAULT 'kept' CHECK (files IN ('kept', 'removed-by-gc', 'records-gone')),
-    UNIQUE (job, host, n),
-    CHECK (state <> 'succeeded' OR exit_code IS NOT NULL)
-) STRICT;
-
--- Attempts of the campaign's `setup` on hosts, by what their records said. They are no jobs. Times are the host's.
-CREATE TABLE setup (
-    ordinal    INTEGER PRIMARY KEY,
-    id         BLOB NOT NULL CHECK (length(id) = 16),
-    host       INTEGER NOT NULL REFERENCES host (ordinal),
-    n          INTEGER NOT NULL CHECK (n BETWEEN 1 AND 999999999),
-    apply      INTEGER NOT NULL REFERENCES apply (ordinal),
-    state      TEXT NOT NULL CHECK (state IN ('running', 'succeeded', 'failed', 'timeout', 'stalled', 'oom', 'cancelled',
-                                              'lost')),
-    reason     TEXT NOT NULL DEFAULT '',
-    detail     TEXT NOT NULL DEFAULT '',
-    exit_code  INTEGER CHECK (exit_code BETWEEN 0 AND 255),
-    started_at INTEGER,
-    ended_at   INTEGER,
-    elapsed_s  REAL,
-    UNIQUE (id, host, n),
+    UNIQUE (unit, host, n),
     CHECK (state <> 'succeeded' OR exit_code IS NOT NULL)
 ) STRICT;

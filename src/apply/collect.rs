@@ -147,7 +147,8 @@ impl Workspace {
                 Ok(taken) => {
                     let ended = |to: &AttemptState| matches!(to, AttemptState::Ended(_));
                     let changes = taken.recorded.changes.iter();
-                    let learned = changes.filter(|change| ended(&change.to)).map(|one| one.job);
+                    let learned = changes.filter(|change| ended(&change.to));
+                    let learned = learned.filter_map(|change| change.unit.job());
                     collected.learned.extend(learned);
                     taken.answer
                 }
@@ -290,15 +291,9 @@ impl Workspace {
     pub(super) fn fill_sentences(&self, facts: &mut [HostFact]) {
         let expansion = &self.settings.expansion;
         for fact in facts {
-            let (job, ending) = match fact {
-                HostFact::Attempt { job, fact: Fact::Ended(ending), .. } => (job, ending),
-                HostFact::Setup { fact: Fact::Ended(ending), .. } => {
-                    ending.detail = sentence(ending, &Context::default());
-                    continue;
-                }
-                _ => continue,
-            };
-            let spec = expansion.index_of(*job).and_then(|index| expansion.job(index).spec().ok());
+            let HostFact::Attempt { unit, fact: Fact::Ended(ending), .. } = fact else { continue };
+            let index = unit.job().and_then(|job| expansion.index_of(job));
+            let spec = index.and_then(|index| expansion.job(index).spec().ok());
             let text = |rendered: &Rendered| told(rendered);
             let files: Vec<String> =
                 spec.iter().flat_map(|spec| spec.markers.files.iter().map(text)).collect();

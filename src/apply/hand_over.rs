@@ -12,7 +12,7 @@ use super::{ApplyError, Workspace};
 use crate::campaign::{Campaign, EnvValue};
 use crate::host::{Account, Batch, BatchContext, BatchJob, script_version};
 use crate::ids::{ApplyId, Attempt, HostName, JobId};
-use crate::lifecycle::{Fact, HostFact, Tree};
+use crate::lifecycle::{Fact, HostFact, Tree, Unit};
 use crate::plan::{HostList, Known, Setup, SetupPlace};
 use crate::store::{HostMemory, HostReport, Intended, Intent, Provenance, StoreError};
 
@@ -205,7 +205,7 @@ impl Workspace {
         let facts: Vec<HostFact> = sent
             .iter()
             .map(|one| HostFact::Attempt {
-                job: one.job,
+                unit: Unit::Job(one.job),
                 attempt: one.attempt,
                 apply: apply.clone(),
                 fact: Fact::Queued,

@@ -87,11 +87,10 @@ impl Workspace {
             let rows = rows.filter(|row| matches!(row.state, AttemptState::Ended(_)));
             rows.map(|row| (job.id, row.attempt))
         });
-        let setups = snapshot
-            .setups
-            .iter()
-            .filter(|row| row.host == *host && matches!(row.state, AttemptState::Ended(_)));
-        Ok(ended.chain(setups.map(|row| (row.id, row.attempt))).collect())
+        let setups = snapshot.setups.iter().filter(|setup| {
+            setup.row.host == *host && matches!(setup.row.state, AttemptState::Ended(_))
+        });
+        Ok(ended.chain(setups.map(|setup| (setup.id, setup.row.attempt))).collect())
     }
 }
 

@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 
 use super::{ApplyError, Workspace};
 use crate::host::Probe;
-use crate::ids::{ApplyId, Attempt, HostName, JobId};
-use crate::lifecycle::{AttemptState, Fact, HostFact, JournalPosition};
+use crate::ids::{ApplyId, Attempt, HostName};
+use crate::lifecycle::{AttemptState, Fact, HostFact, JournalPosition, Unit};
 use crate::store::Intended;
 
-/// An attempt by its job or setup, its number, and the apply that handed it over: once it was taken back, another one may hand
+/// An attempt by its unit, its number, and the apply that handed it over: once it was taken back, another one may hand
 /// the same number over again.
-pub(super) type Handed = (JobId, Attempt, ApplyId);
+pub(super) type Handed = (Unit, Attempt, ApplyId);
 
 /// What the checkpoint knew of a host before it was asked.
 #[derive(Debug, Clone, Default)]
@@ -22,11 +22,10 @@ pub(super) struct Before {
     pub(super) had: BTreeSet<Handed>,
 }
 
-/// An attempt of a job or of a setup that has not ended, by the checkpoint.
+/// An attempt that has not ended, by the checkpoint.
 pub(super) struct Unended {
     handed: Handed,
     state: AttemptState,
-    is_setup: bool,
 }
 
 /// What a whole answer does not name.
@@ -61,32 +60,17 @@ impl Workspace {
 
     /// What has not ended at a host, by the checkpoint.
     pub(super) fn unended(&self, host: &HostName) -> Result<Vec<Unended>, ApplyError> {
-        let jobs = self.store.open_attempts()?.into_iter().filter(|one| one.host == *host);
-        let jobs = jobs.map(|one| Unended {
-            handed: (one.job, one.attempt, one.apply),
-            state: one.state,
-            is_setup: false,
-        });
-        let running = AttemptState::Running;
-        let setups = self.store.setups()?.into_iter();
-        let setups = setups.filter(|one| one.host == *host && one.state == running);
-        let setups = setups.map(|one| Unended {
-            handed: (one.id, one.attempt, one.apply),
-            state: running,
-            is_setup: true,
-        });
-        Ok(jobs.chain(setups).collect())
+        let there = self.store.open_attempts()?.into_iter().filter(|one| one.host == *host);
+        let there = there
+            .map(|one| Unended { handed: (one.unit, one.attempt, one.apply), state: one.state });
+        Ok(there.collect())
     }
 }
 
 impl Unended {
     fn gone(self) -> HostFact {
-        let ((id, attempt, apply), fact) = (self.handed, Fact::RootGone);
-        if self.is_setup {
-            HostFact::Setup { id, attempt, apply, fact }
-        } else {
-            HostFact::Attempt { job: id, attempt, apply, fact }
-        }
+        let (unit, attempt, apply) = self.handed;
+        HostFact::Attempt { unit, attempt, apply, fact: Fact::RootGone }
     }
 }
 
@@ -105,33 +89,29 @@ impl Missing {
         let mut named = BTreeSet::new();
         let mut busy = BTreeSet::new();
         for fact in &probe.facts {
-            let (id, attempt, fact) = match fact {
-                HostFact::Attempt { job, attempt, fact, .. } => (*job, *attempt, fact),
-                HostFact::Setup { id, attempt, fact, .. } => (*id, *attempt, fact),
-                HostFact::Accepted { .. } | HostFact::FilesRemoved { .. } => continue,
-            };
+            let HostFact::Attempt { unit, attempt, fact, .. } = fact else { continue };
             match fact {
                 // It stands in the journal still when there is nothing else left.
                 Fact::Started { .. } => continue,
-                Fact::Open { .. } => busy.insert(id),
+                Fact::Open { .. } => busy.insert(*unit),
                 Fact::Queued | Fact::Ended(_) | Fact::RootGone => false,
             };
-            named.insert((id, attempt));
+            named.insert((*unit, *attempt));
         }
         let mut missing = Self::default();
         for one in unended {
-            let (id, attempt, apply) = &one.handed;
-            if named.contains(&(*id, *attempt)) {
+            let (unit, attempt, apply) = &one.handed;
+            if named.contains(&(*unit, *attempt)) {
                 continue;
             }
-            // Behind an attempt that has not ended no other one of its job is started.
-            let unstarted = match one.state {
+            // Behind an attempt that has not ended no other one of its job is started. Only jobs are queued.
+            let unstarted = unit.job().filter(|_| match one.state {
                 AttemptState::Intended => true,
-                AttemptState::Queued => probe.left.contains(apply) || busy.contains(id),
+                AttemptState::Queued => probe.left.contains(apply) || busy.contains(unit),
                 AttemptState::Running | AttemptState::Ended(_) => false,
-            };
-            if unstarted {
-                missing.unstarted.push(Intended { job: *id, attempt: *attempt });
+            });
+            if let Some(job) = unstarted {
+                missing.unstarted.push(Intended { job, attempt: *attempt });
             } else if !before.had.contains(&one.handed) || !probe.refused.is_empty() {
                 // It came after the question, or may be what was refused.
             } else if before.journal.is_some() {

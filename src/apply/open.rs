@@ -41,9 +41,9 @@ impl Workspace {
         chosen: impl Fn(JobId) -> bool,
     ) -> Result<BTreeMap<HostName, Open>, ApplyError> {
         let mut hosts: BTreeMap<HostName, Open> = BTreeMap::new();
-        for open in self.store.open_attempts()?.into_iter().filter(|open| chosen(open.job)) {
-            let OpenAttempt { job, host, attempt, state, .. } = open;
-            hosts.entry(host).or_default().insert((job, attempt), state);
+        for open in self.store.open_attempts()? {
+            let Some(job) = open.unit.job().filter(|job| chosen(*job)) else { continue };
+            hosts.entry(open.host).or_default().insert((job, open.attempt), open.state);
         }
         Ok(hosts)
     }
@@ -53,31 +53,36 @@ impl Workspace {
         &self,
         chosen: impl Fn(JobId) -> bool,
     ) -> Result<BTreeMap<HostName, Named>, ApplyError> {
-        Ok(by_host(self.store.open_attempts()?.into_iter().filter(|open| chosen(open.job))))
+        Ok(by_host(self.store.open_attempts()?.into_iter(), |job, _| chosen(job)))
     }
 
     /// The same with those that a host is to get because another one gave them away, which it may not know of yet: what a
     /// cancel must reach.
     pub fn attempts_that_may_run(
         &self,
-        chosen: impl Fn(&OpenAttempt) -> bool,
+        chosen: impl Fn(JobId, &OpenAttempt) -> bool,
     ) -> Result<BTreeMap<HostName, Named>, ApplyError> {
         let all = self.store.open_attempts()?.into_iter().chain(self.store.moved_attempts()?);
-        Ok(by_host(all.filter(chosen)))
+        Ok(by_host(all, chosen))
     }
 
-    /// Whether an attempt is this folder's to end: it handed it over, or has its job in its matrix. Others are another
+    /// Whether an attempt of a job is this folder's to end: it handed it over, or has the job in its matrix. Others are another
     /// folder's of the same instance.
-    pub fn may_end(&self, open: &OpenAttempt) -> bool {
-        open.ours || self.settings.expansion.index_of(open.job).is_some()
+    pub fn may_end(&self, job: JobId, open: &OpenAttempt) -> bool {
+        open.ours || self.settings.expansion.index_of(job).is_some()
     }
 }
 
-fn by_host(attempts: impl Iterator<Item = OpenAttempt>) -> BTreeMap<HostName, Named> {
+/// Attempts of the chosen jobs by host. A setup is nobody's to end or to move: it ends with the jobs that need it.
+fn by_host(
+    attempts: impl Iterator<Item = OpenAttempt>,
+    chosen: impl Fn(JobId, &OpenAttempt) -> bool,
+) -> BTreeMap<HostName, Named> {
     let mut hosts: BTreeMap<HostName, Named> = BTreeMap::new();
     for open in attempts {
+        let Some(job) = open.unit.job().filter(|job| chosen(*job, &open)) else { continue };
         let named = hosts.entry(open.host).or_default();
-        named.attempts.push((open.job, open.attempt, open.apply));
+        named.attempts.push((job, open.attempt, open.apply));
         named.root_id = open.root_id;
     }
     hosts

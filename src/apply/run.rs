@@ -10,7 +10,6 @@ use super::hand_over::Hand;
 use super::lane::{Lane, Trouble};
 use super::{ApplyError, Interrupt, Interrupts, Observer, Workspace};
 use crate::ids::{ApplyId, Attempt, HostName, JobId};
-use crate::lifecycle::AttemptState;
 use crate::lifecycle::shares::{Wish, shares};
 use crate::plan::{Action, Known, Plan, Reason};
 use crate::state::State;
@@ -224,7 +223,8 @@ impl Workspace {
         let waiting: BTreeSet<JobId> = deciding(Action::Wait).map(|one| ids[one.job]).collect();
         let read = self.read_so_far()?;
         let mut open = self.open_by_host(|job| waiting.contains(&job))?;
-        let setups = self.store.setups()?;
+        let setups = self.store.open_attempts()?.into_iter().filter(|one| one.unit.job().is_none());
+        let setting_up: BTreeSet<HostName> = setups.map(|one| one.host).collect();
         let mut lanes = Vec::new();
         for (at, host) in self.hosts.iter().enumerate() {
             let mut lane = Lane::new(at, host.clone(), self.slots(host.name()));
@@ -236,8 +236,7 @@ impl Workspace {
             lane.jobs = here.map(|one| one.job).collect();
             lane.open = open.remove(host.name()).unwrap_or_default();
             lane.read.clone_from(&read[at]);
-            let newest = setups.iter().rfind(|setup| setup.host == *host.name());
-            lane.sets_up = newest.is_some_and(|setup| setup.state == AttemptState::Running);
+            lane.sets_up = setting_up.contains(host.name());
             lanes.push(lane);
         }
         let most = options.max_parallel.or(self.settings.campaign.max_parallel);

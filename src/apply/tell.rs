@@ -9,9 +9,11 @@ use super::follow::Follower;
 use super::lane::{Chunk, SetupFailure};
 use super::run::is_failure;
 use super::{ApplyError, Workspace};
-use crate::ids::{Attempt, HostName, JobId};
+use crate::ids::{ApplyId, Attempt, HostName, JobId};
 use crate::lifecycle::event::JobAt;
-use crate::lifecycle::{AttemptState, Event, EventKind, Fact, Final, HostFact, LineError, Reason};
+use crate::lifecycle::{
+    AttemptState, Event, EventKind, Fact, Final, HostFact, LineError, Reason, Unit,
+};
 use crate::store::{HostMemory, HostReport, Recorded};
 
 /// Between two writings of the tables at least.
@@ -69,12 +71,12 @@ impl Follower<'_> {
         recorded: &Recorded,
     ) -> Result<(), ApplyError> {
         let name = self.lanes[at].host.name().clone();
-        for (job, attempt, illegal) in &recorded.illegal {
+        for (unit, attempt, illegal) in &recorded.illegal {
             let kind = EventKind::Warning {
                 code: "contradiction".to_owned(),
                 detail: format!("attempt {attempt}: {illegal}"),
                 host: Some(name.clone()),
-                id: Some(*job),
+                id: Some(unit.id()),
             };
             self.observer.event(&Event { ts: workspace.clock().now(), kind });
         }
@@ -93,20 +95,24 @@ impl Follower<'_> {
         let ended: Vec<(JobId, Attempt)> = facts
             .iter()
             .filter_map(|fact| match fact {
-                HostFact::Attempt { job: id, attempt, fact: Fact::Ended(_), .. }
-                | HostFact::Setup { id, attempt, fact: Fact::Ended(_), .. } => {
-                    Some((*id, *attempt))
+                HostFact::Attempt { unit, attempt, fact: Fact::Ended(_), .. } => {
+                    Some((unit.id(), *attempt))
                 }
                 _ => None,
             })
             .collect();
         self.lanes[at].logs |= !ended.is_empty();
         workspace.keep_logs(&name, &ended)?;
-        let mut setups = recorded.setups.iter().peekable();
+        let mut changes = recorded.changes.iter().peekable();
         for (index, fact) in facts.into_iter().enumerate() {
-            match setups.next_if(|(changed, _)| *changed == index) {
-                Some((_, state)) => self.tell_setup(workspace, at, fact, *state),
-                None => self.tell(workspace, at, fact),
+            let change = changes.next_if(|change| change.fact == index);
+            let HostFact::Attempt { unit, attempt, apply, fact } = fact else { continue };
+            match (unit, change) {
+                (Unit::Job(job), _) => self.tell(workspace, at, (job, attempt, apply), fact),
+                (Unit::Setup(id), Some(change)) => {
+                    self.tell_setup(workspace, at, (id, attempt), fact, change.to);
+                }
+                (Unit::Setup(_), None) => {}
             }
         }
         Ok(())
@@ -117,10 +123,10 @@ impl Follower<'_> {
         &mut self,
         workspace: &Workspace,
         at: usize,
-        fact: HostFact,
+        (id, attempt): (JobId, Attempt),
+        fact: Fact,
         state: AttemptState,
     ) {
-        let HostFact::Setup { id, attempt, fact, .. } = fact else { return };
         let lane = &mut self.lanes[at];
         lane.news = true;
         lane.sets_up = state == AttemptState::Running;
@@ -164,8 +170,14 @@ impl Follower<'_> {
         self.observer.event(&Event { ts: workspace.clock().now(), kind });
     }
 
-    fn tell(&mut self, workspace: &Workspace, at: usize, fact: HostFact) {
-        let HostFact::Attempt { job, attempt, apply, fact } = fact else { return };
+    /// Tells how an attempt of a job that is waited for stands now.
+    fn tell(
+        &mut self,
+        workspace: &Workspace,
+        at: usize,
+        (job, attempt, apply): (JobId, Attempt, ApplyId),
+        fact: Fact,
+    ) {
         let lane = &mut self.lanes[at];
         let key = (job, attempt);
         let Some(before) = lane.open.get(&key).copied() else { return };

@@ -18,7 +18,7 @@ use crate::ids::{Attempt, HostName, JobId};
 use crate::lifecycle::AttemptState;
 use crate::plain_file;
 use crate::plan::named_files;
-use crate::store::{Snapshot, Store};
+use crate::store::{SetupRow, Snapshot, Store};
 
 /// Milliseconds that the clock of a record and the one of a file system may differ by: each counts in hundredths of a second.
 const BLUR: i64 = 20;
@@ -213,9 +213,10 @@ fn spans_of(
             spans.extend(span(row.started_at, row.ended_at, last));
         }
     }
-    for row in snapshot.setups.iter().filter(|row| is_in_place(&row.host)) {
+    for SetupRow { id, row } in snapshot.setups.iter().filter(|setup| is_in_place(&setup.row.host))
+    {
         let has_ended = matches!(row.state, AttemptState::Ended(_));
-        let last = has_ended.then(|| last(&row.host, row.id, row.attempt)).flatten();
+        let last = has_ended.then(|| last(&row.host, *id, row.attempt)).flatten();
         spans.extend(span(row.started_at, row.ended_at, last));
     }
     spans

@@ -15,7 +15,7 @@ use super::session::{Reach, Session};
 use crate::apply::ApplyError;
 use crate::host::OtherInstance;
 use crate::ids::{Attempt, HostName, Instance, JobId};
-use crate::lifecycle::{Ending, Fact, Final, HostFact};
+use crate::lifecycle::{Ending, Fact, Final, HostFact, Unit};
 use crate::plan::{Known, KnownJob};
 use crate::state::State;
 
@@ -186,7 +186,10 @@ async fn offers(
         };
         session.say_refused(&host, &refused);
         for fact in facts {
-            let HostFact::Attempt { job, attempt, fact: Fact::Ended(ending), .. } = fact else {
+            let HostFact::Attempt {
+                unit: Unit::Job(job), attempt, fact: Fact::Ended(ending), ..
+            } = fact
+            else {
                 continue;
             };
             let Some(name) = wanted.get(&job).filter(|_| ending.state == Final::Succeeded) else {

@@ -36,9 +36,9 @@ pub(super) fn run(context: &Context, arguments: &args::Cancel) -> Result<Exit, C
             .map(|name| session.resolve(name, &known).map(|job| job.id))
             .collect::<Result<BTreeSet<_>, _>>()?;
         let is_there = |host: &HostName| hosts.as_ref().is_none_or(|hosts| hosts.contains(host));
-        let is_chosen = |workspace: &Workspace, open: &OpenAttempt| {
-            let all = arguments.all && (arguments.others || workspace.may_end(open));
-            wanted.contains(&open.job) || (all && is_there(&open.host))
+        let is_chosen = |workspace: &Workspace, job: JobId, open: &OpenAttempt| {
+            let all = arguments.all && (arguments.others || workspace.may_end(job, open));
+            wanted.contains(&job) || (all && is_there(&open.host))
         };
         let grace = if arguments.now { 0 } else { GRACE };
         let attempts = context.block_on(end(session, is_chosen, grace))??;
@@ -60,7 +60,7 @@ pub(super) fn run(context: &Context, arguments: &args::Cancel) -> Result<Exit, C
 /// Asks the hosts and ends what is chosen; returns the attempts that were to be ended.
 async fn end(
     session: &mut Session<'_>,
-    is_chosen: impl Fn(&Workspace, &OpenAttempt) -> bool,
+    is_chosen: impl Fn(&Workspace, JobId, &OpenAttempt) -> bool,
     grace: u32,
 ) -> Result<Vec<Chosen>, CliError> {
     session.ask(Reach::SomeHost, None).await?;
@@ -69,7 +69,8 @@ async fn end(
     // What was moved while we were at it is somewhere else by now.
     for _ in 0..ROUNDS {
         let workspace = &session.workspace;
-        let mut hosts = workspace.attempts_that_may_run(|open| is_chosen(workspace, open))?;
+        let mut hosts =
+            workspace.attempts_that_may_run(|job, open| is_chosen(workspace, job, open))?;
         for named in hosts.values_mut() {
             named.attempts.retain(|attempt| !tried.contains(attempt));
         }
@@ -94,8 +95,8 @@ async fn end(
 /// Says what goes on because another folder of the instance handed it over.
 fn say_others(session: &Session<'_>, is_there: impl Fn(&HostName) -> bool) -> Result<(), CliError> {
     let workspace = &session.workspace;
-    let theirs =
-        workspace.attempts_that_may_run(|open| !workspace.may_end(open) && is_there(&open.host))?;
+    let theirs = workspace
+        .attempts_that_may_run(|job, open| !workspace.may_end(job, open) && is_there(&open.host))?;
     let number: usize = theirs.values().map(|named| named.attempts.len()).sum();
     if number > 0 {
         session.context.note(&format!(

@@ -71,37 +71,37 @@ pub(super) fn of_job<'s>(
     let newest = snapshot.setups.iter().rev();
     match named {
         Some((host, id)) => {
-            newest.filter(|row| row.host == *host).find(|row| row.id.to_string() == id)
+            newest.filter(|setup| setup.row.host == *host).find(|setup| setup.id.to_string() == id)
         }
-        None => newest.into_iter().find(|row| Some(&row.host) == home),
+        None => newest.into_iter().find(|setup| Some(&setup.row.host) == home),
     }
 }
 
 /// A host's newest setup that has not ended well: why a job that waits has not run.
 pub(super) fn not_well(snapshot: &Snapshot) -> Option<&SetupRow> {
     let mut newest: BTreeMap<&HostName, &SetupRow> = BTreeMap::new();
-    newest.extend(snapshot.setups.iter().map(|row| (&row.host, row)));
-    newest.into_values().find(|row| row.state.shown() != State::Succeeded)
+    newest.extend(snapshot.setups.iter().map(|setup| (&setup.row.host, setup)));
+    newest.into_values().find(|setup| setup.row.state.shown() != State::Succeeded)
 }
 
 /// One sentence on a setup: how it stands and where its log is.
-pub(super) fn sentence(workspace: &Workspace, row: &SetupRow) -> String {
+pub(super) fn sentence(workspace: &Workspace, SetupRow { id, row }: &SetupRow) -> String {
     let time = row.elapsed_s.map_or_else(String::new, |time| format!(" after {}", span(time)));
     let detail = match row.detail.as_str() {
         "" => String::new(),
         detail => format!(" ({})", visible(detail)),
     };
-    let log = log(workspace, &row.host, row.id, row.attempt);
+    let log = log(workspace, &row.host, *id, row.attempt);
     let (host, n, state) = (&row.host, row.attempt, row.state.shown());
     format!("setup on host `{host}`, attempt {n}: {state}{time}{detail}; its log: {}", shown(&log))
 }
 
 /// The same for programs.
-pub(super) fn document(workspace: &Workspace, row: &SetupRow) -> Value {
+pub(super) fn document(workspace: &Workspace, SetupRow { id, row }: &SetupRow) -> Value {
     json!({
-        "id": row.id, "host": row.host, "attempt": row.attempt, "state": row.state.shown(), "reason": row.reason,
+        "id": id, "host": row.host, "attempt": row.attempt, "state": row.state.shown(), "reason": row.reason,
         "detail": row.detail, "exit_code": row.exit_code, "elapsed_s": row.elapsed_s,
-        "log": log(workspace, &row.host, row.id, row.attempt),
+        "log": log(workspace, &row.host, *id, row.attempt),
     })
 }
 

@@ -8,28 +8,18 @@ use sha2::{Digest as _, Sha256};
 use crate::ids::{ApplyId, Attempt, HostName, JobId};
 use crate::lifecycle::life::Final;
 use crate::lifecycle::reason::Reason;
+use crate::lifecycle::unit::Unit;
 
 /// One thing that a host said.
 #[derive(Debug, Clone, PartialEq)]
 pub enum HostFact {
-    /// About an attempt.
+    /// What holds of an attempt.
     Attempt {
-        /// The job.
-        job: JobId,
+        /// The job or setup.
+        unit: Unit,
         /// Which of its attempts.
         attempt: Attempt,
-        /// The apply that handed it over.
-        apply: ApplyId,
-        /// What holds of it.
-        fact: Fact,
-    },
-    /// About an attempt of the campaign's `setup`, which is no job.
-    Setup {
-        /// Which setup; of the form of a job's id.
-        id: JobId,
-        /// Which of its attempts.
-        attempt: Attempt,
-        /// The apply whose hand-over it ran for.
+        /// The apply that handed it over, or for whose hand-over it ran.
         apply: ApplyId,
         /// What holds of it.
         fact: Fact,

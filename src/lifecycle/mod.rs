@@ -11,6 +11,7 @@ pub mod reason;
 pub mod record;
 pub mod sentence;
 pub mod shares;
+pub mod unit;
 
 pub use event::{Event, EventKind};
 pub use fact::{BadCleanup, Ending, Fact, HostFact, JournalPosition, Marker, Tree, Verdict};
@@ -18,3 +19,4 @@ pub use fields::{Kind, LineError};
 pub use life::{AttemptState, Final, IllegalEvent};
 pub use reason::Reason;
 pub use record::parse_lines;
+pub use unit::{Unit, UnitKind};

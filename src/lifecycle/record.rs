@@ -14,6 +14,7 @@ use crate::lifecycle::fields::{
 };
 use crate::lifecycle::life::Final;
 use crate::lifecycle::reason::Reason;
+use crate::lifecycle::unit::{Unit, UnitKind};
 
 /// So many errors of one answer are kept word for word; the rest is counted.
 const ERRORS_KEPT: usize = 16;
@@ -198,14 +199,15 @@ fn of_attempt(fields: &Fields<'_>, fact: Fact) -> Result<HostFact, LineError> {
     let id = fields.get("id", parsed::<JobId>)?;
     let attempt = fields.get("n", attempt)?;
     let apply = fields.get("apply", parsed::<ApplyId>)?;
-    // Only a setup's lines have a kind.
-    let setup = fields.get_newer("kind", |word| (word == "setup").then_some(Some(())))?;
-    match setup {
-        // A setup is run when a job needs it; it never waits in a queue.
-        Some(()) if fact == Fact::Queued => Err(LineError::Contradiction("a setup is not queued")),
-        Some(()) => Ok(HostFact::Setup { id, attempt, apply, fact }),
-        None => Ok(HostFact::Attempt { job: id, attempt, apply, fact }),
+    // The lines of jobs have no kind.
+    let kind = fields
+        .get_newer("kind", |word| parsed(word).filter(|kind| *kind != UnitKind::Job).map(Some))?;
+    let unit = Unit::new(kind.unwrap_or(UnitKind::Job), id);
+    // A setup is run when a job needs it; it never waits in a queue.
+    if fact == Fact::Queued && unit.job().is_none() {
+        return Err(LineError::Contradiction("a setup is not queued"));
     }
+    Ok(HostFact::Attempt { unit, attempt, apply, fact })
 }
 
 /// Reads a word by its type; a leading `+`, which no host writes, is not taken for a part of it.

@@ -78,9 +78,9 @@ pub struct SetupStatus {
 }
 
 impl SetupStatus {
-    fn of(row: &SetupRow) -> Self {
+    fn of(SetupRow { id, row }: &SetupRow) -> Self {
         Self {
-            id: row.id,
+            id: *id,
             attempt: row.attempt,
             state: row.state.shown(),
             detail: row.detail.clone(),
@@ -169,7 +169,7 @@ fn host_status(view: &HostView, snapshot: &Snapshot, jobs: &[&JobRow]) -> HostSt
         slots: view.slots,
         running: there(State::Running).map(|job| job.id).collect(),
         queued: there(State::Queued).count() as u64,
-        setup: snapshot.setups.iter().rfind(|row| row.host == view.name).map(SetupStatus::of),
+        setup: snapshot.setups.iter().rfind(|one| one.row.host == view.name).map(SetupStatus::of),
         last_seen: snapshot
             .hosts
             .iter()

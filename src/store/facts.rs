@@ -5,16 +5,15 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension as _, Transaction, params};
 
-use super::known::{attempt, parsed};
+use super::known::{attempt, parsed, unit};
 use super::memory::{Change, HostReport, Recorded, provenance_ordinal, read_host};
-use super::setups::record_setup;
 use super::snapshot::Provenance;
-use super::{apply_ordinal, host_ordinal, job_ordinal};
+use super::{apply_ordinal, host_ordinal, unit_ordinal};
 use crate::ids::{ApplyId, Attempt, HostName, JobId};
 use crate::lifecycle::JournalPosition;
 use crate::lifecycle::sentence::{Context, sentence};
 use crate::lifecycle::{
-    AttemptState, Ending, Fact, HostFact, IllegalEvent, Marker, Reason, Tree, Verdict,
+    AttemptState, Ending, Fact, HostFact, IllegalEvent, Marker, Reason, Tree, Unit, Verdict,
 };
 use crate::state::Files;
 
@@ -34,26 +33,17 @@ pub(super) fn record_report(
         match fact {
             HostFact::Accepted { job, from } => accept(transaction, *job, *from, reading)?,
             HostFact::FilesRemoved { job, attempt } => {
-                Place { transaction, host, job: *job, attempt: *attempt }.files_removed()?;
+                let unit = Unit::Job(*job);
+                Place { transaction, host, unit, attempt: *attempt }.files_removed()?;
             }
-            HostFact::Setup { id, attempt, apply, fact } => {
-                match record_setup(transaction, host, (*id, *attempt, apply), fact)? {
-                    Ok(to) => recorded.setups.extend(to.map(|to| (index, to))),
-                    Err(illegal) => recorded.illegal.push((*id, *attempt, illegal)),
-                }
-            }
-            HostFact::Attempt { job, attempt, apply, fact } => {
-                let at = Place { transaction, host, job: *job, attempt: *attempt };
-                match at.record(apply, fact)? {
-                    Ok(Some((from, to))) => recorded.changes.push(Change {
-                        job: *job,
-                        attempt: *attempt,
-                        from,
-                        to,
-                        fact: index,
-                    }),
+            HostFact::Attempt { unit, attempt, apply, fact } => {
+                let (unit, attempt) = (*unit, *attempt);
+                match (Place { transaction, host, unit, attempt }).record(apply, fact)? {
+                    Ok(Some((from, to))) => {
+                        recorded.changes.push(Change { unit, attempt, from, to, fact: index });
+                    }
                     Ok(None) => {}
-                    Err(illegal) => recorded.illegal.push((*job, *attempt, illegal)),
+                    Err(illegal) => recorded.illegal.push((unit, attempt, illegal)),
                 }
             }
         }
@@ -91,27 +81,26 @@ fn compare_records(
     host: i64,
     facts: &[HostFact],
 ) -> rusqlite::Result<usize> {
-    let named: BTreeSet<(JobId, Attempt)> = facts
+    let named: BTreeSet<(Unit, Attempt)> = facts
         .iter()
         .filter_map(|fact| match fact {
-            HostFact::Attempt { fact: Fact::RootGone, .. } => None,
-            HostFact::Attempt { job, attempt, .. } => Some((*job, *attempt)),
-            HostFact::Setup { .. } | HostFact::FilesRemoved { .. } | HostFact::Accepted { .. } => {
-                None
-            }
+            HostFact::Attempt { fact: Fact::RootGone, .. }
+            | HostFact::FilesRemoved { .. }
+            | HostFact::Accepted { .. } => None,
+            HostFact::Attempt { unit, attempt, .. } => Some((*unit, *attempt)),
         })
         .collect();
     // What was lost with an older root never had records in this one, and says so.
     let mut ended = transaction.prepare(
-        "SELECT attempt.ordinal, job.id, n, state, files FROM attempt JOIN job ON job.ordinal = attempt.job
+        "SELECT attempt.ordinal, kind, id, n, state, files FROM attempt JOIN unit ON unit.ordinal = attempt.unit
          WHERE host = ?1 AND moved_to IS NULL AND reason <> ?2",
     )?;
     let mut changed = Vec::new();
     let mut rows = ended.query(params![host, Reason::RootGone.word()])?;
     while let Some(row) = rows.next()? {
-        let state: AttemptState = parsed(row, 3)?;
-        let files: Files = parsed(row, 4)?;
-        let is_named = named.contains(&(JobId(row.get(1)?), attempt(row, 2)?));
+        let state: AttemptState = parsed(row, 4)?;
+        let files: Files = parsed(row, 5)?;
+        let is_named = named.contains(&(unit(row, 1)?, attempt(row, 3)?));
         if !matches!(state, AttemptState::Ended(_)) {
             continue;
         }
@@ -167,9 +156,10 @@ fn accept(
     from: JobId,
     reading: Reading,
 ) -> rusqlite::Result<()> {
-    let (job, from) = (job_ordinal(transaction, job)?, job_ordinal(transaction, from)?);
+    let job = unit_ordinal(transaction, Unit::Job(job))?;
+    let from = unit_ordinal(transaction, Unit::Job(from))?;
     let present: Option<i64> = transaction.query_row(
-        "SELECT accepted_from FROM job WHERE ordinal = ?1",
+        "SELECT accepted_from FROM unit WHERE ordinal = ?1",
         [job],
         |row| row.get(0),
     )?;
@@ -177,8 +167,8 @@ fn accept(
         return Ok(());
     }
     transaction.execute(
-        "UPDATE job SET accepted_from = ?2,
-            accepted_after = (SELECT coalesce(max(n), 0) FROM attempt WHERE job = ?1)
+        "UPDATE unit SET accepted_from = ?2,
+            accepted_after = (SELECT coalesce(max(n), 0) FROM attempt WHERE unit = ?1)
          WHERE ordinal = ?1",
         [job, from],
     )?;
@@ -189,7 +179,7 @@ fn accept(
 struct Place<'a> {
     transaction: &'a Transaction<'a>,
     host: i64,
-    job: JobId,
+    unit: Unit,
     attempt: Attempt,
 }
 
@@ -198,26 +188,30 @@ type Step = Result<Option<(Option<AttemptState>, AttemptState)>, IllegalEvent>;
 
 impl Place<'_> {
     fn files_removed(&self) -> rusqlite::Result<()> {
-        let mut update = self.transaction.prepare_cached(
-            "UPDATE attempt SET files = ?4
-             WHERE job = (SELECT ordinal FROM job WHERE id = ?1) AND host = ?2 AND n = ?3",
-        )?;
-        let removed = Files::RemovedByGc.word();
-        update.execute(params![&self.job.0[..], self.host, self.attempt.number(), removed])?;
+        if let Some((ordinal, _)) = self.find()? {
+            self.transaction
+                .prepare_cached("UPDATE attempt SET files = ?2 WHERE ordinal = ?1")?
+                .execute(params![ordinal, Files::RemovedByGc.word()])?;
+        }
         Ok(())
     }
 
-    fn record(&self, apply: &ApplyId, fact: &Fact) -> rusqlite::Result<Step> {
-        let found: Option<(i64, AttemptState)> = self
-            .transaction
+    /// The ordinal of the row, and the state that it has.
+    fn find(&self) -> rusqlite::Result<Option<(i64, AttemptState)>> {
+        let (kind, id) = (self.unit.kind().word(), self.unit.id());
+        self.transaction
             .prepare_cached(
-                "SELECT attempt.ordinal, state FROM attempt JOIN job ON job.ordinal = attempt.job
-                 WHERE job.id = ?1 AND host = ?2 AND n = ?3",
+                "SELECT attempt.ordinal, state FROM attempt JOIN unit ON unit.ordinal = attempt.unit
+                 WHERE kind = ?1 AND id = ?2 AND host = ?3 AND n = ?4",
             )?
-            .query_row(params![&self.job.0[..], self.host, self.attempt.number()], |row| {
+            .query_row(params![kind, &id.0[..], self.host, self.attempt.number()], |row| {
                 Ok((row.get(0)?, parsed(row, 1)?))
             })
-            .optional()?;
+            .optional()
+    }
+
+    fn record(&self, apply: &ApplyId, fact: &Fact) -> rusqlite::Result<Step> {
+        let found = self.find()?;
         let before = found.map(|(_, state)| state);
         if before.is_none() && *fact == Fact::RootGone {
             return Ok(Ok(None));
@@ -245,7 +239,7 @@ impl Place<'_> {
 
     /// A row for an attempt that another client, or this one before its checkpoint was lost, handed over.
     fn adopt(&self, apply: &ApplyId, state: AttemptState) -> rusqlite::Result<i64> {
-        let job = job_ordinal(self.transaction, self.job)?;
+        let unit = unit_ordinal(self.transaction, self.unit)?;
         let apply = apply_ordinal(self.transaction, apply)?;
         // The row is complete after `update`; `succeeded` may not stand without its exit code even for a moment.
         let state = match state {
@@ -254,9 +248,9 @@ impl Place<'_> {
         };
         self.transaction
             .prepare_cached(
-                "INSERT INTO attempt (job, host, n, apply, state) VALUES (?1, ?2, ?3, ?4, ?5)",
+                "INSERT INTO attempt (unit, host, n, apply, state) VALUES (?1, ?2, ?3, ?4, ?5)",
             )?
-            .execute(params![job, self.host, self.attempt.number(), apply, state.word()])?;
+            .execute(params![unit, self.host, self.attempt.number(), apply, state.word()])?;
         Ok(self.transaction.last_insert_rowid())
     }
 

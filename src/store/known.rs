@@ -9,15 +9,15 @@ use rusqlite::{OptionalExtension as _, Row};
 use super::snapshot::moved_to;
 use super::{Store, StoreError};
 use crate::ids::{ApplyId, Attempt, HostName, JobId};
-use crate::lifecycle::AttemptState;
+use crate::lifecycle::{AttemptState, Unit};
 use crate::plan::{CellKey, KnownJob, Parts};
 use crate::state::{Files, State};
 
 /// An attempt that has not ended, as far as the checkpoint knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenAttempt {
-    /// The job.
-    pub job: JobId,
+    /// The job or setup.
+    pub unit: Unit,
     /// Where.
     pub host: HostName,
     /// Which attempt.
@@ -41,15 +41,15 @@ impl Store {
         Ok(jobs.into_iter().map(|(_, job)| job).collect())
     }
 
-    /// Attempts that have not ended, in plan order, those of other jobs behind; of one job the oldest first.
+    /// Attempts that have not ended: of jobs in plan order, then of other jobs and of setups; of one unit the oldest first.
     pub fn open_attempts(&self) -> Result<Vec<OpenAttempt>, StoreError> {
         self.attempts_of(
-            "SELECT job.id, host.name, n, apply.id, state, host.root_id, apply.started_at IS NOT NULL FROM attempt
-             JOIN job ON job.ordinal = attempt.job
+            "SELECT kind, unit.id, host.name, n, apply.id, state, host.root_id, apply.started_at IS NOT NULL FROM attempt
+             JOIN unit ON unit.ordinal = attempt.unit
              JOIN host ON host.ordinal = attempt.host
              JOIN apply ON apply.ordinal = attempt.apply
              WHERE state IN ('intended', 'queued', 'running')
-             ORDER BY job.idx IS NULL, job.idx, job.ordinal, n, attempt.ordinal",
+             ORDER BY unit.idx IS NULL, unit.idx, unit.ordinal, n, attempt.ordinal",
         )
     }
 
@@ -57,13 +57,13 @@ impl Store {
     /// follow. Until then it is nobody's.
     pub fn moved_attempts(&self) -> Result<Vec<OpenAttempt>, StoreError> {
         let moved = self.attempts_of(
-            "SELECT job.id, moved_to, n, apply.id, 'intended', host.root_id, apply.started_at IS NOT NULL
+            "SELECT kind, unit.id, moved_to, n, apply.id, 'intended', host.root_id, apply.started_at IS NOT NULL
              FROM attempt
-             JOIN job ON job.ordinal = attempt.job
+             JOIN unit ON unit.ordinal = attempt.unit
              JOIN apply ON apply.ordinal = attempt.apply
              LEFT JOIN host ON host.name = moved_to
              WHERE moved_to IS NOT NULL AND NOT EXISTS (
-                 SELECT 1 FROM attempt AS later WHERE later.job = attempt.job AND later.n > attempt.n)
+                 SELECT 1 FROM attempt AS later WHERE later.unit = attempt.unit AND later.n > attempt.n)
              ORDER BY attempt.ordinal",
         )?;
         // Behind the last one nothing follows.
@@ -72,20 +72,20 @@ impl Store {
         Ok(moved.into_iter().filter_map(behind).collect())
     }
 
-    /// Rows of job, host, attempt, apply, state and root.
+    /// Rows of unit, host, attempt, apply, state, root, and whether the apply was this checkpoint's.
     fn attempts_of(&self, query: &str) -> Result<Vec<OpenAttempt>, StoreError> {
         let read = || -> rusqlite::Result<Vec<OpenAttempt>> {
             self.connection
                 .prepare_cached(query)?
                 .query_map([], |row| {
                     Ok(OpenAttempt {
-                        job: JobId(row.get(0)?),
-                        host: parsed(row, 1)?,
-                        attempt: attempt(row, 2)?,
-                        apply: parsed(row, 3)?,
-                        state: parsed(row, 4)?,
-                        root_id: row.get(5)?,
-                        ours: row.get(6)?,
+                        unit: unit(row, 0)?,
+                        host: parsed(row, 2)?,
+                        attempt: attempt(row, 3)?,
+                        apply: parsed(row, 4)?,
+                        state: parsed(row, 5)?,
+                        root_id: row.get(6)?,
+                        ours: row.get(7)?,
                     })
                 })?
                 .collect()
@@ -98,7 +98,8 @@ impl Store {
         let text: Option<String> = self
             .connection
             .prepare_cached(
-                "SELECT parts FROM job_parts JOIN job ON job.ordinal = job_parts.job WHERE id = ?1",
+                "SELECT parts FROM job_parts JOIN unit ON unit.ordinal = job_parts.unit
+                 WHERE id = ?1 AND kind = 'job'",
             )
             .and_then(|mut rows| rows.query_row([&job.0[..]], |row| row.get(0)).optional())
             .map_err(StoreError::of(&self.path))?;
@@ -118,8 +119,10 @@ impl Store {
         let mut ordinals: Vec<i64> = Vec::new();
         let mut accepted: Vec<Option<(i64, u32)>> = Vec::new();
         let mut jobs = Vec::new();
-        let mut rows = transaction
-            .prepare("SELECT ordinal, id, cell, name, idx, accepted_from, accepted_after FROM job ORDER BY ordinal")?;
+        let mut rows = transaction.prepare(
+            "SELECT ordinal, id, cell, name, idx, accepted_from, accepted_after FROM unit
+                 WHERE kind = 'job' ORDER BY ordinal",
+        )?;
         let mut rows = rows.query([])?;
         while let Some(row) = rows.next()? {
             let ordinal: i64 = row.get(0)?;
@@ -223,7 +226,7 @@ impl Store {
             .collect::<Result<_, _>>()?;
         // In the order they were written, which is the order of the file: no index, no sort.
         let mut rows = self.connection.prepare(
-            "SELECT job, n, state, host, reason, detail, exit_code, signal, elapsed_s, provenance, moved_to, apply, files
+            "SELECT unit, n, state, host, reason, detail, exit_code, signal, elapsed_s, provenance, moved_to, apply, files
              FROM attempt ORDER BY ordinal",
         )?;
         let mut rows = rows.query([])?;
@@ -266,6 +269,11 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// Two columns, its kind and its id, as a unit.
+pub(super) fn unit(row: &Row<'_>, column: usize) -> rusqlite::Result<Unit> {
+    Ok(Unit::new(parsed(row, column)?, JobId(row.get(column + 1)?)))
 }
 
 /// A column as the number of an attempt; one that no host can write is damage.

@@ -10,9 +10,9 @@ use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 
 use super::facts::record_report;
 use super::snapshot::{Provenance, from_json};
-use super::{Store, StoreError, apply_ordinal, host_ordinal, job_ordinal};
+use super::{Store, StoreError, apply_ordinal, host_ordinal, unit_ordinal};
 use crate::ids::{ApplyId, Attempt, HostName, JobId};
-use crate::lifecycle::{AttemptState, HostFact, IllegalEvent, JournalPosition};
+use crate::lifecycle::{AttemptState, HostFact, IllegalEvent, JournalPosition, Unit};
 use crate::plan::HostList;
 
 /// What is remembered of a host.
@@ -48,8 +48,8 @@ pub struct HostReport<'a> {
 /// An attempt whose state changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
-    /// The job.
-    pub job: JobId,
+    /// The job or setup.
+    pub unit: Unit,
     /// Which of its attempts.
     pub attempt: Attempt,
     /// Its state before; `None` for one that the checkpoint did not know.
@@ -65,12 +65,10 @@ pub struct Change {
 pub struct Recorded {
     /// What changed, in the order of the facts.
     pub changes: Vec<Change>,
-    /// Attempts of setups whose state changed: index of the fact in the report, and the state now.
-    pub setups: Vec<(usize, AttemptState)>,
     /// Ended attempts whose records are gone from the host.
     pub records_gone: usize,
     /// Facts that were refused; to be told as warnings.
-    pub illegal: Vec<(JobId, Attempt, IllegalEvent)>,
+    pub illegal: Vec<(Unit, Attempt, IllegalEvent)>,
 }
 
 /// What is about to be handed to a host.
@@ -143,16 +141,16 @@ impl Store {
             let provenance = provenance_ordinal(transaction, intent.provenance).map_err(&failed)?;
             let mut row = transaction
                 .prepare_cached(
-                    "INSERT INTO attempt (job, host, n, apply, batch, state, queued_at, provenance)
+                    "INSERT INTO attempt (unit, host, n, apply, batch, state, queued_at, provenance)
                      VALUES (?1, ?2, ?3, ?4, ?5, 'intended', ?6, ?7)
-                     ON CONFLICT (job, host, n) DO UPDATE SET
+                     ON CONFLICT (unit, host, n) DO UPDATE SET
                         apply = excluded.apply, batch = excluded.batch, queued_at = excluded.queued_at,
                         provenance = excluded.provenance
                      WHERE state = 'intended'",
                 )
                 .map_err(&failed)?;
             for one in intent.attempts {
-                let job = job_ordinal(transaction, one.job).map_err(&failed)?;
+                let job = unit_ordinal(transaction, Unit::Job(one.job)).map_err(&failed)?;
                 let at = intent.at.as_millisecond();
                 let written = row
                     .execute(params![job, host, one.attempt.number(), apply, intent.batch, at, provenance])
@@ -180,7 +178,7 @@ impl Store {
             let take = || -> rusqlite::Result<usize> {
                 let mut row = transaction.prepare_cached(
                     "DELETE FROM attempt WHERE n = ?3 AND state IN ('intended', 'queued')
-                     AND job = (SELECT ordinal FROM job WHERE id = ?1)
+                     AND unit = (SELECT ordinal FROM unit WHERE id = ?1 AND kind = 'job')
                      AND host = (SELECT ordinal FROM host WHERE name = ?2)",
                 )?;
                 attempts.iter().try_fold(0, |gone, one| {

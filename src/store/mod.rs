@@ -15,7 +15,6 @@ mod open;
 mod plan;
 mod results_error;
 mod results_folder;
-mod setups;
 mod snapshot;
 
 use std::path::{Path, PathBuf};
@@ -32,11 +31,11 @@ pub use open::{Opened, folder_of, older_copies, set_aside};
 pub use plan::PlannedJob;
 pub use results_error::ResultsError;
 pub use results_folder::{OWN_PREFIX, OwnedFolder, ResultsFolder, TABLES};
-pub use setups::SetupRow;
-pub use snapshot::{ApplyRow, AttemptRow, HostRow, JobRow, Provenance, Snapshot};
+pub use snapshot::{ApplyRow, AttemptRow, HostRow, JobRow, Provenance, SetupRow, Snapshot};
 
 use crate::crash::crash_point;
-use crate::ids::{ApplyId, HostName, JobId};
+use crate::ids::{ApplyId, HostName};
+use crate::lifecycle::Unit;
 
 /// An open checkpoint.
 #[derive(Debug)]
@@ -98,17 +97,16 @@ fn apply_ordinal(transaction: &Transaction<'_>, apply: &ApplyId) -> rusqlite::Re
     Ok(transaction.last_insert_rowid())
 }
 
-/// The ordinal of a job, which is made known by its id alone if it is not.
-fn job_ordinal(transaction: &Transaction<'_>, job: JobId) -> rusqlite::Result<i64> {
+/// The ordinal of a unit, which is made known by its id alone if it is not.
+fn unit_ordinal(transaction: &Transaction<'_>, unit: Unit) -> rusqlite::Result<i64> {
+    let key = (unit.kind().word(), &unit.id().0[..]);
     let found = transaction
-        .prepare_cached("SELECT ordinal FROM job WHERE id = ?1")?
-        .query_row([&job.0[..]], |row| row.get(0))
+        .prepare_cached("SELECT ordinal FROM unit WHERE kind = ?1 AND id = ?2")?
+        .query_row(key, |row| row.get(0))
         .optional()?;
     if let Some(ordinal) = found {
         return Ok(ordinal);
     }
-    transaction
-        .prepare_cached("INSERT INTO job (id, name, params) VALUES (?1, '', '{}')")?
-        .execute([&job.0[..]])?;
+    transaction.prepare_cached("INSERT INTO unit (kind, id) VALUES (?1, ?2)")?.execute(key)?;
     Ok(transaction.last_insert_rowid())
 }

@@ -56,7 +56,6 @@ fn read_whole(path: &Path) -> Result<(), StoreError> {
     let Some(store) = Store::open_read_only(folder)? else { return Ok(()) };
     store.check()?;
     store.lists()?;
-    store.setups()?;
     store.open_attempts()?;
     store.moved_attempts()?;
     store.codes()?;

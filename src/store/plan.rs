@@ -44,7 +44,7 @@ impl Store {
         self.write("plan", |transaction, path| {
             let failed = StoreError::of(path);
             let mut present: BTreeMap<Vec<u8>, Present> = transaction
-                .prepare("SELECT id, ordinal, cell, name, idx, params FROM job")
+                .prepare("SELECT id, ordinal, cell, name, idx, params FROM unit WHERE kind = 'job'")
                 .and_then(|mut rows| {
                     rows.query_map([], |row| {
                         let present = Present {
@@ -73,7 +73,7 @@ impl Store {
                 }
             }
             let mut withdraw = transaction
-                .prepare("UPDATE job SET idx = NULL WHERE ordinal = ?1")
+                .prepare("UPDATE unit SET idx = NULL WHERE ordinal = ?1")
                 .map_err(&failed)?;
             for old in present.into_values().filter(|old| old.index.is_some()) {
                 withdraw.execute([old.ordinal]).map_err(&failed)?;
@@ -92,14 +92,14 @@ fn write_job(
     let ordinal = if let Some(old) = old {
         transaction
             .prepare_cached(
-                "UPDATE job SET cell = ?2, name = ?3, idx = ?4, params = ?5 WHERE ordinal = ?1",
+                "UPDATE unit SET cell = ?2, name = ?3, idx = ?4, params = ?5 WHERE ordinal = ?1",
             )?
             .execute(params![old.ordinal, &job.cell.0[..], job.name, job.index, params])?;
         old.ordinal
     } else {
         transaction
             .prepare_cached(
-                "INSERT INTO job (id, cell, name, idx, params) VALUES (?1, ?2, ?3, ?4, ?5)",
+                "INSERT INTO unit (kind, id, cell, name, idx, params) VALUES ('job', ?1, ?2, ?3, ?4, ?5)",
             )?
             .execute(params![&job.id.0[..], &job.cell.0[..], job.name, job.index, params])?;
         transaction.last_insert_rowid()
@@ -107,7 +107,7 @@ fn write_job(
     // The id stands for the parts, so they never change; a job that only a host knew has none yet.
     if old.is_none_or(|old| old.cell.is_none()) {
         transaction
-            .prepare_cached("INSERT OR IGNORE INTO job_parts (job, parts) VALUES (?1, ?2)")?
+            .prepare_cached("INSERT OR IGNORE INTO job_parts (unit, parts) VALUES (?1, ?2)")?
             .execute(params![ordinal, json(job.parts)])?;
     }
     Ok(())

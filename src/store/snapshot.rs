@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::known::{attempt, parsed};
-use super::setups::{SetupRow, read_setups};
 use super::{Store, StoreError};
 use crate::ids::{ApplyId, Attempt, HostName, JobId};
 use crate::lifecycle::{AttemptState, Tree};
@@ -116,6 +115,15 @@ pub struct JobRow {
     pub attempts: Vec<AttemptRow>,
 }
 
+/// An attempt of a setup.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SetupRow {
+    /// Which setup; of the form of a job's id.
+    pub id: JobId,
+    /// The attempt.
+    pub row: AttemptRow,
+}
+
 /// An attempt.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AttemptRow {
@@ -197,68 +205,30 @@ impl Store {
 
     fn read_snapshot(&self) -> rusqlite::Result<Snapshot> {
         let transaction = self.connection.unchecked_transaction()?;
-        let campaign = transaction.query_row("SELECT campaign FROM meta", [], |row| row.get(0))?;
-        let hosts: BTreeMap<i64, HostRow> = transaction
-            .prepare("SELECT ordinal, name, last_seen FROM host")?
-            .query_map([], |row| {
-                Ok((row.get(0)?, HostRow { name: parsed(row, 1)?, last_seen: moment(row, 2)? }))
-            })?
-            .collect::<Result<_, _>>()?;
-        let applies: BTreeMap<i64, ApplyRow> = transaction
-            .prepare("SELECT ordinal, id, started_at, ended_at, exit_code FROM apply")?
-            .query_map([], |row| {
-                let apply = ApplyRow {
-                    id: parsed(row, 1)?,
-                    started_at: moment(row, 2)?,
-                    ended_at: moment(row, 3)?,
-                    exit_code: row.get(4)?,
-                };
-                Ok((row.get(0)?, apply))
-            })?
-            .collect::<Result<_, _>>()?;
-        let provenances: BTreeMap<i64, Arc<Provenance>> = transaction
-            .prepare("SELECT ordinal, body FROM provenance")?
-            .query_map([], |row| Ok((row.get(0)?, Arc::new(from_json(row, 1)?))))?
-            .collect::<Result<_, _>>()?;
+        let shared = Shared::read(&transaction)?;
         let mut jobs = read_jobs(&transaction)?;
+        let setups: BTreeMap<i64, JobId> = transaction
+            .prepare("SELECT ordinal, id FROM unit WHERE kind = 'setup'")?
+            .query_map([], |row| Ok((row.get(0)?, JobId(row.get(1)?))))?
+            .collect::<Result<_, _>>()?;
+        let mut setup_rows: BTreeMap<i64, SetupRow> = BTreeMap::new();
         let mut rows = transaction.prepare(
-            "SELECT job, host, n, apply, state, reason, detail, exit_code, signal, witness, marker, leftovers, slot,
-                session, orphan, queued_at, started_at, ended_at, elapsed_s, provenance, batch, moved_to, files
+            "SELECT unit, host, n, apply, state, reason, detail, exit_code, signal, witness, marker, leftovers, slot,
+                session, orphan, queued_at, started_at, ended_at, elapsed_s, provenance, batch, moved_to, files, ordinal
              FROM attempt ORDER BY n, ordinal",
         )?;
         let mut rows = rows.query([])?;
         while let Some(row) = rows.next()? {
-            let (host, apply) = (hosts.get(&row.get(1)?), applies.get(&row.get(3)?));
-            let (Some(job), Some(host), Some(apply)) = (jobs.get_mut(&row.get(0)?), host, apply)
-            else {
-                continue;
-            };
-            job.0.attempts.push(AttemptRow {
-                host: host.name.clone(),
-                attempt: attempt(row, 2)?,
-                apply: apply.id.clone(),
-                batch: row.get(20)?,
-                state: parsed(row, 4)?,
-                reason: row.get(5)?,
-                detail: row.get(6)?,
-                exit_code: row.get(7)?,
-                signal: row.get(8)?,
-                witness: row.get(9)?,
-                marker: row.get(10)?,
-                leftovers: row.get(11)?,
-                slot: row.get(12)?,
-                session: row.get(13)?,
-                orphan: row.get(14)?,
-                queued_at: moment(row, 15)?,
-                started_at: moment(row, 16)?,
-                ended_at: moment(row, 17)?,
-                elapsed_s: row.get(18)?,
-                moved_to: moved_to(row, 21)?,
-                files: parsed(row, 22)?,
-                provenance: row
-                    .get::<_, Option<i64>>(19)?
-                    .and_then(|ordinal| provenances.get(&ordinal).cloned()),
-            });
+            let unit: i64 = row.get(0)?;
+            if let Some((job, _)) = jobs.get_mut(&unit) {
+                job.attempts.extend(shared.attempt(row)?);
+            } else if let Some(id) = setups.get(&unit) {
+                let of_setup = |attempt| SetupRow { id: *id, row: attempt };
+                let found = shared.attempt(row)?.map(of_setup);
+                setup_rows.extend(
+                    found.map(|found| row.get(23).map(|ordinal| (ordinal, found))).transpose()?,
+                );
+            }
         }
         let ids: BTreeMap<i64, JobId> =
             jobs.iter().map(|(ordinal, (job, _))| (*ordinal, job.id)).collect();
@@ -274,12 +244,78 @@ impl Store {
             .collect();
         jobs.sort_by_key(|job| job.index.unwrap_or(u32::MAX));
         Ok(Snapshot {
-            campaign,
-            hosts: hosts.into_values().collect(),
-            applies: applies.into_values().collect(),
+            campaign: transaction.query_row("SELECT campaign FROM meta", [], |row| row.get(0))?,
+            hosts: shared.hosts.into_values().collect(),
+            applies: shared.applies.into_values().collect(),
             jobs,
-            setups: read_setups(&transaction)?,
+            setups: setup_rows.into_values().collect(),
         })
+    }
+}
+
+/// What many attempts have in common, by ordinal.
+struct Shared {
+    hosts: BTreeMap<i64, HostRow>,
+    applies: BTreeMap<i64, ApplyRow>,
+    provenances: BTreeMap<i64, Arc<Provenance>>,
+}
+
+impl Shared {
+    fn read(connection: &rusqlite::Connection) -> rusqlite::Result<Self> {
+        let hosts = connection
+            .prepare("SELECT ordinal, name, last_seen FROM host")?
+            .query_map([], |row| {
+                Ok((row.get(0)?, HostRow { name: parsed(row, 1)?, last_seen: moment(row, 2)? }))
+            })?
+            .collect::<Result<_, _>>()?;
+        let applies = connection
+            .prepare("SELECT ordinal, id, started_at, ended_at, exit_code FROM apply")?
+            .query_map([], |row| {
+                let apply = ApplyRow {
+                    id: parsed(row, 1)?,
+                    started_at: moment(row, 2)?,
+                    ended_at: moment(row, 3)?,
+                    exit_code: row.get(4)?,
+                };
+                Ok((row.get(0)?, apply))
+            })?
+            .collect::<Result<_, _>>()?;
+        let provenances = connection
+            .prepare("SELECT ordinal, body FROM provenance")?
+            .query_map([], |row| Ok((row.get(0)?, Arc::new(from_json(row, 1)?))))?
+            .collect::<Result<_, _>>()?;
+        Ok(Self { hosts, applies, provenances })
+    }
+
+    /// Reads a row of the query for attempts; `None` where what it refers to is not there.
+    fn attempt(&self, row: &Row<'_>) -> rusqlite::Result<Option<AttemptRow>> {
+        let (host, apply) = (self.hosts.get(&row.get(1)?), self.applies.get(&row.get(3)?));
+        let (Some(host), Some(apply)) = (host, apply) else { return Ok(None) };
+        let provenance: Option<i64> = row.get(19)?;
+        Ok(Some(AttemptRow {
+            host: host.name.clone(),
+            attempt: attempt(row, 2)?,
+            apply: apply.id.clone(),
+            batch: row.get(20)?,
+            state: parsed(row, 4)?,
+            reason: row.get(5)?,
+            detail: row.get(6)?,
+            exit_code: row.get(7)?,
+            signal: row.get(8)?,
+            witness: row.get(9)?,
+            marker: row.get(10)?,
+            leftovers: row.get(11)?,
+            slot: row.get(12)?,
+            session: row.get(13)?,
+            orphan: row.get(14)?,
+            queued_at: moment(row, 15)?,
+            started_at: moment(row, 16)?,
+            ended_at: moment(row, 17)?,
+            elapsed_s: row.get(18)?,
+            moved_to: moved_to(row, 21)?,
+            files: parsed(row, 22)?,
+            provenance: provenance.and_then(|ordinal| self.provenances.get(&ordinal).cloned()),
+        }))
     }
 }
 
@@ -290,7 +326,7 @@ fn read_jobs(connection: &rusqlite::Connection) -> rusqlite::Result<BTreeMap<i64
     connection
         .prepare(
             "SELECT ordinal, id, name, idx, params, accepted_from, accepted_after, cell IS NOT NULL
-             FROM job",
+             FROM unit WHERE kind = 'job'",
         )?
         .query_map([], |row| {
             let job = JobRow {

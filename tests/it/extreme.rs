@@ -191,7 +191,6 @@ fn check_readable(store: &Store, line: &str) {
         store.known()?;
         store.open_attempts()?;
         store.moved_attempts()?;
-        store.setups()?;
         store.snapshot().map(drop)
     };
     if let Err(error) = read() {

@@ -11,7 +11,7 @@ use rusqlite::Connection;
 use serde_json::json;
 use solverpilot::ids::{ApplyId, Attempt, CampaignName, HostName, JobId};
 use solverpilot::lifecycle::record::parse_lines;
-use solverpilot::lifecycle::{AttemptState, Fact, Final, HostFact, JournalPosition};
+use solverpilot::lifecycle::{AttemptState, Fact, Final, HostFact, JournalPosition, Unit};
 use solverpilot::plan::{CellKey, Params, Parts};
 use solverpilot::state::State;
 use solverpilot::store::{
@@ -144,7 +144,7 @@ fn intend(store: &mut Store, attempts: &[(u32, u32)]) -> Result<(), StoreError> 
 
 fn about(job: u32, n: u32, fact: Fact) -> HostFact {
     HostFact::Attempt {
-        job: id(job),
+        unit: Unit::Job(id(job)),
         attempt: Attempt::new(n).expect("a number"),
         apply: apply(),
         fact,
@@ -281,7 +281,7 @@ fn attempts_that_have_not_ended() {
     let open = store.open_attempts().unwrap();
     let told: Vec<_> = open
         .iter()
-        .map(|open| (open.job, open.attempt.number(), open.host.as_str(), open.state.word()))
+        .map(|open| (open.unit.id(), open.attempt.number(), open.host.as_str(), open.state.word()))
         .collect();
     let wanted = [
         (id(5), 2, "b", "running"),

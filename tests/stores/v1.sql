@@ -17,16 +17,15 @@ CREATE TABLE host (
     machine_id      TEXT,
     journal_gen     TEXT,
     journal_offset  INTEGER NOT NULL DEFAULT 0 CHECK (journal_offset >= 0),
-    journal_mark    TEXT NOT NULL DEFAULT 'none',
+    journal_mark    TEXT NOT NULL DEFAULT 'none', -- digest of the last line that was read
     clock_offset_ms INTEGER,             -- host's clock less the client's
     last_seen       INTEGER
 ) STRICT;
-INSERT INTO host VALUES(1,'local','r1',NULL,'g',512,'none',NULL,1700000000000);
+INSERT INTO host VALUES(1,'local','r1',NULL,'g',512,'after-512',NULL,1700000000000);
 CREATE TABLE host_list (
     ordinal INTEGER PRIMARY KEY,
     hosts   TEXT NOT NULL UNIQUE CHECK (json_valid(hosts))
 ) STRICT;
-INSERT INTO host_list VALUES(1,'[{"name":"local","slots":1}]');
 CREATE TABLE apply (
     ordinal    INTEGER PRIMARY KEY,
     id         TEXT NOT NULL UNIQUE,
@@ -36,22 +35,26 @@ CREATE TABLE apply (
     exit_code  INTEGER
 ) STRICT;
 INSERT INTO apply VALUES(1,'a1',1700000000000,1700000000000,'0.1.0',75);
-CREATE TABLE job (
+CREATE TABLE unit (
     ordinal        INTEGER PRIMARY KEY,
-    id             BLOB NOT NULL UNIQUE CHECK (length(id) = 16),
+    kind           TEXT NOT NULL CHECK (kind IN ('job', 'setup')),
+    id             BLOB NOT NULL CHECK (length(id) = 16),
     cell           BLOB CHECK (length(cell) = 16),
-    name           TEXT NOT NULL,
+    name           TEXT NOT NULL DEFAULT '',
     idx            INTEGER CHECK (idx >= 0),
-    params         TEXT NOT NULL CHECK (json_valid(params)),
-    accepted_from  INTEGER REFERENCES job (ordinal) CHECK (accepted_from <> ordinal),
-    accepted_after INTEGER CHECK ((accepted_after IS NULL) = (accepted_from IS NULL))  -- the newest attempt at that time
+    params         TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(params)),
+    accepted_from  INTEGER REFERENCES unit (ordinal) CHECK (accepted_from <> ordinal),
+    accepted_after INTEGER CHECK ((accepted_after IS NULL) = (accepted_from IS NULL)), -- the newest attempt at that time
+    UNIQUE (id, kind),
+    CHECK (kind = 'job' OR (cell IS NULL AND idx IS NULL AND accepted_from IS NULL))
 ) STRICT;
-INSERT INTO job VALUES(1,X'00000000000000000000000000000007',X'00000000000000000000000000000007','n=0',NULL,'{"n":0,"kind":"x"}',NULL,NULL);
-INSERT INTO job VALUES(2,X'00000000000000010000000000000007',X'00000000000000010000000000000007','n=1',2,'{"n":1,"kind":"x"}',NULL,NULL);
-INSERT INTO job VALUES(3,X'00000000000000020000000000000007',X'00000000000000020000000000000007','n=2',1,'{"n":2,"kind":"x"}',NULL,NULL);
-INSERT INTO job VALUES(4,X'00000000000000030000000000000007',X'00000000000000030000000000000007','n=3',0,'{"n":3,"kind":"x"}',1,0);
+INSERT INTO unit VALUES(1,'job',X'00000000000000000000000000000007',X'00000000000000000000000000000007','n=0',NULL,'{"n":0,"kind":"x"}',NULL,NULL);
+INSERT INTO unit VALUES(2,'job',X'00000000000000010000000000000007',X'00000000000000010000000000000007','n=1',2,'{"n":1,"kind":"x"}',NULL,NULL);
+INSERT INTO unit VALUES(3,'job',X'00000000000000020000000000000007',X'00000000000000020000000000000007','n=2',1,'{"n":2,"kind":"x"}',NULL,NULL);
+INSERT INTO unit VALUES(4,'job',X'00000000000000030000000000000007',X'00000000000000030000000000000007','n=3',0,'{"n":3,"kind":"x"}',1,0);
+INSERT INTO unit VALUES(5,'setup',X'00000000000000090000000000000007',NULL,'',NULL,'{}',NULL,NULL);
 CREATE TABLE job_parts (
-    job   INTEGER PRIMARY KEY REFERENCES job (ordinal),
+    unit  INTEGER PRIMARY KEY REFERENCES unit (ordinal),
     parts TEXT NOT NULL CHECK (json_valid(parts))
 ) STRICT;
 INSERT INTO job_parts VALUES(1,'{"shell-command":"./bench --n 0 --out {{ job.out_dir }}","shell":["bash"],"working-dir":"."}');
@@ -65,9 +68,9 @@ CREATE TABLE provenance (
 INSERT INTO provenance VALUES(1,'{"git_rev":"abc"}');
 CREATE TABLE attempt (
     ordinal    INTEGER PRIMARY KEY,
-    job        INTEGER NOT NULL REFERENCES job (ordinal),
+    unit       INTEGER NOT NULL REFERENCES unit (ordinal),
     host       INTEGER NOT NULL REFERENCES host (ordinal),
-    n          INTEGER NOT NULL CHECK (n > 0),
+    n          INTEGER NOT NULL CHECK (n BETWEEN 1 AND 999999999),
     apply      INTEGER NOT NULL REFERENCES apply (ordinal),
     batch      TEXT,                     -- hash of the file that handed it over
     state      TEXT NOT NULL CHECK (state IN ('intended', 'queued', 'running', 'succeeded', 'failed', 'timeout',
@@ -89,35 +92,12 @@ CREATE TABLE attempt (
     moved_to   TEXT,                     -- the host that got the job instead; only where `reason` is `moved`
     provenance INTEGER REFERENCES provenance (ordinal),
     files      TEXT NOT NULL DEFAULT 'kept' CHECK (files IN ('kept', 'removed-by-gc', 'records-gone')),
-    UNIQUE (job, host, n),
+    UNIQUE (unit, host, n),
     CHECK (state <> 'succeeded' OR exit_code IS NOT NULL)
 ) STRICT;
 INSERT INTO attempt VALUES(1,1,1,1,1,'b1','succeeded','ok','',0,NULL,'runner',NULL,'none',NULL,NULL,0,1700000000000,1700000000250,1700000002500,2.25,NULL,1,'kept');
-INSERT INTO attempt VALUES(2,2,1,1,1,'b1','failed','marker-missing','',0,NULL,'runner','files.0','none',NULL,NULL,0,1700000000000,1700000000250,1700000002500,2.25,NULL,1,'kept');
+INSERT INTO attempt VALUES(2,2,1,1,1,'b1','failed','marker-missing','done file 1 is missing',0,NULL,'runner','files.0','none',NULL,NULL,0,1700000000000,1700000000250,1700000002500,2.25,NULL,1,'kept');
 INSERT INTO attempt VALUES(3,3,1,1,1,'b1','intended','','',NULL,NULL,NULL,NULL,NULL,NULL,NULL,0,1700000000000,NULL,NULL,NULL,NULL,1,'kept');
 INSERT INTO attempt VALUES(4,2,1,2,1,NULL,'running','','',NULL,NULL,NULL,NULL,NULL,0,NULL,0,NULL,1700000000000,NULL,NULL,NULL,NULL,'kept');
-CREATE TABLE setup (
-    ordinal    INTEGER PRIMARY KEY,
-    id         BLOB NOT NULL CHECK (length(id) = 16),
-    host       INTEGER NOT NULL REFERENCES host (ordinal),
-    n          INTEGER NOT NULL CHECK (n > 0),
-    apply      INTEGER NOT NULL REFERENCES apply (ordinal),
-    state      TEXT NOT NULL CHECK (state IN ('running', 'succeeded', 'failed', 'timeout', 'stalled', 'oom', 'cancelled',
-                                              'lost')),
-    reason     TEXT NOT NULL DEFAULT '',
-    detail     TEXT NOT NULL DEFAULT '',
-    exit_code  INTEGER CHECK (exit_code BETWEEN 0 AND 255),
-    started_at INTEGER,
-    ended_at   INTEGER,
-    elapsed_s  REAL,
-    UNIQUE (id, host, n),
-    CHECK (state <> 'succeeded' OR exit_code IS NOT NULL)
-) STRICT;
-CREATE TABLE event (
-    ordinal INTEGER PRIMARY KEY,
-    apply   INTEGER NOT NULL REFERENCES apply (ordinal),
-    at      INTEGER NOT NULL,
-    kind    TEXT NOT NULL,
-    body    TEXT NOT NULL CHECK (json_valid(body))
-) STRICT;
+INSERT INTO attempt VALUES(5,5,1,1,1,NULL,'succeeded','ok','',0,NULL,'runner',NULL,'none',NULL,NULL,0,NULL,1700000000250,1700000002500,2.25,NULL,NULL,'kept');
 COMMIT;

@@ -208,6 +208,7 @@ fn make_fixture() {
         ended(0, 1, ""),
         ended(1, 1, "state=failed reason=marker-missing marker=files.0"),
         started(1, 2),
+        ended(9, 1, "kind=setup"),
         HostFact::Accepted { job: id(3), from: id(0) },
     ];
     report(&mut store, "local", Some(("g", 512)), &facts);
