@@ -121,7 +121,7 @@ verb_view() { # INSTANCE ID ATTEMPT
       end_child "$_held"
       session_closed && {
         exec </dev/null >/dev/null 2>&1
-        printf '%s %s view\n' "$ID" "$N" | verb_cancel "$C" tmux "$GRACE"
+        printf '%s %s view\n.\n' "$ID" "$N" | verb_cancel "$C" tmux "$GRACE"
       }
       exit 0
     fi

@@ -21,7 +21,8 @@ verb_cancel() { # INSTANCE BY GRACE [ROOT_ID|none]
   is_meant_for_us "${4-none}" || return 0
   C=$1 _by=$2 _grace=$3 FAILED=0
   clock_base
-  _list=$(cat)
+  read_list
+  _list=$LIST
   # All marks first: a claim that is under way sees its own, and no runner takes up the next entry as we go on. Whoever
   # withdraws writes first and looks for claims then; who claims looks for marks then. One of us sees.
   in_chunks mark_cancelled
@@ -45,7 +46,8 @@ verb_move() { # INSTANCE TO [ROOT_ID|none]
   is_meant_for_us "${3-none}" || return 0
   C=$1 GIVEN_TO=$2 _by=move FAILED=0
   clock_base
-  _list=$(cat)
+  read_list
+  _list=$LIST
   in_chunks claim_unmarked
   while read -r _id _n _; do
     load_attempt "$_id" "$_n" || continue

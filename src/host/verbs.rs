@@ -253,11 +253,11 @@ impl Host {
     }
 }
 
-/// Attempts as lines for the host script.
+/// Attempts as lines for the host script, and the last line, without which it takes none of them.
 fn listed(attempts: &[(JobId, Attempt, ApplyId)]) -> String {
     let lines: Vec<String> =
         attempts.iter().map(|(job, attempt, apply)| format!("{job} {attempt} {apply}\n")).collect();
-    lines.concat()
+    lines.concat() + ".\n"
 }
 
 /// Bytes up to the last record before the first line that is none.

@@ -12,7 +12,7 @@ use super::world::{Batch, CAMPAIGN, Job, World, job, quoted, records, verdict};
 super::in_every_shell! {
     cancel_whatever_it_is_at cancel_of_many cancel_against_the_claim withdraw_against_the_claim time_limits
     a_limit_that_is_over_before_the_start moves_what_nobody_has_claimed a_move_against_the_claim
-    a_mark_without_a_word_is_a_persons an_attempt_after_one_elsewhere another_root_is_asked_in_vain a_root_that_goes_under_a_move_or_a_cancel
+    a_mark_without_a_word_is_a_persons a_list_that_was_cut_off_is_none an_attempt_after_one_elsewhere another_root_is_asked_in_vain a_root_that_goes_under_a_move_or_a_cancel
 }
 
 fn ask_cancel(world: &World, jobs: &[&Job], grace: &str) -> String {
@@ -50,6 +50,16 @@ fn cancel_whatever_it_is_at(world: &World) {
     world.run(&Batch::new([never.clone()]));
     assert_eq!(verdict(&world.ends(), &never), "cancelled by-user none none");
     assert_eq!(world.lines("count"), ["done", "running", "last", "orphan"]);
+}
+
+fn a_list_that_was_cut_off_is_none(world: &World) {
+    let job = job("echo ran >>count");
+    let cut = format!("{} 1 a", job.id);
+    for arguments in [&["cancel", CAMPAIGN, "user", "0"][..], &["move", CAMPAIGN, "other"]] {
+        let answer = world.ask_any(arguments[0], &arguments[1..], &cut);
+        assert_eq!((answer.framed, answer.code), (false, Some(64)), "{arguments:?}");
+    }
+    assert!(!world.jobs().join(&job.id).exists());
 }
 
 /// A full disk takes the mark's file and not its word.

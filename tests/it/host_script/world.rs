@@ -245,7 +245,14 @@ impl World {
         // What streams ends with its input.
         if verb != "wait" {
             // Who refuses early does not read.
-            drop(child.stdin.take().expect("piped").write_all(input.as_ref()));
+            let mut stdin = child.stdin.take().expect("piped");
+            drop(stdin.write_all(input.as_ref()));
+            // The last line of a list; a test that cuts one off cuts into a line.
+            if matches!(verb, "cancel" | "move")
+                && input.as_ref().last().is_none_or(|b| *b == b'\n')
+            {
+                drop(stdin.write_all(b".\n"));
+            }
         }
         child
     }
