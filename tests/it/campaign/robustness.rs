@@ -7,12 +7,20 @@ pub(crate) fn survives(text: &str) {
         Ok((_, warnings)) => warnings.iter().for_each(|warning| drop(report(warning))),
         Err(error) => {
             assert!(error.findings.iter().any(|finding| !finding.is_warning), "{text}");
+            // As it is shown, with the ends of lines of Unix.
+            let shown = error.source_file.inner();
             for (span, label) in error.findings.iter().flat_map(|finding| &finding.labels) {
-                assert!(text.get(span.clone()).is_some(), "{span:?} {label} in {text}");
+                assert!(shown.get(span.clone()).is_some(), "{span:?} {label} in {shown}");
             }
             report(&error);
         }
     }
+}
+
+#[test]
+fn a_place_behind_the_end_of_a_line_is_one() {
+    survives("\r\n\u{fffd},");
+    survives("\u{feff}\r\na = '\u{fffd}\r\n");
 }
 
 #[test]
