@@ -12,7 +12,7 @@ use solverpilot::campaign::Sync;
 use solverpilot::host::sync::{Own, Source};
 
 use super::{COMMIT, campaign, sent, tree};
-use crate::support::{Sandbox, shell};
+use crate::support::{Sandbox, in_toml, shell};
 
 #[test]
 fn in_a_work_tree_git_says_what_is_sent() {
@@ -119,8 +119,8 @@ fn a_folder_where_another_machine_has_its_root_is_sent() {
     let mut sandbox = Sandbox::new();
     let root = sandbox.campaign().join("work");
     let text = format!(
-        "name = 'c'\ncommand = 'true'\n[hosts.box]\nssh = 'box'\nroot = '{}'\n",
-        root.display()
+        "name = 'c'\ncommand = 'true'\n[hosts.box]\nssh = 'box'\nroot = {}\n",
+        in_toml(&root.display().to_string())
     );
     sandbox.write("campaign.toml", &text);
     sandbox.hosts(&["box"]);
