@@ -193,16 +193,23 @@ hold_attempt() {
     }
     sleep 0.02
   done
-  read_state "$ATT/state"
+  read_state "$ATT/state" && return 0
+  let_go_of_attempt
+  return 1
 }
 let_go_of_attempt() {
   exec 5>&- 6>&-
 }
-# Writes the end of an attempt that is held, unless it has one.
+# Writes the end of an attempt that is held, unless it has one. Fails where that is not durable.
 seal_held() { # BY LEFT CLEANUP
   local _rc
   CLEANUP=$3
-  [ -z "$R_END" ] || return 0
+  # An earlier try may have written it.
+  read_state "$ATT/state" || return 1
+  [ -z "$R_END" ] || {
+    make_durable "$ATT/state"
+    return
+  }
   load_spec
   _rc=none
   if field rc "$R_EXIT"; then
