@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+mod records;
 mod shell_variables;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
