@@ -120,7 +120,7 @@ fn a_folder_where_another_machine_has_its_root_is_sent() {
     let root = sandbox.campaign().join("work");
     let text = format!(
         "name = 'c'\ncommand = 'true'\n[hosts.box]\nssh = 'box'\nroot = {}\n",
-        in_toml(&root.display().to_string())
+        in_toml(&root)
     );
     sandbox.write("campaign.toml", &text);
     sandbox.hosts(&["box"]);
