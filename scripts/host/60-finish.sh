@@ -134,10 +134,13 @@ judge() { # RC
   [ "$WHY" != cancelled ] || { MARKER=none && judge_asked; }
 }
 
-# Whether somebody asked for the end of the attempt -> ASKED, who. On a full disk the mark may be empty: it was a person then.
-asked_by() {
-  [ -e "${ATT%/*}/cancelled.$N" ] || return 1
-  { read -r ASKED <"${ATT%/*}/cancelled.$N" && is_name "$ASKED"; } 2>/dev/null || ASKED=user
+# Whether somebody asked for the end of the attempt -> ASKED, who; by the mark in the job's folder. On a full disk the mark may
+# be empty: it was a person then.
+asked_by() { # [FOLDER]
+  local _mark
+  _mark=${1-${ATT%/*}}/cancelled.$N
+  [ -e "$_mark" ] || return 1
+  { read -r ASKED <"$_mark" && is_name "$ASKED"; } 2>/dev/null || ASKED=user
   [ "$ASKED" != withdraw ]
 }
 # -> STATE WHY of such an attempt; fails for another.

@@ -129,7 +129,8 @@ run_attempt() { # ID/N/FLAG NEXT_ENTRY
   if not_wanted; then
     read_state "$TRY/state"
     STATE=cancelled WHY=withdrawn SIGNAL=none MARKER=none CLEANUP=none CUT=''
-    ! asked_by || WHY=by-$ASKED
+    # From inside the folder that was entered, as all else here.
+    ! asked_by . || WHY=by-$ASKED
     exec 8>&-
     [ -z "$SECRET" ] || rm -f "$SECRET"
     write_end_at_last none none

@@ -142,10 +142,9 @@ verb_account() { # [PROGRAM…]
   [ -n "$_entry" ] || _entry=$(getent passwd "$_user" 2>/dev/null)
   _shell=${_entry##*:}
   [ -x "$_shell" ] || _shell=/bin/sh
-  # shellcheck disable=SC2016 # a text for another shell
   # What its start-up files leave running may hold its output for ever: that is read up to the mark, and not for ever. The sed
   # of busybox reads one line ahead.
-  # shellcheck disable=SC2016
+  # shellcheck disable=SC2016 # a text for another shell
   _login=$(
     {
       umask "$ACCOUNT_UMASK" && env -i HOME="$HOME" USER="$_user" LOGNAME="$_user" SHELL="$_shell" TERM=dumb \
